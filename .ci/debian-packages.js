@@ -1,0 +1,62 @@
+import { accessSync } from 'node:fs';
+import { command } from './command.js';
+import { say, UserError } from './main.js';
+
+/**
+ * @typedef {object} DebianPackage
+ * @property {string} name of the package
+ * @property {string} provides what shows that it is installed: a program's name, or an absolute path
+ * @property {string} why the project needs it
+ */
+
+/** To run the daemon. @type {DebianPackage[]} */
+export const runPackages = [
+  { name: 'util-linux', provides: 'nsenter', why: 'joins a user namespace in a process without threads' },
+  { name: 'util-linux', provides: 'unshare', why: 'makes the user namespace of the example and the tests' },
+];
+
+/** To run the tests, beside `runPackages`. @type {DebianPackage[]} */
+export const testPackages = [
+  { name: 'debootstrap', provides: 'debootstrap', why: "unpacks a newer Debian, whose systemd has the API's clients" },
+  { name: 'util-linux', provides: 'setpriv', why: 'runs a client as another user' },
+];
+
+/** To run the benchmarks, beside `runPackages`. @type {DebianPackage[]} */
+export const benchPackages = [{ name: 'hyperfine', provides: 'hyperfine', why: 'compares start-up times' }];
+
+/** Administrators' programs are not on every user's PATH. */
+const programFolders = [...(process.env.PATH ?? '').split(':'), '/usr/local/sbin', '/usr/sbin', '/sbin'];
+
+/** @param {DebianPackage} wanted */
+function isInstalled({ provides }) {
+  const places = provides.startsWith('/') ? [provides] : programFolders.map((folder) => `${folder}/${provides}`);
+  return places.some((place) => {
+    try {
+      accessSync(place);
+      return true;
+    } catch {
+      return false;
+    }
+  });
+}
+
+/**
+ * Installs what is missing of `packages` if we are root on a Debian, else throws an error that names it.
+ *
+ * @param {DebianPackage[]} packages
+ */
+export function installDebianPackages(packages) {
+  const missing = packages.filter((wanted) => !isInstalled(wanted));
+  if (missing.length === 0) return;
+  const names = [...new Set(missing.map(({ name }) => name))];
+  const reasons = missing.map(({ name, provides, why }) => `  ${name} (${provides}): ${why}`).join('\n');
+  if (process.getuid?.() !== 0 || !isInstalled({ name: 'apt', provides: 'apt-get', why: 'installs' })) {
+    throw new UserError(
+      `Debian packages are missing:\n${reasons}\nAs root: apt-get install --no-install-recommends ${names.join(' ')}`,
+    );
+  }
+  say(`installing ${names.join(' ')}`);
+  const quiet = { DEBIAN_FRONTEND: 'noninteractive' };
+  command('apt-get', ['-q', 'update'], quiet);
+  command('apt-get', ['-q', '-y', 'install', '--no-install-recommends', ...names], quiet);
+}

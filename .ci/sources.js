@@ -1,0 +1,62 @@
+import { existsSync, readdirSync, rmSync, statSync } from 'node:fs';
+import { basename } from 'node:path';
+import { root } from './root.js';
+
+/** Folders of TypeScript beside packages/: each is one project that compiles into its own dist/. */
+const projects = ['examples', 'test', 'bench'];
+
+/** @param {string} folder below the top folder @returns {string[]} paths below the top folder */
+function filesBelow(folder) {
+  if (!existsSync(`${root}/${folder}`)) return [];
+  return readdirSync(`${root}/${folder}`, { withFileTypes: true }).flatMap((entry) => {
+    const path = `${folder}/${entry.name}`;
+    if (!entry.isDirectory()) return [path];
+    return ['node_modules', 'dist', 'bin'].includes(entry.name) && !folder.endsWith('/src') ? [] : filesBelow(path);
+  });
+}
+
+/** @returns {string[]} every TypeScript file of the workspace, as a path below its top folder */
+export function sourceFiles() {
+  return ['packages', ...projects].flatMap(filesBelow).filter((path) => path.endsWith('.ts'));
+}
+
+/** @returns {string[]} what else decides the result of a build */
+export function buildSettings() {
+  const folders = ['packages', ...projects].flatMap(filesBelow);
+  const own = readdirSync(`${root}/.ci`).map((name) => `.ci/${name}`);
+  return ['tsconfig.json', 'pnpm-lock.yaml', ...own, ...folders].filter((path) =>
+    ['tsconfig.json', 'package.json', 'pnpm-lock.yaml', 'bundle.js', 'build.js', 'sources.js'].includes(basename(path)),
+  );
+}
+
+/** @param {string} source path of a TypeScript file @returns {string} path of the JavaScript tsc makes of it */
+export function compiledFile(source) {
+  return source
+    .replace(/^(packages\/[^/]+)\/src\//, '$1/dist/')
+    .replace(/^(examples|test|bench)\//, '$1/dist/')
+    .replace(/\.ts$/, '.js');
+}
+
+/**
+ * Removes compiled files whose source is gone; tsc leaves them, and a stale test or module would still be found.
+ *
+ * @param {string[]} sources
+ */
+export function removeOrphans(sources) {
+  const wanted = new Set(sources.map(compiledFile));
+  const packages = readdirSync(`${root}/packages`).map((name) => `packages/${name}`);
+  for (const path of [...packages, ...projects].flatMap((project) => filesBelow(`${project}/dist`))) {
+    const compiled = path.replace(/(\.d\.ts|\.js)(\.map)?$/, '.js');
+    if (compiled.endsWith('.js') && !wanted.has(compiled)) rmSync(`${root}/${path}`);
+  }
+}
+
+/** @param {string[]} paths @returns {string} changes when one of the files does */
+export function fingerprint(paths) {
+  return paths
+    .map((path) => {
+      const { size, mtimeMs } = statSync(`${root}/${path}`);
+      return `${path} ${size} ${mtimeMs}\n`;
+    })
+    .join('');
+}

@@ -1,0 +1,59 @@
+import { spawnSync } from 'node:child_process';
+import { closeSync, cpSync, mkdtempSync, openSync, readFileSync, realpathSync, renameSync, rmSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { tmpdir } from 'node:os';
+import { dirname, resolve } from 'node:path';
+import { script } from './command.js';
+import { root } from './root.js';
+
+/** tap's command line as JavaScript: its link in node_modules/.bin would choose the Node it runs on by itself. */
+const tapProgram = 'node_modules/tap/dist/esm/run.mjs';
+
+/**
+ * Generates tap's Test class without the plugins that .taprc removes. tap would do it by itself at its first run,
+ * but by writing into files that are hard links to pnpm's store, so into every other checkout's.
+ */
+export function buildTap() {
+  const require = createRequire(realpathSync(`${root}/node_modules/tap/package.json`));
+  const testPackage = resolve(dirname(require.resolve('@tapjs/test/package.json')), 'test-built');
+  const generated = readFileSync(`${testPackage}/dist/esm/index.js`, 'utf8');
+  if (removedPlugins().every((name) => !generated.includes(name))) return;
+  const copy = `${testPackage}.copy`;
+  rmSync(copy, { recursive: true, force: true });
+  cpSync(testPackage, copy, { recursive: true, verbatimSymlinks: true });
+  rmSync(testPackage, { recursive: true });
+  renameSync(copy, testPackage);
+  script(tapProgram, ['build']);
+}
+
+function removedPlugins() {
+  return [...readFileSync(`${root}/.taprc`, 'utf8').matchAll(/^ *- '!(.*)'$/gm)].map(([, name = '']) => name);
+}
+
+/**
+ * Runs compiled tests. On a terminal tap reports as it goes; elsewhere its progress would be noise, and only what the
+ * tests write to standard error is shown.
+ *
+ * @param {string} node path of the Node that runs tap and the tests
+ * @param {string[]} files compiled tests, below the top folder
+ * @param {string[]} options for tap
+ * @param {Record<string, string>} env added to our environment
+ * @returns {{ tap: string, ok: boolean }} what the tests said, in TAP, and whether tap was content
+ */
+export function runTap(node, files, options, env) {
+  const folder = mkdtempSync(`${tmpdir()}/sdrx-tap-`);
+  const path = `${folder}/output.tap`;
+  const output = openSync(path, 'w');
+  const report = process.stdout.isTTY ? ['--reporter=base', `--output-file=${path}`] : ['--reporter=tap'];
+  try {
+    const { status } = spawnSync(node, [tapProgram, 'run', ...report, ...options, ...files], {
+      cwd: root,
+      env: { ...process.env, ...env },
+      stdio: ['ignore', process.stdout.isTTY ? 'inherit' : output, 'inherit'],
+    });
+    return { tap: readFileSync(path, 'utf8'), ok: status === 0 };
+  } finally {
+    closeSync(output);
+    rmSync(folder, { recursive: true });
+  }
+}
