@@ -1,0 +1,44 @@
+import { readFileSync } from 'node:fs';
+
+/** One line of uid_map or gid_map: `count` ids from `inside` on are the ids from `outside` on. user_namespaces(7). */
+export interface IdMapEntry {
+  readonly inside: number;
+  readonly outside: number;
+  readonly count: number;
+}
+
+/** Which of a process's two maps. */
+export type IdMapKind = 'uid_map' | 'gid_map';
+
+/** Reads the map of the user namespace that process `pid` is in; empty while nobody has written it. proc(5). */
+export function readIdMap(kind: IdMapKind, pid: number | 'self' = 'self'): IdMapEntry[] {
+  return parseIdMap(readFileSync(`/proc/${pid}/${kind}`, 'ascii'));
+}
+
+/** Reads a map as the kernel writes it: three columns of decimal numbers. */
+export function parseIdMap(text: string): IdMapEntry[] {
+  return text
+    .split('\n')
+    .filter((line) => line !== '')
+    .map((line) => {
+      const [inside = 0, outside = 0, count = 0] = line.trim().split(/\s+/).map(Number);
+      return { inside, outside, count };
+    });
+}
+
+/** Whether all of the `size` ids from `start` on, as numbered inside, are in the map, if need be over several entries. */
+export function mapCovers(map: readonly IdMapEntry[], start: number, size: number): boolean {
+  let next = start;
+  const end = start + size;
+  for (const { inside, count } of [...map].sort((a, b) => a.inside - b.inside)) {
+    if (inside > next) break;
+    next = Math.max(next, inside + count);
+    if (next >= end) return true;
+  }
+  return next >= end;
+}
+
+/** Whether any of the `size` ids from `start` on, as numbered inside, is in the map. */
+export function mapOverlaps(map: readonly IdMapEntry[], start: number, size: number): boolean {
+  return map.some(({ inside, count }) => inside < start + size && start < inside + count);
+}

@@ -1,0 +1,33 @@
+import koffi from 'koffi';
+
+const library = koffi.load('libc.so.6');
+
+/**
+ * Declares a function of the C library by its C prototype and gives it a TypeScript type.
+ *
+ * Pointers to memory of ours are declared `void *` and take a Buffer, or the address of one that lives as long as the
+ * program (`addressOf`). A pointer that the kernel keeps must never come from a Buffer that may be collected.
+ *
+ * A string goes as UTF-8 and ends for C at its first NUL, so one from outside needs a check before.
+ */
+export function libc<F extends (...args: never[]) => unknown>(prototype: string): F {
+  return library.func(prototype) as unknown as F;
+}
+
+/** The address of a Buffer's bytes. The caller keeps the Buffer alive for as long as the address is used. */
+export function addressOf(buffer: ArrayBufferView): bigint {
+  return koffi.address(buffer);
+}
+
+/**
+ * Bytes outside V8's heap, so that their address holds for as long as the Buffer is referenced. Zeroed.
+ * @param size in bytes
+ */
+export function allocate(size: number): Buffer {
+  return Buffer.allocUnsafeSlow(size).fill(0);
+}
+
+/** The C library's errno as the last call left it (errno(3)), a positive number. */
+export function errno(): number {
+  return koffi.errno();
+}

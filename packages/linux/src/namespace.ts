@@ -1,0 +1,96 @@
+import { fstatSync } from 'node:fs';
+import { Fd } from './fd.js';
+import { openByHandle } from './file-handle.js';
+import { allocate, libc } from './libc.js';
+import { check, isSystemError } from './system-error.js';
+
+/** Kinds of namespaces, as NS_GET_NSTYPE answers and clone(2) names them. */
+export const CLONE_NEWUSER = 0x1000_0000;
+export const CLONE_NEWNET = 0x4000_0000;
+
+const NSFS_MAGIC = 0x6e736673;
+const NS_GET_USERNS = 0xb701;
+const NS_GET_PARENT = 0xb702;
+const NS_GET_NSTYPE = 0xb703;
+const NS_GET_OWNER_UID = 0xb704;
+const NS_GET_ID = 0x8008b70d;
+
+const FD_NSFS_ROOT = -10003;
+const FILEID_NSFS = 241;
+
+const ioctl = libc<(fd: number, request: number, argument: Uint8Array | null) => number>(
+  'int ioctl(int, ulong, void *)',
+);
+const fstatfs = libc<(fd: number, buffer: Uint8Array) => number>('int fstatfs(int, void *)');
+
+const statfs = allocate(256);
+const answer = allocate(8);
+
+/** The magic number of the file system that `fd` is on. statfs(2). Throws EBADF. */
+export function fileSystemType(fd: number): number {
+  check(fstatfs(fd, statfs), 'fstatfs', fd);
+  return statfs.readUInt32LE(0);
+}
+
+/**
+ * The kind of namespace that `fd` stands for (CLONE_NEW*), undefined if it stands for none. ioctl_ns(2).
+ * Throws EBADF, also for an O_PATH descriptor of a namespace.
+ */
+export function namespaceType(fd: number): number | undefined {
+  if (fileSystemType(fd) !== NSFS_MAGIC) return undefined;
+  return check(ioctl(fd, NS_GET_NSTYPE, null), 'ioctl(NS_GET_NSTYPE)', fd);
+}
+
+/**
+ * The user who owns the user namespace `fd`, as seen from ours (65534 when our namespace does not map them). ioctl_ns(2).
+ * Throws EINVAL for another kind of namespace, ENOTTY for what is none, EBADF.
+ */
+export function namespaceOwner(fd: number): number {
+  check(ioctl(fd, NS_GET_OWNER_UID, answer), 'ioctl(NS_GET_OWNER_UID)', fd);
+  return answer.readUInt32LE(0);
+}
+
+/** The user namespace that owns the namespace `fd`. ioctl_ns(2). Throws EPERM when it is outside ours, ENOTTY. */
+export function owningUserNamespace(fd: number): Fd {
+  return new Fd(check(ioctl(fd, NS_GET_USERNS, null), 'ioctl(NS_GET_USERNS)', fd));
+}
+
+/**
+ * The parent of the user or pid namespace `fd`. ioctl_ns(2).
+ * Throws EPERM when it is outside ours or there is none, EINVAL for another kind of namespace, ENOTTY.
+ */
+export function parentNamespace(fd: number): Fd {
+  return new Fd(check(ioctl(fd, NS_GET_PARENT, null), 'ioctl(NS_GET_PARENT)', fd));
+}
+
+/** The number that names a namespace while it lives; it is given again after that. namespaces(7). Throws EBADF. */
+export function namespaceInode(fd: number): number {
+  return fstatSync(fd).ino;
+}
+
+/**
+ * The number that no other namespace gets until the next boot.
+ * @returns undefined where the kernel does not number its namespaces (before 6.18), and for what is no namespace
+ * Throws EBADF.
+ */
+export function namespaceId(fd: number): bigint | undefined {
+  try {
+    check(ioctl(fd, NS_GET_ID, answer), 'ioctl(NS_GET_ID)', fd);
+    return answer.readBigUInt64LE(0);
+  } catch (error) {
+    if (isSystemError(error, 'ENOTTY', 'EINVAL')) return undefined;
+    throw error;
+  }
+}
+
+/**
+ * Opens the user namespace with this id and inode, which nobody need hold open. name_to_handle_at(2), nsfs.
+ * Throws ESTALE when it is dead, EPERM without CAP_SYS_ADMIN, EBADF or EOPNOTSUPP where the kernel can't (before 6.18).
+ */
+export function openUserNamespace(id: bigint, inode: number): Fd {
+  const handle = Buffer.alloc(16);
+  handle.writeBigUInt64LE(id, 0);
+  handle.writeUInt32LE(CLONE_NEWUSER, 8);
+  handle.writeUInt32LE(inode, 12);
+  return openByHandle(FD_NSFS_ROOT, FILEID_NSFS, handle);
+}

@@ -1,0 +1,37 @@
+import koffi, { type node } from 'koffi';
+import { EPOLLIN, Epoll } from './epoll.js';
+import { EEXIST } from './errno.js';
+import { SystemError } from './system-error.js';
+
+// A poll handle that is collected as garbage stops without a word, so those in use are referenced from here.
+const watched = new Map<number, node.PollHandle>();
+
+/** Watches one fd in Node's own event loop. It keeps Node alive until it is disposed of, which must precede closing the fd. */
+export class NodePoll implements Disposable {
+  readonly #fd: number;
+  #handle: node.PollHandle | undefined;
+
+  /**
+   * Calls `ready` whenever `fd` is readable, any pollable one, an epoll instance included; it becomes non-blocking.
+   * `ready` must not throw: an error would be swallowed. Nor may it rely on nextTick or promises, which on Node 26 do
+   * not run after it; what it wants done belongs in a setImmediate, which runs in the same turn of the loop.
+   * Throws EPERM for an fd that can't be polled (a regular file, a directory), EBADF, EEXIST when one already watches it.
+   * An fd that Node itself watches, one of its sockets, ends the process.
+   */
+  constructor(fd: number, ready: () => void) {
+    // Koffi aborts the process when it can't watch an fd, so find out before.
+    if (watched.has(fd)) throw new SystemError(EEXIST, 'poll', String(fd));
+    using probe = new Epoll();
+    probe.add(fd, EPOLLIN, 0);
+    this.#fd = fd;
+    this.#handle = koffi.node.poll(fd, { readable: true }, ready);
+    watched.set(fd, this.#handle);
+  }
+
+  [Symbol.dispose](): void {
+    if (this.#handle === undefined) return;
+    watched.delete(this.#fd);
+    this.#handle.close();
+    this.#handle = undefined;
+  }
+}

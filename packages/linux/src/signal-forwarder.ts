@@ -1,0 +1,127 @@
+import { Fd, write } from './fd.js';
+import { allocate, libc } from './libc.js';
+import { check, SystemError } from './system-error.js';
+
+/*
+ * Node's V8 and thread-pool threads block no signal, and nothing can make them: whatever the main thread blocks, the
+ * kernel hands to one of them, and the default action ends the process. So the signal gets a handler that sends it on to
+ * the main thread with rt_tgsigqueueinfo(2), siginfo and all. There it stays pending, blocked, for a signalfd.
+ *
+ * A handler can run at any moment in a thread that is not JavaScript's, so it can't be JavaScript; it is the one system
+ * call, in machine code. It touches nothing but registers and its own siginfo, hence is safe wherever it interrupts
+ * (signal-safety(7)).
+ *
+ * The kernel lets a thread send another one only what sigqueue(3) could have sent: it refuses the codes of kill(2),
+ * tgkill(2) and of its own signals. So the handler disguises every code as a negative one, by its two upper bits, which
+ * are 00 or 11 in all codes there are and 10 in a disguised one.
+ */
+
+const SA_SIGINFO = 0x4;
+const SA_RESTART = 0x1000_0000;
+const SIGACTION_SIZE = 152;
+const SIGACTION_FLAGS = 136;
+
+const PROT_READ = 1;
+const PROT_EXEC = 4;
+const MAP_PRIVATE = 2;
+const MFD_CLOEXEC = 1;
+
+const sigactionCall = libc<(signo: number, action: Uint8Array, old: Uint8Array | null) => number>(
+  'int sigaction(int, const void *, void *)',
+);
+const memfdCreate = libc<(name: string, flags: number) => number>('int memfd_create(const char *, uint)');
+const mmap = libc<
+  (address: bigint, size: number, protection: number, flags: number, fd: number, offset: number) => bigint | number
+>('intptr_t mmap(intptr_t, size_t, int, int, int, long)');
+const gettid = libc<() => number>('int gettid()');
+
+/** `void handler(int signo, siginfo_t *info, void *)`: disguises the code, then rt_tgsigqueueinfo(tgid, tid, signo, info). */
+function handlerCode(tgid: number, tid: number): Buffer {
+  switch (process.arch) {
+    case 'x64': {
+      const code = Buffer.from(
+        '80660bbf' + // and byte [rsi+11], 0xbf   code: bit 30 off
+          '804e0b80' + // or byte [rsi+11], 0x80  code: bit 31 on
+          '89fa' + // mov edx, edi                signo
+          '4989f2' + // mov r10, rsi              info
+          'bf00000000' + // mov edi, tgid
+          'be00000000' + // mov esi, tid
+          'b829010000' + // mov eax, 297
+          '0f05' + // syscall
+          'c3', // ret
+        'hex',
+      );
+      code.writeInt32LE(tgid, 14);
+      code.writeInt32LE(tid, 19);
+      return code;
+    }
+    case 'arm64': {
+      const halves = (register: number, value: number) => [
+        0x52800000 | ((value & 0xffff) << 5) | register, // movz w<register>, low half
+        0x72a00000 | ((value >>> 16) << 5) | register, // movk w<register>, high half, lsl 16
+      ];
+      const instructions = [
+        0xb9400824, // ldr w4, [x1, #8]        code
+        0x12017884, // and w4, w4, #0xbfffffff
+        0x32010084, // orr w4, w4, #0x80000000
+        0xb9000824, // str w4, [x1, #8]
+        0x2a0003e2, // mov w2, w0       signo
+        0xaa0103e3, // mov x3, x1       info
+        ...halves(0, tgid),
+        ...halves(1, tid),
+        0xd2801e08, // mov x8, 240
+        0xd4000001, // svc 0
+        0xd65f03c0, // ret
+      ];
+      const code = Buffer.alloc(instructions.length * 4);
+      instructions.forEach((instruction, index) => {
+        code.writeUInt32LE(instruction >>> 0, index * 4);
+      });
+      return code;
+    }
+    default:
+      throw new Error(`signals can't be received on ${process.arch}: the handler exists for x64 and arm64 only`);
+  }
+}
+
+/**
+ * Places machine code in executable memory that stays for the life of the process. Mapping a file, rather than writing
+ * to a page and then making it executable, never has a page that is both, and leaves it to the kernel to bring the
+ * instruction cache of arm64 up to date.
+ */
+function loadCode(code: Buffer): bigint {
+  using file = new Fd(check(memfdCreate('signal-forwarder', MFD_CLOEXEC), 'memfd_create'));
+  write(file.number, code);
+  const address = BigInt(mmap(0n, code.length, PROT_READ | PROT_EXEC, MAP_PRIVATE, file.number, 0));
+  if (address === -1n) throw SystemError.last('mmap', 'signal-forwarder');
+  return address;
+}
+
+/** The code that a signal was sent with, from the one in the siginfo of a signal that may have been forwarded. */
+export function originalCode(code: number): number {
+  return code >>> 30 === 0b10 ? (code << 2) >> 2 : code;
+}
+
+let handler: bigint | undefined;
+
+/** Whether the calling thread is the process's main thread, to which signals are forwarded. */
+export function isMainThread(): boolean {
+  return gettid() === process.pid;
+}
+
+/**
+ * From now on every thread that receives `signo` sends it on to the main thread, which must have it blocked. Nothing is
+ * lost up to RLIMIT_SIGPENDING; the order among several is not kept. sigaction(2). Throws EINVAL for SIGKILL, SIGSTOP.
+ * @returns a function that puts the previous disposition back
+ */
+export function forwardToMainThread(signo: number): () => void {
+  handler ??= loadCode(handlerCode(process.pid, process.pid));
+  const action = allocate(SIGACTION_SIZE);
+  const previous = allocate(SIGACTION_SIZE);
+  action.writeBigUInt64LE(handler, 0);
+  action.writeInt32LE(SA_SIGINFO | SA_RESTART, SIGACTION_FLAGS);
+  check(sigactionCall(signo, action, previous), 'sigaction', signo);
+  return () => {
+    sigactionCall(signo, previous, null);
+  };
+}

@@ -1,0 +1,84 @@
+import { constants } from 'node:os';
+import { allocate, libc } from './libc.js';
+import { check, SystemError } from './system-error.js';
+
+/** The first and last real-time signal of the C library, which keeps two of the kernel's for itself. signal(7). */
+export const SIGRTMIN = 34;
+export const SIGRTMAX = 64;
+
+const SIG_BLOCK = 0;
+const SIG_UNBLOCK = 1;
+const SIGSET_SIZE = 128;
+
+const pthreadSigmask = libc<(how: number, set: Uint8Array, old: Uint8Array | null) => number>(
+  'int pthread_sigmask(int, const void *, void *)',
+);
+const sigqueueCall = libc<(pid: number, signo: number, value: bigint) => number>('int sigqueue(int, int, intptr_t)');
+
+const NAMES: ReadonlyMap<string, number> = new Map(Object.entries(constants.signals));
+const NUMBERS: ReadonlyMap<number, string> = new Map(
+  // Where two names share a number, the first of the table is the usual one.
+  Object.entries(constants.signals)
+    .reverse()
+    .map(([name, signo]) => [signo, name]),
+);
+
+/** A signal by its name in signal(7), real-time ones as `SIGRTMIN+n` or `SIGRTMAX-n`, or by its number. */
+export type Signal = NodeJS.Signals | `SIGRTMIN${'' | `+${number}`}` | `SIGRTMAX${'' | `-${number}`}` | number;
+
+/** The number of a signal, 1 to 64. Throws RangeError for one that does not exist. */
+export function signalNumber(signal: Signal): number {
+  if (typeof signal === 'number') {
+    if (Number.isInteger(signal) && signal >= 1 && signal <= SIGRTMAX) return signal;
+    throw new RangeError(`no signal has the number ${signal}`);
+  }
+  const known = NAMES.get(signal);
+  if (known !== undefined) return known;
+  const [, base, offset = '0'] = /^SIGRT(MIN|MAX)([+-]\d+)?$/.exec(signal) ?? [];
+  const signo = (base === 'MIN' ? SIGRTMIN : SIGRTMAX) + Number(offset);
+  if (base !== undefined && signo >= SIGRTMIN && signo <= SIGRTMAX) return signo;
+  throw new RangeError(`no signal has the name ${signal}`);
+}
+
+/** The name of a signal by its number, as signal(7) has it; `signal n` for a number without a name. */
+export function signalName(signo: number): string {
+  const known = NUMBERS.get(signo);
+  if (known !== undefined) return known;
+  return signo >= SIGRTMIN && signo <= SIGRTMAX ? `SIGRTMIN+${signo - SIGRTMIN}` : `signal ${signo}`;
+}
+
+/** The C library's sigset_t of these signal numbers. */
+export function signalSet(...signos: readonly number[]): Buffer {
+  const set = allocate(SIGSET_SIZE);
+  for (const signo of signos) {
+    const byte = (signo - 1) >> 3;
+    set.writeUInt8(set.readUInt8(byte) | (1 << ((signo - 1) & 7)), byte);
+  }
+  return set;
+}
+
+/**
+ * Blocks or unblocks a signal in the calling thread. pthread_sigmask(3). SIGKILL, SIGSTOP, 32 and 33 stay unblocked
+ * without an error. Throws RangeError for a number that no set can hold.
+ */
+export function setBlocked(signo: number, blocked: boolean): void {
+  const error = pthreadSigmask(blocked ? SIG_BLOCK : SIG_UNBLOCK, signalSet(signo), null);
+  if (error !== 0) throw new SystemError(error, 'pthread_sigmask', signalName(signo));
+}
+
+/** Whether the calling thread blocks a signal. */
+export function isBlocked(signo: number): boolean {
+  const set = allocate(SIGSET_SIZE);
+  pthreadSigmask(SIG_BLOCK, signalSet(), set);
+  return (set.readUInt8((signo - 1) >> 3) & (1 << ((signo - 1) & 7))) !== 0;
+}
+
+/**
+ * Queues a signal with a value to a process. sigqueue(3).
+ * @param value 32-bit integer, which the receiver finds as `value`
+ * Throws ESRCH, EPERM, EAGAIN (the receiver's RLIMIT_SIGPENDING is reached), RangeError for a value of another kind.
+ */
+export function sigqueue(pid: number, signal: Signal, value: number): void {
+  if ((value | 0) !== value) throw new RangeError(`a signal carries no value ${value}, but a 32-bit integer`);
+  check(sigqueueCall(pid, signalNumber(signal), BigInt(value)), 'sigqueue', pid);
+}

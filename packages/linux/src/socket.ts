@@ -1,0 +1,156 @@
+import { cString } from './c-string.js';
+import { EAGAIN, ECONNABORTED, EINPROGRESS, EINTR, EINVAL, EMSGSIZE, EPROTO } from './errno.js';
+import { Fd, isOpen } from './fd.js';
+import { allocate, errno, libc } from './libc.js';
+import { check, isSystemError, SystemError } from './system-error.js';
+
+export const AF_UNIX = 1;
+export const SOCK_STREAM = 1;
+export const SOCK_DGRAM = 2;
+export const SOCK_SEQPACKET = 5;
+
+const SOCK_NONBLOCK = 0o4000;
+const SOCK_CLOEXEC = 0o2000000;
+const SOL_SOCKET = 1;
+const SO_TYPE = 3;
+const SO_ERROR = 4;
+const SO_PEERCRED = 17;
+const SO_ACCEPTCONN = 30;
+const SO_DOMAIN = 39;
+const SUN_PATH_SIZE = 108;
+
+const socketCall = libc<(domain: number, type: number, protocol: number) => number>('int socket(int, int, int)');
+const socketpairCall = libc<(domain: number, type: number, protocol: number, fds: Uint8Array) => number>(
+  'int socketpair(int, int, int, void *)',
+);
+const bindCall = libc<(fd: number, address: Uint8Array, size: number) => number>('int bind(int, const void *, uint)');
+const connectCall = libc<(fd: number, address: Uint8Array, size: number) => number>(
+  'int connect(int, const void *, uint)',
+);
+const listenCall = libc<(fd: number, backlog: number) => number>('int listen(int, int)');
+const accept4 = libc<(fd: number, address: null, size: null, flags: number) => number>(
+  'int accept4(int, void *, void *, int)',
+);
+const getsockopt = libc<(fd: number, level: number, name: number, value: Uint8Array, size: Uint8Array) => number>(
+  'int getsockopt(int, int, int, void *, void *)',
+);
+
+const option = allocate(12);
+const optionSize = allocate(4);
+
+/** Who is at the other end of a connected AF_UNIX socket, as of its connect(2) or listen(2). unix(7) SO_PEERCRED. */
+export interface PeerCredentials {
+  readonly pid: number;
+  readonly uid: number;
+  readonly gid: number;
+}
+
+type SocketType = typeof SOCK_STREAM | typeof SOCK_DGRAM | typeof SOCK_SEQPACKET;
+
+/** A socket of the family AF_UNIX, close-on-exec and non-blocking. socket(2). */
+export function unixSocket(type: SocketType = SOCK_STREAM): Fd {
+  return new Fd(check(socketCall(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), 'socket'));
+}
+
+/** Two connected sockets of the family AF_UNIX, close-on-exec and non-blocking. socketpair(2). */
+export function socketPair(type: SocketType = SOCK_STREAM): [Fd, Fd] {
+  const fds = allocate(8);
+  check(socketpairCall(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds), 'socketpair');
+  return [new Fd(fds.readInt32LE(0)), new Fd(fds.readInt32LE(4))];
+}
+
+/**
+ * The sockaddr_un of a path, or of an abstract name if it begins with `@` (a path that does is written `./@…`). unix(7).
+ * Throws, named after the path, EMSGSIZE when it does not fit its 107 bytes, and EINVAL when it is empty (which would
+ * be the abstract name without a byte) or a path with a NUL in it.
+ */
+export function unixAddress(path: string): Buffer {
+  if (path === '') throw new SystemError(EINVAL, 'sockaddr_un', path);
+  const abstract = path.startsWith('@');
+  const bytes = Buffer.from(abstract ? `\0${path.slice(1)}` : `${cString(path, 'sockaddr_un')}\0`);
+  if (bytes.length > SUN_PATH_SIZE) throw new SystemError(EMSGSIZE, 'sockaddr_un', path);
+  const address = allocate(2 + bytes.length);
+  address.writeUInt16LE(AF_UNIX, 0);
+  bytes.copy(address, 2);
+  return address;
+}
+
+/** Binds a socket to a path or `@abstract` name. bind(2). Throws EADDRINUSE, ENOENT, EACCES, and as `unixAddress`. */
+export function bind(fd: number, path: string): void {
+  const address = unixAddress(path);
+  check(bindCall(fd, address, address.length), 'bind', path);
+}
+
+/** Makes a socket accept connections; the kernel caps `backlog` at net.core.somaxconn. listen(2). */
+export function listen(fd: number, backlog = 4096): void {
+  check(listenCall(fd, backlog), 'listen', fd);
+}
+
+/**
+ * Connects to a path or `@abstract` name. connect(2).
+ * Throws ENOENT, ECONNREFUSED, EACCES, EAGAIN when a non-blocking socket meets a full backlog, and as `unixAddress`.
+ */
+export function connect(fd: number, path: string): void {
+  const address = unixAddress(path);
+  if (connectCall(fd, address, address.length) === -1 && errno() !== EINPROGRESS) {
+    throw SystemError.last('connect', path);
+  }
+}
+
+/**
+ * Accepts a connection, close-on-exec and non-blocking. accept4(2). Throws EMFILE, ENFILE, ENOMEM.
+ * @returns undefined when none waits, or the one that did is gone again
+ */
+export function accept(fd: number): Fd | undefined {
+  for (;;) {
+    const connection = accept4(fd, null, null, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    if (connection !== -1) return new Fd(connection);
+    switch (errno()) {
+      case EINTR:
+        continue;
+      case EAGAIN:
+        return undefined;
+      case ECONNABORTED:
+      case EPROTO:
+        continue;
+      default:
+        throw SystemError.last('accept4', String(fd));
+    }
+  }
+}
+
+/** Throws ENOTSOCK, EBADF. socket(7) */
+function socketOption(fd: number, name: number): Buffer {
+  optionSize.writeUInt32LE(option.length);
+  check(getsockopt(fd, SOL_SOCKET, name, option, optionSize), 'getsockopt', fd);
+  return option;
+}
+
+/**
+ * Who is at the other end; a `pid` of 0 means that it is outside our pid namespace, together with a `uid` of 2³² − 1 that
+ * there is nobody (not connected, or not AF_UNIX). Throws ENOTSOCK, EBADF.
+ */
+export function peerCredentials(fd: number): PeerCredentials {
+  const credentials = socketOption(fd, SO_PEERCRED);
+  return { pid: credentials.readInt32LE(0), uid: credentials.readUInt32LE(4), gid: credentials.readUInt32LE(8) };
+}
+
+/** Whether `fd` is a listening stream socket of the family AF_UNIX; false for whatever else it may be. Throws EBADF. */
+export function isListeningUnixStream(fd: number): boolean {
+  try {
+    return (
+      socketOption(fd, SO_DOMAIN).readInt32LE() === AF_UNIX &&
+      socketOption(fd, SO_TYPE).readInt32LE() === SOCK_STREAM &&
+      socketOption(fd, SO_ACCEPTCONN).readInt32LE() === 1
+    );
+  } catch (error) {
+    // An O_PATH descriptor answers EBADF, open as it is.
+    if (isSystemError(error, 'ENOTSOCK') || (isSystemError(error, 'EBADF') && isOpen(fd))) return false;
+    throw error;
+  }
+}
+
+/** Takes the socket's pending error, a positive errno(3), 0 for none. socket(7) SO_ERROR. */
+export function takeSocketError(fd: number): number {
+  return socketOption(fd, SO_ERROR).readInt32LE();
+}

@@ -1,0 +1,49 @@
+import { errno as lastErrno, libc } from './libc.js';
+
+const strerrorname = libc<(errno: number) => string | null>('const char *strerrorname_np(int errnum)');
+const strerrordesc = libc<(errno: number) => string | null>('const char *strerrordesc_np(int errnum)');
+
+/**
+ * A system call that failed. It has the shape of the errors that Node's own modules throw, so that one handler serves
+ * both: `code` is the name of errno(3), `errno` its number negated. Of two names for a number it is the one that the
+ * C library has: EAGAIN, not EWOULDBLOCK, and EOPNOTSUPP, which is ENOTSUP in Node's.
+ */
+export class SystemError extends Error implements NodeJS.ErrnoException {
+  override readonly name = 'SystemError';
+  readonly code: string;
+  readonly errno: number;
+
+  /**
+   * @param errno positive, as in errno(3)
+   * @param syscall the call that failed
+   * @param subject what it was done to: a path, an fd, an address
+   */
+  constructor(
+    errno: number,
+    readonly syscall: string,
+    readonly subject?: string,
+  ) {
+    const code = strerrorname(errno) ?? `E${errno}`;
+    const what = subject === undefined ? syscall : `${syscall} '${subject}'`;
+    super(`${code}: ${(strerrordesc(errno) ?? 'unknown error').toLowerCase()}, ${what}`);
+    this.code = code;
+    this.errno = -errno;
+  }
+
+  /** The error that the last call of the C library left in errno. */
+  static last(syscall: string, subject?: string): SystemError {
+    return new SystemError(lastErrno(), syscall, subject);
+  }
+}
+
+/** Whether `error` is a failed system call, of ours or of Node's, with one of the errno(3) names `codes` (any if none). */
+export function isSystemError(error: unknown, ...codes: readonly string[]): error is NodeJS.ErrnoException {
+  if (!(error instanceof Error) || !('code' in error) || !('syscall' in error)) return false;
+  return codes.length === 0 || codes.includes(String(error.code));
+}
+
+/** Passes on what a call returned, or throws the SystemError that its −1 stands for. */
+export function check(result: number, syscall: string, subject?: string | number): number {
+  if (result === -1) throw SystemError.last(syscall, subject === undefined ? undefined : String(subject));
+  return result;
+}

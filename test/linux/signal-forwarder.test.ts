@@ -1,0 +1,209 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { Worker } from 'node:worker_threads';
+import {
+  forwardToMainThread,
+  isMainThread,
+  libc,
+  originalCode,
+  SIGRTMIN,
+  type SignalInfo,
+  setBlocked,
+  signalNumber,
+  spawn,
+} from '@sdrx/linux';
+import fc from 'fast-check';
+import t from 'tap';
+import { leavingNoFd } from '../support/open-fds.js';
+import { programPath } from '../support/program-path.js';
+import { ReceivedSignals } from '../support/received-signals.js';
+import { hasSignal, signalMask } from '../support/signal-status.js';
+import { waitForExit } from '../support/wait-for-exit.js';
+
+const SIGUSR1 = signalNumber('SIGUSR1');
+const SIGUSR2 = signalNumber('SIGUSR2');
+const SIGALRM = signalNumber('SIGALRM');
+const SIGCHLD = signalNumber('SIGCHLD');
+const SIGPIPE = signalNumber('SIGPIPE');
+const COMMAND = SIGRTMIN + 18;
+const SI_KERNEL = 0x80;
+const CLD_EXITED = 1;
+
+const uid = process.getuid?.() ?? -1;
+const tgkill = libc<(number: number, tgid: number, tid: number, signo: number) => number>(
+  'long syscall(long, long, long, long)',
+);
+const SYS_TGKILL = process.arch === 'arm64' ? 131 : 234;
+const ualarm = libc<(microseconds: number, interval: number) => number>('uint ualarm(uint, uint)');
+
+/** Makes V8's threads work: garbage for the scavenger and the concurrent marker, functions for the compilers. */
+function keepV8Busy(): void {
+  const kept = Array.from({ length: 2000 }, (_, index) => ({ index, text: `${index}`.repeat(20), list: [index] }));
+  const sum = new Function('kept', `let s = ${kept.length}; for (const k of kept) s += k.list[0]; return s;`);
+  for (let round = 0; round < 30; round++) sum(kept);
+}
+
+/** The threads of this process but the main one that do not block a signal. */
+function otherThreads(signo: number): number[] {
+  return readdirSync('/proc/self/task')
+    .map(Number)
+    .filter((tid) => tid !== process.pid && !threadBlocks(tid, signo));
+}
+
+function threadBlocks(tid: number, signo: number): boolean {
+  const mask = signalMask('SigBlk', readFileSync(`/proc/self/task/${tid}/status`, 'ascii'));
+  return ((mask >> BigInt(signo - 1)) & 1n) === 1n;
+}
+
+t.test(
+  '20,000 queued signals are received each exactly once, with sender and value, while V8 is busy',
+  leavingNoFd((t) => {
+    using signals = new ReceivedSignals(COMMAND);
+    const program = programPath('./programs/queue-signals.js', import.meta.url);
+    using first = spawn(process.execPath, { args: [program, String(process.pid), '0', '10000'] });
+    using second = spawn(process.execPath, { args: [program, String(process.pid), '10000', '10000'] });
+    const received: SignalInfo[] = [];
+    while (received.length < 20_000) {
+      keepV8Busy();
+      for (let batch = signals.read(); batch.length > 0; batch = signals.read()) received.push(...batch);
+    }
+    t.match(waitForExit(first), { code: 'exited', status: 0 });
+    t.match(waitForExit(second), { code: 'exited', status: 0 });
+    t.strictSame(signals.read(), []);
+    t.equal(new Set(received.map(({ value }) => value)).size, 20_000);
+    const odd = received.filter(
+      ({ signo, code, pid, uid: sender, value }) =>
+        signo !== COMMAND || code !== -1 || sender !== uid || pid !== (value < 10_000 ? first : second).pid,
+    );
+    t.strictSame(odd, []);
+  }),
+);
+
+t.test(
+  'a signal of kill(2) is received, with the code of kill(2) and its sender',
+  leavingNoFd(async (t) => {
+    using signals = new ReceivedSignals(SIGUSR2);
+    for (let round = 0; round < 20; round++) {
+      const kill = spawn('sh', { args: ['-c', `exec /bin/kill -USR2 ${process.pid}`] });
+      t.strictSame(await signals.take(1), [{ signo: SIGUSR2, code: 0, pid: kill.pid, uid, value: 0 }]);
+      waitForExit(kill);
+    }
+  }),
+);
+
+t.test(
+  'a signal that this process sends itself is received',
+  leavingNoFd(async (t) => {
+    using signals = new ReceivedSignals(SIGUSR2);
+    process.kill(process.pid, 'SIGUSR2');
+    t.strictSame(await signals.take(1), [{ signo: SIGUSR2, code: 0, pid: process.pid, uid, value: 0 }]);
+  }),
+);
+
+t.test(
+  'a signal of the kernel is received, and has no sender',
+  leavingNoFd(async (t) => {
+    using signals = new ReceivedSignals(SIGALRM);
+    ualarm(1000, 0);
+    t.strictSame(await signals.take(1), [{ signo: SIGALRM, code: SI_KERNEL, pid: 0, uid: 0, value: 0 }]);
+  }),
+);
+
+t.test(
+  'SIGCHLD is received with the child that it tells of',
+  leavingNoFd(async (t) => {
+    using signals = new ReceivedSignals(SIGCHLD);
+    const child = spawn('true');
+    t.strictSame(await signals.take(1), [{ signo: SIGCHLD, code: CLD_EXITED, pid: child.pid, uid, value: 0 }]);
+    waitForExit(child);
+  }),
+);
+
+t.test(
+  'a signal that is sent to one of the other threads is received, whichever of those that do not block it',
+  leavingNoFd(async (t) => {
+    using signals = new ReceivedSignals(COMMAND);
+    const threads = otherThreads(COMMAND);
+    t.ok(threads.length >= 1, `${threads.length} threads`);
+    for (const tid of threads) {
+      t.equal(tgkill(SYS_TGKILL, process.pid, tid, COMMAND), 0);
+      t.strictSame(await signals.take(1), [{ signo: COMMAND, code: -6, pid: process.pid, uid, value: 0 }]);
+    }
+  }),
+);
+
+t.test(
+  'several signals are forwarded at once, each to its own receiver',
+  leavingNoFd(async (t) => {
+    using ones = new ReceivedSignals(SIGUSR1);
+    using twos = new ReceivedSignals(SIGUSR2);
+    process.kill(process.pid, 'SIGUSR2');
+    process.kill(process.pid, 'SIGUSR1');
+    t.strictSame(
+      [...(await ones.take(1)), ...(await twos.take(1))].map(({ signo }) => signo),
+      [SIGUSR1, SIGUSR2],
+    );
+  }),
+);
+
+t.test('the disposition is put back afterwards: default, ignored, or a handler', (t) => {
+  const before = { caught: hasSignal('SigCgt', COMMAND), ignored: hasSignal('SigIgn', COMMAND) };
+  t.strictSame(before, { caught: false, ignored: false });
+  setBlocked(COMMAND, true);
+  const restore = forwardToMainThread(COMMAND);
+  t.ok(hasSignal('SigCgt', COMMAND));
+  restore();
+  setBlocked(COMMAND, false);
+  t.strictSame({ caught: hasSignal('SigCgt', COMMAND), ignored: hasSignal('SigIgn', COMMAND) }, before);
+
+  t.ok(hasSignal('SigIgn', SIGPIPE), 'Node ignores SIGPIPE');
+  const restorePipe = forwardToMainThread(SIGPIPE);
+  t.notOk(hasSignal('SigIgn', SIGPIPE));
+  restorePipe();
+  t.ok(hasSignal('SigIgn', SIGPIPE));
+  t.end();
+});
+
+t.test("a handler of Node's works again afterwards", async (t) => {
+  // A handler does not keep Node alive while it waits for its signal.
+  const alive = setInterval(() => {}, 1000);
+  const received = new Promise((resolve) => process.once('SIGUSR2', resolve));
+  new ReceivedSignals(SIGUSR2)[Symbol.dispose]();
+  process.kill(process.pid, 'SIGUSR2');
+  t.equal(await received, 'SIGUSR2');
+  clearInterval(alive);
+});
+
+t.test('a program that is started meanwhile does not inherit the handler', (t) => {
+  using signals = new ReceivedSignals(SIGUSR2);
+  const child = spawn('sleep', { args: ['1000'] });
+  child.kill('SIGUSR2');
+  t.strictSame(waitForExit(child), { pid: child.pid, code: 'killed', status: SIGUSR2 });
+  t.strictSame(signals.read(), []);
+  t.end();
+});
+
+t.test('a signal that cannot be caught throws EINVAL', (t) => {
+  for (const signo of [9, 19]) {
+    t.throws(() => forwardToMainThread(signo), { code: 'EINVAL', syscall: 'sigaction', subject: String(signo) });
+  }
+  t.end();
+});
+
+t.test('the original code of a disguised one is any from −2²⁹ to 2²⁹ − 1', (t) => {
+  fc.assert(
+    fc.property(fc.integer({ min: -(2 ** 29), max: 2 ** 29 - 1 }), (code) => {
+      t.equal(originalCode(code), code, 'not forwarded');
+      t.equal(originalCode((code & ~0x4000_0000) | 0x8000_0000), code, 'forwarded');
+    }),
+  );
+  t.end();
+});
+
+t.test('only the main thread is the main thread', async (t) => {
+  t.ok(isMainThread());
+  const url = import.meta.resolve('@sdrx/linux');
+  const code = `import('${url}').then((linux) => require('node:worker_threads').parentPort.postMessage(linux.isMainThread()))`;
+  const worker = new Worker(code, { eval: true });
+  t.equal(await new Promise((resolve) => worker.once('message', resolve)), false);
+  await worker.terminate();
+});

@@ -1,0 +1,310 @@
+import { chmodSync, existsSync, openSync } from 'node:fs';
+import {
+  accept,
+  bind,
+  connect,
+  Fd,
+  isListeningUnixStream,
+  libc,
+  listen,
+  O_NONBLOCK,
+  O_PATH,
+  peerCredentials,
+  read,
+  SOCK_DGRAM,
+  SOCK_SEQPACKET,
+  SOCK_STREAM,
+  socketPair,
+  spawn,
+  statusFlags,
+  takeSocketError,
+  unixAddress,
+  unixSocket,
+  write,
+} from '@sdrx/linux';
+import fc from 'fast-check';
+import t from 'tap';
+import { errorCode } from '../support/error-code.js';
+import { Folder } from '../support/folder.js';
+import { leavingNoFd } from '../support/open-fds.js';
+import { needsRoot } from '../support/privileges.js';
+import { programPath } from '../support/program-path.js';
+import { runProgram } from '../support/run-program.js';
+import { runWithLimit } from '../support/run-with-limit.js';
+import { waitForExit } from '../support/wait-for-exit.js';
+
+const AF_INET = 2;
+const NOBODY = 0xffff_ffff;
+
+const anySocket = libc<(domain: number, type: number, protocol: number) => number>('int socket(int, int, int)');
+
+const text = () => fc.string({ unit: 'binary', minLength: 1, maxLength: 107 });
+
+function listenAt(path: string, backlog?: number): Fd {
+  const socket = unixSocket();
+  bind(socket.number, path);
+  listen(socket.number, backlog);
+  return socket;
+}
+
+function connectTo(path: string): Fd {
+  const socket = unixSocket();
+  connect(socket.number, path);
+  return socket;
+}
+
+t.test('an address holds the path as UTF-8 and an ending NUL', (t) => {
+  fc.assert(
+    fc.property(text(), (path) => {
+      fc.pre(!path.startsWith('@') && !path.includes('\0') && Buffer.byteLength(path) <= 107);
+      const address = unixAddress(path);
+      return address.readUInt16LE() === 1 && address.subarray(2).equals(Buffer.from(`${path}\0`));
+    }),
+  );
+  t.end();
+});
+
+t.test('an abstract address holds a NUL and the name, without an end of its own', (t) => {
+  fc.assert(
+    fc.property(text(), (name) => {
+      fc.pre(Buffer.byteLength(name) <= 107);
+      const address = unixAddress(`@${name}`);
+      return address.readUInt16LE() === 1 && address.subarray(2).equals(Buffer.from(`\0${name}`));
+    }),
+  );
+  t.end();
+});
+
+t.test('107 bytes fit, 108 throw EMSGSIZE with the path', (t) => {
+  for (const path of ['x'.repeat(107), `${'ä'.repeat(53)}x`, `@${'x'.repeat(107)}`]) {
+    t.equal(unixAddress(path).length, 110);
+    t.throws(() => unixAddress(`${path}y`), { code: 'EMSGSIZE', syscall: 'sockaddr_un', subject: `${path}y` });
+  }
+  t.end();
+});
+
+t.test('an empty path, and one with a NUL in it, throw EINVAL', (t) => {
+  t.throws(() => unixAddress(''), { code: 'EINVAL' });
+  t.throws(() => unixAddress('/run/a\0b'), { code: 'EINVAL', subject: '/run/a\\0b' });
+  t.end();
+});
+
+t.test(
+  'a path is listened on and connected to, whatever characters it has',
+  leavingNoFd((t) => {
+    using folder = new Folder();
+    for (const name of ['plain', 'mit Leerzeichen', 'ünï', '漢字', '😀']) {
+      const path = folder.join(name);
+      using listener = listenAt(path);
+      t.ok(existsSync(path));
+      using client = connectTo(path);
+      using connection = accept(listener.number);
+      write(client.number, Buffer.from('hello'));
+      t.equal(read(connection?.number ?? -1, Buffer.alloc(9)), 5);
+    }
+  }),
+);
+
+t.test(
+  'an abstract name is listened on and connected to',
+  leavingNoFd((t) => {
+    const name = `@sdrx-test-${process.pid}-ünï`;
+    using listener = listenAt(name);
+    using _client = connectTo(name);
+    using connection = accept(listener.number);
+    t.ok(connection);
+  }),
+);
+
+t.test(
+  'what is made or accepted is non-blocking',
+  leavingNoFd((t) => {
+    const name = `@sdrx-test-${process.pid}`;
+    using listener = listenAt(name);
+    using client = connectTo(name);
+    using connection = accept(listener.number);
+    const [first, second] = socketPair();
+    using one = first;
+    using two = second;
+    for (const fd of [listener, client, connection, one, two]) {
+      t.equal(statusFlags(fd?.number ?? -1) & O_NONBLOCK, O_NONBLOCK);
+    }
+  }),
+);
+
+t.test(
+  'accept gives nothing when nobody waits',
+  leavingNoFd((t) => {
+    using listener = listenAt(`@sdrx-test-${process.pid}`);
+    t.equal(accept(listener.number), undefined);
+  }),
+);
+
+t.test(
+  'accept throws EBADF, ENOTSOCK, and EINVAL for a socket that does not listen',
+  leavingNoFd((t) => {
+    using socket = unixSocket();
+    using file = new Fd(openSync('/dev/null', 'r'));
+    t.throws(() => accept(9999), { code: 'EBADF', syscall: 'accept4', subject: '9999' });
+    t.throws(() => accept(file.number), { code: 'ENOTSOCK' });
+    t.throws(() => accept(socket.number), { code: 'EINVAL' });
+  }),
+);
+
+t.test('without room accept throws EMFILE, and the connection waits', (t) => {
+  const program = programPath('./programs/no-room-to-accept.js', import.meta.url);
+  t.strictSame(runWithLimit(60, program), { codes: ['EMFILE', 'EMFILE'], accepted: true });
+  t.end();
+});
+
+t.test(
+  'bind throws EADDRINUSE, ENOENT, EINVAL for a socket that is bound',
+  leavingNoFd((t) => {
+    using folder = new Folder();
+    const path = folder.join('socket');
+    using listener = listenAt(path);
+    using socket = unixSocket();
+    t.throws(() => bind(socket.number, path), { code: 'EADDRINUSE', syscall: 'bind', subject: path });
+    t.throws(() => bind(socket.number, folder.join('missing', 'socket')), { code: 'ENOENT' });
+    t.throws(() => bind(listener.number, folder.join('other')), { code: 'EINVAL' });
+  }),
+);
+
+t.test('without the right to, bind and connect throw EACCES', needsRoot, (t) => {
+  using folder = new Folder();
+  chmodSync(folder.path, 0o700);
+  using _listener = listenAt(folder.join('socket'));
+  const program = programPath('./programs/socket-as-nobody.js', import.meta.url);
+  t.equal(runProgram(process.execPath, [program, folder.path]).output, 'EACCES EACCES');
+  t.end();
+});
+
+t.test(
+  'listen throws EOPNOTSUPP for a datagram socket, EINVAL for an unbound one, EBADF',
+  leavingNoFd((t) => {
+    using datagrams = unixSocket(SOCK_DGRAM);
+    using unbound = unixSocket();
+    t.throws(() => listen(datagrams.number), { code: 'EOPNOTSUPP', syscall: 'listen' });
+    t.throws(() => listen(unbound.number), { code: 'EINVAL' });
+    t.throws(() => listen(9999), { code: 'EBADF' });
+  }),
+);
+
+t.test(
+  'connect throws ENOENT, ECONNREFUSED, EPROTOTYPE',
+  leavingNoFd((t) => {
+    using folder = new Folder();
+    const path = folder.join('socket');
+    using socket = unixSocket();
+    t.throws(() => connect(socket.number, path), { code: 'ENOENT', syscall: 'connect', subject: path });
+    listenAt(path).close();
+    t.throws(() => connect(socket.number, path), { code: 'ECONNREFUSED' });
+    using datagrams = unixSocket(SOCK_DGRAM);
+    using _listener = listenAt(folder.join('other'));
+    t.throws(() => connect(datagrams.number, folder.join('other')), { code: 'EPROTOTYPE' });
+  }),
+);
+
+t.test(
+  'connect throws EAGAIN when the backlog is full',
+  leavingNoFd((t) => {
+    const name = `@sdrx-test-${process.pid}`;
+    using listener = listenAt(name, 1);
+    const clients = [connectTo(name), connectTo(name)];
+    using late = unixSocket();
+    t.throws(() => connect(late.number, name), { code: 'EAGAIN', subject: name });
+    accept(listener.number)?.close();
+    connect(late.number, name);
+    for (const client of clients) client.close();
+  }),
+);
+
+t.test(
+  'the peer of a pair and of a connection is this process',
+  leavingNoFd((t) => {
+    const us = { pid: process.pid, uid: process.getuid?.(), gid: process.getgid?.() };
+    const [first, second] = socketPair();
+    using one = first;
+    using _two = second;
+    t.strictSame(peerCredentials(one.number), us);
+    const name = `@sdrx-test-${process.pid}`;
+    using listener = listenAt(name);
+    using client = connectTo(name);
+    using connection = accept(listener.number);
+    t.strictSame(peerCredentials(client.number), us);
+    t.strictSame(peerCredentials(connection?.number ?? -1), us);
+  }),
+);
+
+t.test('the peer is who connected, another user and process', needsRoot, async (t) => {
+  const { readable } = await import('../support/readable.js');
+  using folder = new Folder();
+  chmodSync(folder.path, 0o755);
+  using listener = listenAt(folder.join('socket'));
+  chmodSync(folder.join('socket'), 0o666);
+  const program = programPath('./programs/connect-as-nobody.js', import.meta.url);
+  const child = spawn(process.execPath, { args: [program, folder.join('socket')] });
+  await readable(listener.number);
+  using connection = accept(listener.number);
+  t.strictSame(peerCredentials(connection?.number ?? -1), { pid: child.pid, uid: 65534, gid: 65533 });
+  waitForExit(child);
+});
+
+t.test(
+  'a socket without a peer has nobody for one',
+  leavingNoFd((t) => {
+    using unconnected = unixSocket();
+    using internet = new Fd(anySocket(AF_INET, SOCK_STREAM, 0));
+    for (const fd of [unconnected, internet]) {
+      t.strictSame(peerCredentials(fd.number), { pid: 0, uid: NOBODY, gid: NOBODY });
+    }
+  }),
+);
+
+t.test(
+  'credentials throw ENOTSOCK, EBADF',
+  leavingNoFd((t) => {
+    using file = new Fd(openSync('/dev/null', 'r'));
+    t.throws(() => peerCredentials(file.number), { code: 'ENOTSOCK', syscall: 'getsockopt' });
+    t.throws(() => peerCredentials(9999), { code: 'EBADF' });
+  }),
+);
+
+t.test(
+  'only a listening stream socket of AF_UNIX is one',
+  leavingNoFd((t) => {
+    using listener = listenAt(`@sdrx-test-${process.pid}`);
+    t.ok(isListeningUnixStream(listener.number));
+    const [first, second] = socketPair();
+    using connected = first;
+    using _peer = second;
+    using packets = unixSocket(SOCK_SEQPACKET);
+    bind(packets.number, `@sdrx-test-${process.pid}-packets`);
+    listen(packets.number);
+    using internet = new Fd(anySocket(AF_INET, SOCK_STREAM, 0));
+    listen(internet.number);
+    using unbound = unixSocket();
+    using datagrams = unixSocket(SOCK_DGRAM);
+    using file = new Fd(openSync('/dev/null', 'r'));
+    using path = new Fd(openSync('/', O_PATH));
+    for (const other of [connected, packets, internet, unbound, datagrams, file, path]) {
+      t.notOk(isListeningUnixStream(other.number));
+    }
+    t.throws(() => isListeningUnixStream(9999), { code: 'EBADF' });
+  }),
+);
+
+t.test(
+  'the pending error is taken once',
+  leavingNoFd((t) => {
+    const [first, second] = socketPair();
+    using socket = first;
+    t.equal(takeSocketError(socket.number), 0);
+    // Closed with something unread, the other end resets the connection.
+    write(socket.number, Buffer.from('unread'));
+    second.close();
+    t.equal(takeSocketError(socket.number), 104);
+    t.equal(takeSocketError(socket.number), 0);
+    t.equal(errorCode(() => takeSocketError(9999)), 'EBADF');
+  }),
+);
