@@ -1,0 +1,13 @@
+export { EnvironmentError, readEnvironment } from './environment.js';
+export { EventLoop } from './loop.js';
+export type { LoopState } from './loop-core.js';
+export { exitOnSignal } from './service/exit-on-signal.js';
+export { listenFds, type PassedFd } from './service/listen-fds.js';
+export { type Notification, notify, notifyBarrier } from './service/notify.js';
+export { watchdog, watchdogTimeout } from './service/watchdog.js';
+export type { SourceOptions } from './source.js';
+export type { ChildExit } from './sources/child.js';
+export type { DeferOptions } from './sources/defer.js';
+export type { IoEvent, IoOptions } from './sources/io.js';
+export type { MemoryPressureOptions } from './sources/memory-pressure.js';
+export type { TimeEvent, TimeOptions } from './sources/time.js';

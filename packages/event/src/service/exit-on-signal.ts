@@ -1,0 +1,13 @@
+import type { Signal, SignalInfo } from '@sdrx/linux';
+import { merge, type Observable, tap } from 'rxjs';
+import type { EventLoop } from '../loop.js';
+import type { SourceOptions } from '../source.js';
+
+/** Ends the loop with code 0 on SIGTERM or SIGINT, or the signals given. sd_event_set_signal_exit(3). */
+export function exitOnSignal(
+  loop: EventLoop,
+  signals: readonly Signal[] = ['SIGTERM', 'SIGINT'],
+  options: SourceOptions = {},
+): Observable<SignalInfo> {
+  return merge(...signals.map((signal) => loop.signal(signal, options))).pipe(tap(() => loop.exit(0)));
+}

@@ -1,0 +1,36 @@
+import { defer, EMPTY, map, type Observable } from 'rxjs';
+import { Decimal, readEnvironment } from '../environment.js';
+import type { EventLoop } from '../loop.js';
+import type { SourceOptions } from '../source.js';
+import { notify } from './notify.js';
+
+/**
+ * How long the service manager waits for a sign of life, in milliseconds: WATCHDOG_USEC, unless WATCHDOG_PID says that it
+ * is meant for another process. sd_watchdog_enabled(3). Throws EnvironmentError.
+ */
+export function watchdogTimeout(environment: NodeJS.ProcessEnv = process.env): number | undefined {
+  const microseconds = readEnvironment(environment, 'WATCHDOG_USEC', Decimal);
+  const pid = readEnvironment(environment, 'WATCHDOG_PID', Decimal);
+  if (microseconds === undefined || microseconds === 0 || (pid !== undefined && pid !== process.pid)) return undefined;
+  return microseconds / 1e3;
+}
+
+/**
+ * Gives the service manager a sign of life at half of the time that it waits, from the loop itself: a loop that hangs
+ * gives none. Comes after each sign with its number, from 0 on; completes at once when no watchdog is on.
+ * sd_event_set_watchdog(3)
+ */
+export function watchdog(loop: EventLoop, options: SourceOptions = {}): Observable<number> {
+  return defer(() => {
+    const timeout = watchdogTimeout();
+    if (timeout === undefined) return EMPTY;
+    const every = timeout / 2;
+    // A quarter before the middle, a quarter after it: room to wake up together with other timers.
+    return loop.time({ clock: 'monotonic', after: 0, every, accuracy: timeout / 4, ...options }).pipe(
+      map((_, index) => {
+        notify({ WATCHDOG: 1 });
+        return index;
+      }),
+    );
+  });
+}

@@ -1,0 +1,19 @@
+import type { Observable } from 'rxjs';
+import type { LoopCore } from '../loop-core.js';
+import type { SourceOptions } from '../source.js';
+
+export interface DeferOptions extends SourceOptions {
+  /** Comes on every iteration, not only once. */
+  readonly repeat?: boolean;
+}
+
+/** Comes once, as soon as it is its turn, and completes; or on every iteration. sd_event_add_defer(3). */
+export function defer(core: LoopCore, { repeat = false, ...options }: DeferOptions = {}): Observable<void> {
+  return core.source<void>('defer', options, (source) => {
+    source.pend();
+    source.dispatched = () => (repeat ? source.pend() : source.complete());
+    return () => {
+      source.dispatched = undefined;
+    };
+  });
+}
