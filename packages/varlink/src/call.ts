@@ -1,0 +1,130 @@
+import { close, Fd, type PeerCredentials } from '@sdrx/linux';
+import type { Subscription } from 'rxjs';
+import { systemFailure } from './system-failure.js';
+
+/** No such device or address: there is no such descriptor. errno(3) */
+const ENXIO = 6;
+
+/** What a handler is told of its call, and what it can do beside answering. */
+export interface Call<R = object> {
+  /** With its interface: `io.systemd.UserDatabase.GetUserRecord`. */
+  readonly method: string;
+  /** Whether the client takes several replies. */
+  readonly more: boolean;
+  /** Whether the client takes no reply at all. */
+  readonly oneway: boolean;
+  /** Who connected. unix(7) SO_PEERCRED */
+  readonly peer: PeerCredentials;
+  /** How many descriptors came with the call. */
+  readonly fdCount: number;
+
+  /**
+   * A descriptor that came with the call. It stays the call's, which closes it once it is answered: when the handler
+   * returned, its promise settled or its Observable ended, also after the client went away.
+   * Throws a VarlinkError `io.systemd.System` with ENXIO, as systemd, when there is none of that index or it was taken.
+   */
+  fd(index: number): number;
+
+  /** The same, but the caller owns it from now on. */
+  takeFd(index: number): Fd;
+
+  /**
+   * Sends a descriptor along with the next reply, and closes it then.
+   * @returns its index, for the reply to name it
+   */
+  passFd(fd: Fd): number;
+
+  /**
+   * Sends a reply with `continues` at once, for what never ends or comes slowly: of an Observable's values the last one
+   * waits until it is known whether another follows. Does nothing unless the client asked for `more`.
+   */
+  notify(reply: R): void;
+}
+
+/** What a call needs of its connection. */
+export interface CallHost {
+  readonly peer: PeerCredentials;
+  notify(call: ReceivedCall, reply: object): void;
+  /** The call is over. */
+  callEnded(): void;
+}
+
+const NO_FDS: readonly Fd[] = [];
+
+/** The owner of a call's descriptors until it is answered. */
+export class ReceivedCall implements Call, Disposable {
+  readonly #host: CallHost;
+  readonly #fds: number[];
+  #passed: Fd[] | undefined;
+  #closed = false;
+  /** What a handler's Observable runs as. */
+  subscription: Subscription | undefined;
+
+  constructor(
+    host: CallHost,
+    readonly method: string,
+    readonly more: boolean,
+    readonly oneway: boolean,
+    fds: readonly number[],
+  ) {
+    this.#host = host;
+    this.#fds = fds as number[];
+  }
+
+  /** Whether it is answered, or will not be any more. */
+  get closed(): boolean {
+    return this.#closed;
+  }
+
+  get peer(): PeerCredentials {
+    return this.#host.peer;
+  }
+
+  get fdCount(): number {
+    return this.#fds.length;
+  }
+
+  fd(index: number): number {
+    const fd = this.#fds[index];
+    if (fd === undefined || fd < 0) throw systemFailure(ENXIO, 'ENXIO');
+    return fd;
+  }
+
+  takeFd(index: number): Fd {
+    const fd = this.fd(index);
+    this.#fds[index] = -1;
+    return new Fd(fd);
+  }
+
+  passFd(fd: Fd): number {
+    if (this.#closed) {
+      fd.close();
+      return 0;
+    }
+    this.#passed ??= [];
+    return this.#passed.push(fd) - 1;
+  }
+
+  notify(reply: object): void {
+    this.#host.notify(this, reply);
+  }
+
+  /** The descriptors that go with the next reply; they are the caller's from now on. */
+  takePassed(): readonly Fd[] {
+    const passed = this.#passed ?? NO_FDS;
+    this.#passed = undefined;
+    return passed;
+  }
+
+  [Symbol.dispose](): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    for (let index = 0; index < this.#fds.length; index++) {
+      const fd = this.#fds[index];
+      if (fd !== undefined && fd >= 0) close(fd);
+      this.#fds[index] = -1;
+    }
+    for (const fd of this.takePassed()) fd.close();
+    this.#host.callEnded();
+  }
+}

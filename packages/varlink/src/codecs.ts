@@ -1,0 +1,43 @@
+import * as t from 'io-ts';
+
+/** A whole number that JavaScript holds exactly, ±(2⁵³ − 1). Varlink's `int` may have 64 bits: what lies beyond is refused. */
+export const int = new t.Type<number>(
+  'int',
+  isInt,
+  (u, context) => (isInt(u) ? t.success(u) : t.failure(u, context)),
+  t.identity,
+);
+
+function isInt(u: unknown): u is number {
+  return Number.isSafeInteger(u);
+}
+
+/** The codec of a whole number from `min` to `max`, both included. */
+export class IntRangeType extends t.Type<number> {
+  constructor(
+    readonly min: number,
+    readonly max: number,
+  ) {
+    const is = (u: unknown): u is number => isInt(u) && u >= min && u <= max;
+    super(`int from ${min} to ${max}`, is, (u, context) => (is(u) ? t.success(u) : t.failure(u, context)), t.identity);
+  }
+}
+
+/** A whole number from `min` to `max`, both included; still `int` in the interface's text, which knows no ranges. */
+export function intBetween(min: number, max: number): IntRangeType {
+  return new IntRangeType(min, max);
+}
+
+/** What uid_t, gid_t and most other kernel ids are: 0 to 2³² − 1. */
+export const uint32 = intBetween(0, 0xffff_ffff);
+
+/** The place of a passed descriptor among those that came with the message. unix(7) SCM_RIGHTS */
+export const fdIndex = intBetween(0, 0x7fff_ffff);
+
+/** A JSON object that another specification describes, such as a user record. */
+export const foreignObject = t.UnknownRecord;
+
+/** `?codec`: the value, or null. For a field that may be missing use `optional`. */
+export function nullable<C extends t.Mixed>(codec: C): t.UnionC<[C, t.NullC]> {
+  return t.union([codec, t.null]);
+}

@@ -1,0 +1,340 @@
+import {
+  close,
+  EPOLLERR,
+  EPOLLHUP,
+  EPOLLIN,
+  EPOLLOUT,
+  type Fd,
+  type PeerCredentials,
+  peerCredentials,
+  type ReceiveBuffer,
+} from '@sdrx/linux';
+import { isLeft } from 'fp-ts/lib/Either.js';
+import { isObservable, type Observable, take, takeWhile } from 'rxjs';
+import { type CallHost, ReceivedCall } from './call.js';
+import { Inbox } from './inbox.js';
+import { decodeCall, encodeError, encodeReply } from './message.js';
+import { isDisconnect, Outbox } from './outbox.js';
+import type { ReceivePool } from './receive-pool.js';
+import type { ServedMethod, Service } from './service.js';
+import { varlinkService } from './service-interface.js';
+import { failedField } from './struct.js';
+import { asVarlinkError } from './system-failure.js';
+import { ProtocolError, VarlinkError } from './varlink-error.js';
+
+/** How often one wake-up reads of a message that does not end, before others have their turn. */
+const READS_A_TURN = 16;
+
+/** How much is read after a drain began, in bytes: more than a socket holds, so only a client that goes on meets it. */
+const DRAIN_LIMIT = 1024 * 1024;
+
+/** What a connection needs of its server. */
+export interface ConnectionHost {
+  readonly service: Service;
+  readonly receivers: ReceivePool;
+  /** Changes what the connection waits for: EPOLLIN, EPOLLOUT, 0 for a hangup only, undefined for nothing at all. */
+  wait(connection: Connection, events: number | undefined, before: number | undefined): void;
+  /** A call has begun. */
+  begun(): void;
+  /** A call has ended. */
+  ended(): void;
+  /** Something went wrong that the client is not to blame for. */
+  failed(error: unknown, method?: string): void;
+  /** The connection is closed. */
+  closed(connection: Connection): void;
+}
+
+/**
+ * The server's side of one connection. Calls are answered one after another, in order: while one is not answered, or its
+ * reply not sent, nothing more is read, so that a client can't make the server hold more than it has read at once.
+ */
+export class Connection implements CallHost, Disposable {
+  readonly #host: ConnectionHost;
+  readonly #fd: Fd;
+  readonly #inbox = new Inbox();
+  readonly #outbox: Outbox;
+  #peer: PeerCredentials | undefined;
+  /** The call whose handler has not answered yet. */
+  #pending: ReceivedCall | undefined;
+  #events: number | undefined = EPOLLIN;
+  #working = false;
+  /** The client sends no more. */
+  #ended = false;
+  #drainLeft: number | undefined;
+  #closed = false;
+
+  /**
+   * @param fd is ours from now on
+   * @param id what the server's epoll knows it by
+   */
+  constructor(
+    host: ConnectionHost,
+    fd: Fd,
+    readonly id: number,
+  ) {
+    this.#host = host;
+    this.#fd = fd;
+    this.#outbox = new Outbox(fd.number);
+  }
+
+  get fd(): number {
+    return this.#fd.number;
+  }
+
+  get peer(): PeerCredentials {
+    this.#peer ??= peerCredentials(this.#fd.number);
+    return this.#peer;
+  }
+
+  /** Handles what epoll found. */
+  ready(revents: number): void {
+    if (this.#closed) return;
+    if ((revents & EPOLLOUT) !== 0) this.#outbox.flush();
+    if ((revents & EPOLLIN) !== 0 && this.#pending !== undefined) this.#wait(0);
+    if ((revents & (EPOLLHUP | EPOLLERR)) !== 0 && this.#busy) this.#hangUp();
+    else this.#work(true);
+  }
+
+  /** Answers what has arrived completely, then closes. */
+  drain(): void {
+    if (this.#closed || this.#drainLeft !== undefined) return;
+    this.#drainLeft = DRAIN_LIMIT;
+    this.#work(true);
+  }
+
+  notify(call: ReceivedCall, reply: object): void {
+    if (call.closed || this.#closed || !call.more) return;
+    this.#reply(call, reply, true);
+    if (!this.#working) this.#work(false);
+  }
+
+  callEnded(): void {
+    this.#host.ended();
+  }
+
+  [Symbol.dispose](): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#inbox[Symbol.dispose]();
+    this.#outbox[Symbol.dispose]();
+    this.#fd.close();
+    const call = this.#pending;
+    if (call !== undefined) {
+      this.#pending = undefined;
+      // A promise goes on without us; its call is closed when it settles.
+      if (call.subscription !== undefined) {
+        call.subscription.unsubscribe();
+        call[Symbol.dispose]();
+      }
+    }
+    this.#host.closed(this);
+  }
+
+  get #busy(): boolean {
+    return this.#pending !== undefined || this.#outbox.waiting;
+  }
+
+  /** Handles messages until there is none, or one has to be waited for. @param readable whether the socket may be asked */
+  #work(readable: boolean): void {
+    if (this.#working || this.#closed) return;
+    this.#working = true;
+    try {
+      this.#handleMessages();
+      if (readable || this.#drainLeft !== undefined) this.#read();
+      this.#inbox.settle();
+      if (!this.#closed) this.#outbox.flush();
+      if (!this.#closed) this.#rest();
+    } catch (error) {
+      // What was answered before the garbage is sent all the same.
+      if (!this.#closed) this.#outbox.flush();
+      if (!(error instanceof ProtocolError) && !isDisconnect(error)) this.#host.failed(error);
+      this[Symbol.dispose]();
+    } finally {
+      this.#working = false;
+    }
+  }
+
+  #handleMessages(): void {
+    while (!this.#closed && !this.#busy) {
+      const text = this.#inbox.next();
+      if (text === undefined) return;
+      this.#handle(text);
+    }
+  }
+
+  #read(): void {
+    const buffer = this.#host.receivers.borrow();
+    try {
+      this.#readInto(buffer);
+    } finally {
+      this.#host.receivers.giveBack(buffer);
+    }
+  }
+
+  #readInto(buffer: ReceiveBuffer): void {
+    for (let reads = 0; !this.#closed && !this.#busy && !this.#ended; reads++) {
+      const fds: number[] = [];
+      const count = buffer.receive(this.#fd.number, fds);
+      if (count === undefined) {
+        // All that had arrived is answered.
+        if (this.#drainLeft !== undefined) this.#ended = true;
+        break;
+      }
+      if (count === 0) {
+        this.#ended = true;
+        break;
+      }
+      this.#inbox.add(buffer.bytes, count, fds);
+      this.#handleMessages();
+      this.#inbox.settle();
+      if (this.#drainLeft !== undefined) {
+        this.#drainLeft -= count;
+        if (this.#drainLeft < 0) this.#ended = true;
+      } else if (count < buffer.bytes.length || !this.#inbox.holdsBytes || reads >= READS_A_TURN) {
+        // If there is more after all, epoll says so again.
+        break;
+      }
+    }
+  }
+
+  /** Decides what to wait for now that nothing can be done. */
+  #rest(): void {
+    if (this.#outbox.broken !== undefined) {
+      this[Symbol.dispose]();
+    } else if (this.#outbox.waiting) {
+      this.#wait(EPOLLOUT);
+    } else if (this.#pending !== undefined) {
+      // Most clients send nothing before they have their answer: epoll is left as it is until one does.
+      if (this.#events === EPOLLOUT) this.#wait(0);
+    } else if (this.#ended) {
+      this[Symbol.dispose]();
+    } else {
+      this.#wait(EPOLLIN);
+    }
+  }
+
+  #wait(events: number | undefined): void {
+    if (events === this.#events) return;
+    this.#host.wait(this, events, this.#events);
+    this.#events = events;
+  }
+
+  /** The client is gone altogether while it has an answer to come. */
+  #hangUp(): void {
+    // It may have sent calls that need no answer before it went.
+    if (this.#pending?.oneway === true) this.#wait(undefined);
+    else this[Symbol.dispose]();
+  }
+
+  #handle(text: string): void {
+    const fds = this.#inbox.takeFds();
+    const message = decodeCall(text);
+    if (message === undefined) {
+      for (const fd of fds) close(fd);
+      throw new ProtocolError('a message is no varlink call');
+    }
+    const { method, more = false, oneway = false, parameters = {} } = message;
+    const call = new ReceivedCall(this, method, more, oneway, fds);
+    this.#host.begun();
+    try {
+      this.#answer(call, this.#invoke(call, this.#host.service.methods.get(method), parameters ?? {}));
+    } catch (error) {
+      this.#fail(call, error);
+    }
+  }
+
+  /** @returns what the handler does */
+  #invoke(call: ReceivedCall, served: ServedMethod | undefined, given: object): unknown {
+    if (served === undefined) throw varlinkService.errors.MethodNotFound({ method: call.method });
+    const { method, handler, before } = served;
+    before?.(call);
+    const parameters = method.parameters.decode(given);
+    if (isLeft(parameters)) {
+      throw varlinkService.errors.InvalidParameter({ parameter: failedField(parameters.left) });
+    }
+    if (handler === undefined) throw varlinkService.errors.MethodNotImplemented({ method: call.method });
+    if (method.more === 'required' && !call.more) throw varlinkService.errors.ExpectedMore();
+    return handler(parameters.right, call);
+  }
+
+  #answer(call: ReceivedCall, answer: unknown): void {
+    if (answer instanceof Promise) {
+      this.#pending = call;
+      answer.then(
+        (reply) => this.#finish(call, reply),
+        (error) => this.#fail(call, error),
+      );
+    } else if (isObservable(answer)) {
+      this.#pending = call;
+      this.#subscribe(call, answer as Observable<object>);
+    } else {
+      this.#finish(call, answer);
+    }
+  }
+
+  #subscribe(call: ReceivedCall, replies: Observable<object>): void {
+    // Sent only once it is known whether it is the last.
+    let held: object | undefined;
+    const wanted = call.more
+      ? takeWhile<object>(() => this.#pending === call && this.#outbox.broken === undefined)
+      : take<object>(1);
+    const subscription = replies.pipe(wanted).subscribe({
+      next: (reply) => {
+        if (held !== undefined) this.notify(call, held);
+        held = reply;
+      },
+      error: (error) => {
+        if (held !== undefined) this.notify(call, held);
+        this.#fail(call, error);
+      },
+      complete: () => this.#finish(call, held),
+    });
+    call.subscription = subscription;
+    if (this.#pending === call) return;
+    subscription.unsubscribe();
+    call[Symbol.dispose]();
+  }
+
+  /** Answers with a last reply. */
+  #finish(call: ReceivedCall, reply: unknown): void {
+    if (!this.#mayAnswer(call)) return;
+    const parameters = reply ?? {};
+    if (typeof parameters !== 'object') {
+      this.#fail(call, new TypeError(`the handler returned ${typeof reply}, not an object`));
+      return;
+    }
+    try {
+      this.#reply(call, parameters, false);
+    } catch (error) {
+      this.#fail(call, error);
+      return;
+    }
+    this.#end(call);
+  }
+
+  /** Answers with an error. */
+  #fail(call: ReceivedCall, thrown: unknown): void {
+    if (!(thrown instanceof VarlinkError)) this.#host.failed(thrown, call.method);
+    if (!this.#mayAnswer(call)) return;
+    if (!call.oneway) this.#outbox.add(encodeError(asVarlinkError(thrown)));
+    this.#end(call);
+  }
+
+  #reply(call: ReceivedCall, parameters: object, continues: boolean): void {
+    if (!call.oneway) this.#outbox.add(encodeReply(parameters, continues), call.takePassed());
+  }
+
+  /** Whether the client still waits for it; a promise may settle long after. */
+  #mayAnswer(call: ReceivedCall): boolean {
+    if (!this.#closed && !call.closed) return true;
+    call[Symbol.dispose]();
+    return false;
+  }
+
+  #end(call: ReceivedCall): void {
+    call[Symbol.dispose]();
+    this.#pending = undefined;
+    // After a hangup there is no event to come that would make us read what is left.
+    if (!this.#working) this.#work(this.#events === undefined);
+  }
+}

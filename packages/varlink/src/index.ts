@@ -1,0 +1,11 @@
+export type { Call } from './call.js';
+export { type Answer, type CallOptions, connect, VarlinkClient } from './client.js';
+export * from './codecs.js';
+export * from './interface.js';
+export { MAX_MESSAGE } from './message.js';
+export * from './server.js';
+export * from './service.js';
+export * from './service-interface.js';
+export { type Field, type Fields, field, optional, StructType, struct, type ValuesOf } from './struct.js';
+export * from './system-failure.js';
+export * from './varlink-error.js';

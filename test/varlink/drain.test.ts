@@ -1,0 +1,108 @@
+import { Subject } from 'rxjs';
+import t from 'tap';
+import { call, exampleService } from './example.js';
+import { frame, turn, until, withServer } from './fixture.js';
+
+t.test('drained without connections, the server completes', (t) => {
+  const drain = new Subject<void>();
+  return withServer(
+    exampleService(),
+    async (fixture) => {
+      drain.next();
+      await until('completion', () => fixture.completed);
+      t.pass();
+    },
+    { drain },
+  );
+});
+
+t.test('drained, idle connections are closed and no new one is accepted', (t) => {
+  const drain = new Subject<void>();
+  return withServer(
+    exampleService(),
+    async (fixture) => {
+      const idle = fixture.raw();
+      const begun = fixture.raw();
+      idle.send(call('Nothing'));
+      await idle.replies(1);
+      begun.sendBytes(frame(call('Nothing')).subarray(0, 10));
+      await until('two connections', () => fixture.accepted === 2);
+      drain.next();
+      const late = fixture.raw();
+      await idle.end();
+      await begun.end();
+      t.ok(fixture.completed);
+      late.send(call('Nothing'));
+      for (let turns = 0; turns < 10; turns++) await turn();
+      t.same(late.messages, []);
+      t.notOk(late.closed);
+    },
+    { drain },
+  );
+});
+
+t.test('drained, calls that have arrived are answered first, also those not read yet', (t) => {
+  const drain = new Subject<void>();
+  const gate = new Subject<{ value: number }>();
+  return withServer(
+    exampleService({ Later: () => gate }),
+    async (fixture) => {
+      const slow = fixture.raw();
+      slow.send(call('Later', { value: 1 }), call('Echo', { text: 'behind' }));
+      const quick = fixture.raw();
+      quick.send(call('Nothing'));
+      await quick.replies(1);
+      await until('the slow call', () => gate.observed);
+      slow.send(call('Echo', { text: 'unread' }));
+      quick.send(call('Echo', { text: 'unread' }), call('Echo', { text: 'as well' }));
+      drain.next();
+      t.same(await quick.replies(2), [{ parameters: { text: 'unread' } }, { parameters: { text: 'as well' } }]);
+      await quick.end();
+      t.notOk(fixture.completed);
+      gate.next({ value: 3 });
+      t.same(await slow.replies(3), [
+        { parameters: { value: 3 } },
+        { parameters: { text: 'behind' } },
+        { parameters: { text: 'unread' } },
+      ]);
+      await slow.end();
+      await until('completion', () => fixture.completed);
+    },
+    { drain },
+  );
+});
+
+t.test('drained by a handler, its own call is answered', (t) => {
+  const drain = new Subject<void>();
+  const service = exampleService({
+    Nothing: () => {
+      drain.next();
+    },
+  });
+  return withServer(
+    service,
+    async (fixture) => {
+      const other = fixture.raw();
+      const client = fixture.raw();
+      client.send(call('Nothing'), call('Echo', { text: 'behind' }));
+      t.same(await client.replies(2), [{ parameters: {} }, { parameters: { text: 'behind' } }]);
+      await client.end();
+      await other.end();
+      await until('completion', () => fixture.completed);
+    },
+    { drain },
+  );
+});
+
+t.test('unsubscribed, the server closes all connections at once and leaves the listening socket', (t) =>
+  withServer(exampleService({ Later: () => new Subject<{ value: number }>() }), async (fixture) => {
+    const busy = fixture.raw();
+    const idle = fixture.raw();
+    busy.send(call('Later', { value: 1 }));
+    await until('the call', () => fixture.connections === 2);
+    fixture.subscription.unsubscribe();
+    await busy.end();
+    await idle.end();
+    t.doesNotThrow(() => fixture.raw());
+  }),
+);
