@@ -1,0 +1,66 @@
+import { join, resolve } from 'node:path';
+import { oneOf, Path, parseCommandLine } from '../command-line.js';
+import { Log } from '../log.js';
+import { configureLog } from '../log-environment.js';
+import { runManager } from '../manager.js';
+import { runProgram } from '../program.js';
+import { RESTRICTIONS } from '../restriction.js';
+import { workerCommand } from '../worker-program.js';
+
+const log = new Log('nsresourced');
+
+void runProgram(log, () => {
+  const parsed = parseCommandLine(
+    {
+      program: 'nsresourced',
+      summary:
+        'Gives user namespaces ranges of transient ids, by the API of systemd-nsresourced(8).\n' +
+        'Serves the socket passed by LISTEN_FDS, or else one of its own.',
+      options: {
+        'runtime-directory': {
+          value: 'DIR',
+          codec: Path,
+          description: 'Where socket, userdb link and registry are (/run/systemd)',
+        },
+        listen: {
+          value: 'PATH',
+          codec: Path,
+          description:
+            'Where to listen (io.systemd.NamespaceResource in the runtime\ndirectory); not when a socket is passed',
+        },
+        'userns-restrict': {
+          value: 'require|off',
+          codec: oneOf(RESTRICTIONS),
+          description:
+            'What to do about the BPF program that keeps namespaces from owning\n' +
+            'files on foreign mounts. require: without it the user namespace\n' +
+            'interfaces are disabled (the default). off: they work without it',
+        },
+        worker: {
+          value: 'PROGRAM',
+          codec: Path,
+          description:
+            'The program that serves connections (the nsresourcework beside this\none); it gets the socket as descriptor 3',
+        },
+      },
+    },
+    process.argv.slice(2),
+  );
+  if (typeof parsed === 'string') {
+    process.stdout.write(parsed);
+    return 0;
+  }
+  configureLog(log);
+  const { listen, worker, 'userns-restrict': restriction = 'require', ...given } = parsed.values;
+  const runtimeDirectory = resolve(given['runtime-directory'] ?? '/run/systemd');
+  return runManager({
+    runtimeDirectory,
+    restriction,
+    listen: listen && resolve(listen),
+    worker:
+      worker === undefined
+        ? workerCommand(join(import.meta.dirname, 'nsresourcework'), runtimeDirectory, restriction)
+        : [resolve(worker)],
+    log,
+  });
+});

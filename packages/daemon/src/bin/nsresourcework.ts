@@ -1,0 +1,35 @@
+import { resolve } from 'node:path';
+import { oneOf, Path, parseCommandLine } from '../command-line.js';
+import { Log } from '../log.js';
+import { configureLog } from '../log-environment.js';
+import { runProgram } from '../program.js';
+import { RESTRICTIONS } from '../restriction.js';
+import { runWorker } from '../worker.js';
+import { workerEnvironment } from '../worker-environment.js';
+
+const log = new Log('nsresourcework');
+
+void runProgram(log, () => {
+  const parsed = parseCommandLine(
+    {
+      program: 'nsresourcework',
+      summary: 'Serves the connections of nsresourced, which starts it. Not to be called by hand.',
+      options: {
+        'runtime-directory': { value: 'DIR', codec: Path, description: 'Where the registry is (/run/systemd)' },
+        'userns-restrict': {
+          value: 'require|off',
+          codec: oneOf(RESTRICTIONS),
+          description: 'As of nsresourced (require)',
+        },
+      },
+    },
+    process.argv.slice(2),
+  );
+  if (typeof parsed === 'string') {
+    process.stdout.write(parsed);
+    return 0;
+  }
+  configureLog(log);
+  const { 'runtime-directory': directory = '/run/systemd', 'userns-restrict': restriction = 'require' } = parsed.values;
+  return runWorker({ runtimeDirectory: resolve(directory), restriction, ...workerEnvironment(process.env), log });
+});

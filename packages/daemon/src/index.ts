@@ -1,0 +1,13 @@
+export { removeCgroup } from './cgroup.js';
+export { namespaceResource } from './interfaces/namespace-resource.js';
+export { userDatabase } from './interfaces/user-database.js';
+export * from './mountinfo.js';
+export * from './namespace-entry.js';
+export * from './namespace-liveness.js';
+export * from './namespace-name.js';
+export * from './namespace-scan.js';
+export * from './rate-limit.js';
+export * from './registry.js';
+export * from './siphash24.js';
+export * from './uid-range.js';
+export * from './user-record.js';

@@ -1,0 +1,63 @@
+import { fdIndex, field, optional, uint32, varlinkInterface } from '@sdrx/varlink';
+import * as t from 'io-ts';
+
+const usernsFd = field(fdIndex, 'The user namespace, as the index of a passed file descriptor.');
+
+/** The API of systemd-nsresourced(8). */
+export const namespaceResource = varlinkInterface({
+  name: 'io.systemd.NamespaceResource',
+  description: 'Gives user namespaces what unprivileged users can not give them by themselves.',
+  methods: {
+    AllocateUserRange: {
+      description: 'Maps a range of transient user and group ids into a new user namespace without mappings.',
+      parameters: {
+        name: field(t.string, 'What the namespace is for; clients other than root get their uid put in front.'),
+        size: field(uint32, 'How many ids, 1 or 65536.'),
+        target: optional(uint32, 'The first id inside, 0 by default.'),
+        userNamespaceFileDescriptor: usernsFd,
+      },
+    },
+    RegisterUserNamespace: {
+      description: 'Registers a user namespace that has its mappings already.',
+      parameters: {
+        name: field(t.string, 'What the namespace is for; clients other than root get their uid put in front.'),
+        userNamespaceFileDescriptor: usernsFd,
+      },
+    },
+    AddMountToUserNamespace: {
+      description: 'Lets the tasks of a registered user namespace own files on a mount.',
+      parameters: {
+        userNamespaceFileDescriptor: usernsFd,
+        mountFileDescriptor: field(fdIndex, 'The mount, as the index of a passed file descriptor.'),
+      },
+    },
+    AddControlGroupToUserNamespace: {
+      description: 'Hands a control group to a registered user namespace.',
+      parameters: {
+        userNamespaceFileDescriptor: usernsFd,
+        controlGroupFileDescriptor: field(fdIndex, 'The control group, as the index of a passed file descriptor.'),
+      },
+    },
+    AddNetworkToUserNamespace: {
+      description: 'Connects a network namespace of a registered user namespace with the host.',
+      parameters: {
+        userNamespaceFileDescriptor: usernsFd,
+        networkNamespaceFileDescriptor: field(fdIndex, 'The network namespace, as the index of a passed descriptor.'),
+        namespaceInterfaceName: optional(t.string, 'The name of the interface inside, host0 by default.'),
+        mode: field(t.string, 'How to connect it: veth.'),
+      },
+      reply: { hostInterfaceName: field(t.string), namespaceInterfaceName: field(t.string) },
+    },
+  },
+  errors: {
+    UserNamespaceInterfaceNotSupported: { description: 'This kernel can not restrict user namespaces.' },
+    NameExists: { description: 'A namespace, user or group has this name already.' },
+    UserNamespaceExists: { description: 'The user namespace is registered already.' },
+    DynamicRangeUnavailable: { description: 'The service has none of the ids that it may give away.' },
+    NoDynamicRange: { description: 'No free range was found.' },
+    UserNamespaceNotRegistered: { description: 'The user namespace is not registered.' },
+    UserNamespaceWithoutUserRange: { description: 'The user namespace was not given a range.' },
+    TooManyControlGroups: { description: 'The user namespace has as many control groups as it may.' },
+    ControlGroupAlreadyAdded: { description: 'The user namespace has this control group already.' },
+  },
+});

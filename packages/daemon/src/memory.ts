@@ -1,0 +1,20 @@
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
+import { libc } from '@sdrx/linux';
+
+const mallocTrim = libc<(pad: number) => number>('int malloc_trim(size_t)');
+
+/** Collects garbage and gives free memory back to the kernel. malloc_trim(3). */
+export function releaseMemory(): void {
+  // Node has no call for this, but V8's can be brought out at any time.
+  setFlagsFromString('--expose-gc');
+  const collect: unknown = runInNewContext('gc');
+  if (typeof collect === 'function') collect();
+  mallocTrim(0);
+}
+
+/** One line on this process's memory, in kilobytes. */
+export function memoryStatistics(): string {
+  const parts = Object.entries(process.memoryUsage()).map(([name, bytes]) => `${name} ${Math.round(bytes / 1024)} kB`);
+  return parts.join(', ');
+}

@@ -1,0 +1,115 @@
+import type { UsernsRestrict } from '@sdrx/bpf';
+import { notify } from '@sdrx/event';
+import { EUSERS, groupExists, mapCovers, mapOverlaps, readIdMap, SystemError, userExists } from '@sdrx/linux';
+import { type HandlersOf, varlinkService } from '@sdrx/varlink';
+import { map, take } from 'rxjs';
+import { namespaceResource } from '../interfaces/namespace-resource.js';
+import type { NamespaceEntry } from '../namespace-entry.js';
+import { registryName, userName } from '../namespace-name.js';
+import { enterUserNamespace, type NamespaceProcess } from '../namespace-process.js';
+import { releaseNamespace, sweep } from '../release.js';
+import { allocateRange, dynamicIds, isSize, type Size } from '../uid-range.js';
+import { refuseUserNamespace, requireUserNamespace } from '../userns.js';
+import type { WorkerContext } from '../worker-context.js';
+import { requireRestrict } from './require-restrict.js';
+
+const { DynamicRangeUnavailable, NameExists, NoDynamicRange, UserNamespaceExists } = namespaceResource.errors;
+const { InvalidParameter } = varlinkService.errors;
+
+/** How many namespaces a user may have. */
+const NAMESPACES_PER_USER = 256;
+
+/** Gives a user namespace a free range of ids, and registers it. */
+export function allocateUserRange(
+  context: WorkerContext,
+): Required<HandlersOf<typeof namespaceResource>>['AllocateUserRange'] {
+  return (parameters, call) => {
+    const restrict = requireRestrict(context);
+    const { uid: owner } = call.peer;
+    const name = registryName(parameters.name, owner);
+    if (name === undefined) throw InvalidParameter({ parameter: 'name' });
+    const { size, target = 0 } = parameters;
+    if (!isSize(size)) throw InvalidParameter({ parameter: 'size' });
+    if (target + size > 0xffff_ffff) throw InvalidParameter({ parameter: 'target' });
+    const fd = call.fd(parameters.userNamespaceFileDescriptor);
+    const userns = requireUserNamespace(fd, call.peer);
+    return enterUserNamespace(context.loop, fd).pipe(
+      take(1),
+      map((inside) => {
+        if (inside.readMap('uid_map').length > 0 || inside.readMap('gid_map').length > 0) refuseUserNamespace();
+        allocate(context, restrict, { owner, name, userns, size, target }, fd, inside);
+        return {};
+      }),
+    );
+  };
+}
+
+interface Request {
+  readonly owner: number;
+  readonly name: string;
+  readonly userns: number;
+  readonly size: Size;
+  readonly target: number;
+}
+
+/** All that needs the registry to stand still; synchronous, so that nothing comes in between. */
+function allocate(
+  context: WorkerContext,
+  restrict: UsernsRestrict,
+  request: Request,
+  fd: number,
+  inside: NamespaceProcess,
+): void {
+  const { registry, liveness } = context;
+  const { owner, name, userns, size, target } = request;
+  using _lock = registry.lock();
+  requireVacancy(context, request, fd);
+  const range = { start: findRange(context, name, size), size, target };
+  const entry: NamespaceEntry = { owner, name, userns, range, cgroups: [] };
+  liveness?.remember(fd, userns);
+  let mapped = false;
+  try {
+    registry.store(entry);
+    restrict.put(fd);
+    const ids = { inside: target, outside: range.start, count: size };
+    inside.writeMap('uid_map', ids);
+    mapped = true;
+    inside.writeMap('gid_map', ids);
+    // A namespace in the fd store lives on: only where the kernel reports deaths is that not in the way.
+    if (restrict.enforced) notify({ FDSTORE: 1, FDNAME: `userns-${userns}` }, [fd]);
+  } catch (error) {
+    // Ids that a map gives to a namespace are in use until it dies, whatever else went wrong.
+    if (!mapped) {
+      restrict.reset(userns);
+      registry.remove(entry);
+      liveness?.forget(userns);
+    }
+    throw error;
+  }
+}
+
+/** Throws EUSERS, UserNamespaceExists, NameExists. Entries of dead namespaces make room. */
+function requireVacancy(context: WorkerContext, { owner, name, userns }: Request, fd: number): void {
+  const { registry, liveness } = context;
+  const isFull = () => registry.countOf(owner) >= NAMESPACES_PER_USER;
+  const isKnown = () => registry.byInode(userns) !== undefined;
+  if (isKnown() && liveness?.isSame(fd, userns) === false) releaseNamespace(userns, context);
+  if (isFull() || isKnown() || registry.hasName(name)) sweep(context);
+  if (isFull()) throw new SystemError(EUSERS, 'AllocateUserRange', String(owner));
+  if (isKnown()) throw UserNamespaceExists();
+  const user = userName({ name, offset: 0 });
+  if (registry.hasName(name) || userExists(user) || groupExists(user)) throw NameExists();
+}
+
+/** Throws DynamicRangeUnavailable, NoDynamicRange. */
+function findRange(context: WorkerContext, name: string, size: Size): number {
+  const { registry } = context;
+  const ownMap = readIdMap('uid_map');
+  const { first, last } = dynamicIds(size);
+  if (!mapOverlaps(ownMap, first, last - first + 1)) throw DynamicRangeUnavailable();
+  const isFree = (start: number): boolean =>
+    mapCovers(ownMap, start, size) && !registry.hasStart(start) && !userExists(start) && !groupExists(start);
+  const start = allocateRange(name, size, isFree);
+  if (start === undefined) throw NoDynamicRange();
+  return start;
+}

@@ -1,0 +1,14 @@
+import type { HandlersOf } from '@sdrx/varlink';
+import type { userDatabase } from '../interfaces/user-database.js';
+import { findUser } from '../user-lookup.js';
+import { groupRecord } from '../user-record.js';
+import type { WorkerContext } from '../worker-context.js';
+
+export function getGroupRecord({
+  registry,
+}: WorkerContext): Required<HandlersOf<typeof userDatabase>>['GetGroupRecord'] {
+  return ({ gid, groupName, service }) => {
+    const { entry, offset } = findUser(registry, service, { id: gid, name: groupName });
+    return { record: { ...groupRecord(entry, offset) }, incomplete: false };
+  };
+}

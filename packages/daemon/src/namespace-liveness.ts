@@ -1,0 +1,113 @@
+import { mkdirSync, readdirSync, readlinkSync, renameSync, rmSync, symlinkSync } from 'node:fs';
+import { isSystemError, namespaceId, namespaceInode, openUserNamespace } from '@sdrx/linux';
+import { liveUserNamespaces } from './namespace-scan.js';
+
+/**
+ * Tells whether registered user namespaces still exist, without holding any of them alive.
+ *
+ * A namespace's inode is given again after its death, but kernels from 6.18 on also give it an id that is not, and can
+ * find it by that. The id is remembered as the target of the symbolic link `nsresource/namespace-ids/i<inode>`, beside
+ * the registry, since systemd shares that one and knows no ids. For a namespace without one, all of /proc is searched.
+ */
+export class NamespaceLiveness {
+  readonly #directory: string;
+  readonly #alive: () => ReadonlySet<number>;
+
+  /**
+   * @param runtimeDirectory the one that has the registry
+   * @param alive searches for namespaces without an id
+   */
+  constructor(runtimeDirectory: string, alive = liveUserNamespaces) {
+    this.#directory = `${runtimeDirectory}/nsresource/namespace-ids`;
+    this.#alive = alive;
+  }
+
+  /**
+   * Remembers which namespace has this inode, in place of an earlier one. Do it before its entry is stored: else the id
+   * of a dead namespace with the same inode could make the entry look dead. Does nothing where there are no ids.
+   */
+  remember(fd: number, inode: number): void {
+    const id = namespaceId(fd);
+    if (id === undefined) {
+      this.forget(inode);
+      return;
+    }
+    mkdirSync(this.#directory, { recursive: true, mode: 0o755 });
+    const temporary = `${this.#directory}/.#${process.pid}-${inode}`;
+    rmSync(temporary, { force: true });
+    symlinkSync(String(id), temporary);
+    renameSync(temporary, this.#path(inode));
+  }
+
+  /** Forgets the id of a namespace that is released; harmless if there is none. */
+  forget(inode: number): void {
+    rmSync(this.#path(inode), { force: true });
+  }
+
+  /** Forgets all ids but those of `inodes`. Hold the registry's lock, so that nobody is between id and entry. */
+  prune(inodes: readonly number[]): void {
+    const kept = new Set(inodes.map((inode) => `i${inode}`));
+    for (const file of this.#files()) {
+      if (!kept.has(file)) rmSync(`${this.#directory}/${file}`, { force: true });
+    }
+  }
+
+  /**
+   * Which of the namespaces with these inodes are dead. Those without an id count as dead when no process, descriptor,
+   * mount or other namespace is found to use one with that inode.
+   */
+  dead(inodes: readonly number[]): number[] {
+    const known = new Set(this.#files());
+    let found: ReadonlySet<number> | undefined;
+    return inodes.filter((inode) => {
+      const alive = known.has(`i${inode}`) ? this.#isAlive(inode) : undefined;
+      if (alive !== undefined) return !alive;
+      found ??= this.#alive();
+      return !found.has(inode);
+    });
+  }
+
+  /** Whether `fd` is the very namespace that was remembered with this inode; undefined if there is no telling. */
+  isSame(fd: number, inode: number): boolean | undefined {
+    if (namespaceInode(fd) !== inode) return false;
+    const remembered = this.#id(inode);
+    return remembered === undefined ? undefined : remembered === namespaceId(fd);
+  }
+
+  /** Undefined if there is no id, or the kernel does not take it. */
+  #isAlive(inode: number): boolean | undefined {
+    const id = this.#id(inode);
+    if (id === undefined) return undefined;
+    try {
+      openUserNamespace(id, inode).close();
+      return true;
+    } catch (error) {
+      if (isSystemError(error, 'ESTALE')) return false;
+      if (isSystemError(error, 'EPERM', 'EBADF', 'EOPNOTSUPP', 'EINVAL')) return undefined;
+      throw error;
+    }
+  }
+
+  #id(inode: number): bigint | undefined {
+    try {
+      const target = readlinkSync(this.#path(inode));
+      return /^\d{1,20}$/.test(target) ? BigInt.asUintN(64, BigInt(target)) : undefined;
+    } catch (error) {
+      if (isSystemError(error, 'ENOENT', 'EINVAL')) return undefined;
+      throw error;
+    }
+  }
+
+  #path(inode: number): string {
+    return `${this.#directory}/i${inode}`;
+  }
+
+  #files(): string[] {
+    try {
+      return readdirSync(this.#directory);
+    } catch (error) {
+      if (isSystemError(error, 'ENOENT')) return [];
+      throw error;
+    }
+  }
+}

@@ -1,0 +1,55 @@
+import type { UsernsRestrict } from '@sdrx/bpf';
+import { notify } from '@sdrx/event';
+import { removeCgroup } from './cgroup.js';
+import type { Log } from './log.js';
+import type { NamespaceLiveness } from './namespace-liveness.js';
+import type { Registry } from './registry.js';
+
+/** Where a registered namespace leaves its traces. */
+export interface NamespaceTraces {
+  readonly registry: Registry;
+  /** Undefined where the user namespace interfaces are off. */
+  readonly restrict: UsernsRestrict | undefined;
+  /** Set where the kernel does not report the death of namespaces. */
+  readonly liveness: NamespaceLiveness | undefined;
+  readonly log: Log;
+}
+
+/**
+ * Removes what there is of a namespace: its BPF entry, its descriptors in the fd store, its cgroups, its registry entry,
+ * so that its name and ids are free again. A step that fails is warned of, and the others are done all the same.
+ */
+export function releaseNamespace(inode: number, { registry, restrict, liveness, log }: NamespaceTraces): void {
+  const attempt = (what: string, step: () => void): void => {
+    try {
+      step();
+    } catch (error) {
+      log.warning(`releasing user namespace ${inode}: ${what}`, error);
+    }
+  };
+  using _lock = registry.lock();
+  attempt('BPF entry not removed', () => restrict?.reset(inode));
+  attempt('fd store not told', () => notify({ FDSTOREREMOVE: 1, FDNAME: `userns-${inode}` }));
+  attempt('cgroups not removed', () => {
+    for (const id of registry.byInode(inode)?.cgroups ?? [])
+      attempt(`cgroup ${id} not removed`, () => removeCgroup(id));
+  });
+  attempt('registry entry not removed', () => registry.remove(inode));
+  attempt('id not forgotten', () => liveness?.forget(inode));
+  log.debug(`released user namespace ${inode}`);
+}
+
+/**
+ * Releases those of the namespaces that are dead indeed: where death is found by looking, a new namespace may have got
+ * the inode of a dead one, and been registered, since one looked.
+ */
+export function releaseDead(inodes: readonly number[], traces: NamespaceTraces): void {
+  using _lock = traces.registry.lock();
+  const dead = traces.liveness?.dead(inodes) ?? inodes;
+  for (const inode of dead) releaseNamespace(inode, traces);
+}
+
+/** Releases all registered namespaces that are found to be dead, where that can be found out. */
+export function sweep(traces: NamespaceTraces): void {
+  if (traces.liveness !== undefined) releaseDead(traces.liveness.dead(traces.registry.inodes()), traces);
+}

@@ -1,0 +1,48 @@
+import { type ChildProcess, spawn } from '@sdrx/linux';
+import { LOG_LEVELS, type Log } from './log.js';
+import type { Restriction } from './restriction.js';
+
+/** The program that serves connections, and its arguments. */
+export type WorkerProgram = readonly [program: string, ...args: string[]];
+
+/** How our own worker is called: by the Node that runs this, with its options spelled out. */
+export function workerCommand(program: string, runtimeDirectory: string, restriction: Restriction): WorkerProgram {
+  return [process.execPath, program, `--runtime-directory=${runtimeDirectory}`, `--userns-restrict=${restriction}`];
+}
+
+export interface WorkerOptions {
+  readonly program: WorkerProgram;
+  /** The listening socket, which the worker finds as descriptor 3. */
+  readonly listenFd: number;
+  /** One of those that are always there, rather than one that is there for a peak. */
+  readonly fixed: boolean;
+  /** Whether the user namespace interfaces work. */
+  readonly api: boolean;
+  readonly log: Log;
+}
+
+/** What was meant for this process and means nothing, or something else, to a worker. */
+const OWN_VARIABLES = ['LISTEN_FDNAMES', 'LISTEN_PIDFDID', 'WATCHDOG_USEC', 'WATCHDOG_PID'];
+
+/*
+ * Two things only the new process itself can do: ask for SIGTERM at the death of its parent, and tell its own id. Both
+ * last over exec, so setpriv(1) and a shell do them on the way. The parent may have died before that was asked for.
+ */
+const SHELL = '[ "$PPID" = "$0" ] || exit 0; export LISTEN_PID=$$; exec "$@"';
+
+/** Starts a worker: the socket as descriptor 3, stdio, no other descriptor; sd_listen_fds(3) and ours in its environment. */
+export function startWorker({ program, listenFd, fixed, api, log }: WorkerOptions): ChildProcess {
+  const env: NodeJS.ProcessEnv = {
+    ...process.env,
+    LISTEN_FDS: '1',
+    NSRESOURCE_FIXED_WORKER: fixed ? '1' : '0',
+    NSRESOURCE_API: api ? '1' : '0',
+    SYSTEMD_LOG_LEVEL: String(LOG_LEVELS.indexOf(log.level)),
+  };
+  for (const variable of OWN_VARIABLES) delete env[variable];
+  return spawn('setpriv', {
+    args: ['--pdeathsig', 'TERM', '--', 'sh', '-c', SHELL, String(process.pid), ...program],
+    env,
+    fds: [0, 1, 2, listenFd],
+  });
+}

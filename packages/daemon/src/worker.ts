@@ -1,0 +1,77 @@
+import { EventLoop, listenFds } from '@sdrx/event';
+import { type Fd, isListeningUnixStream } from '@sdrx/linux';
+import { type ServerEvent, serve, service } from '@sdrx/varlink';
+import { EMPTY, finalize, merge, tap } from 'rxjs';
+import { callForHelp } from './call-for-help.js';
+import { IdleTimer } from './idle-timer.js';
+import type { Log } from './log.js';
+import { methods } from './methods/index.js';
+import { Registry } from './registry.js';
+import { type Restriction, setUpRestriction } from './restriction.js';
+import { UsageError } from './usage-error.js';
+import { VERSION } from './version.js';
+import type { WorkerEnvironment } from './worker-environment.js';
+
+/** After this time a worker ends, so that what one may hoard is bounded; milliseconds. */
+const LIFETIME = 300_000;
+
+/** A dynamic worker ends after this time without work, in milliseconds. */
+const IDLE_LIFETIME = 90_000;
+
+/** How late these may be, in milliseconds. */
+const ACCURACY = 1000;
+
+export interface WorkerSettings extends WorkerEnvironment {
+  readonly runtimeDirectory: string;
+  readonly restriction: Restriction;
+  readonly log: Log;
+}
+
+/**
+ * Serves the passed socket until old age, for want of work, or SIGTERM, and finishes what it has begun.
+ * @returns the exit code
+ */
+export async function runWorker({ runtimeDirectory, restriction, api, fixed, log }: WorkerSettings): Promise<number> {
+  using socket = takeSocket();
+  using loop = new EventLoop();
+  using registry = Registry.open(runtimeDirectory);
+  const { restrict, liveness } = api
+    ? setUpRestriction(loop, restriction, runtimeDirectory, registry, log)
+    : { restrict: undefined, liveness: undefined };
+  const served = service(
+    { vendor: 'sdrx', product: 'nsresourced', version: VERSION, url: 'https://systemd.io/USER_GROUP_API' },
+    ...methods({ loop, registry, restrict, liveness, log }),
+  );
+  const idle = new IdleTimer(loop, IDLE_LIFETIME, ACCURACY);
+  const drain = merge(
+    loop.signal('SIGTERM'),
+    loop.signal('SIGINT'),
+    loop.time({ after: LIFETIME, accuracy: ACCURACY, description: 'lifetime' }),
+    fixed ? EMPTY : idle.elapsed,
+  );
+  return await loop.run(
+    serve(loop, served, socket.number, { drain }).pipe(
+      tap(() => idle.restart()),
+      tap((event) => report(event, log)),
+      callForHelp(loop, process.ppid),
+      finalize(() => loop.exit(0)),
+    ),
+  );
+}
+
+/** Throws UsageError unless exactly one listening stream socket was passed. */
+function takeSocket(): Fd {
+  const passed = listenFds();
+  const [first] = passed;
+  if (first !== undefined && passed.length === 1 && isListeningUnixStream(first.fd.number)) return first.fd;
+  for (const { fd } of passed) fd.close();
+  throw new UsageError(
+    `one listening AF_UNIX stream socket must be passed, LISTEN_FDS passed ${passed.length} descriptors`,
+  );
+}
+
+function report(event: ServerEvent, log: Log): void {
+  if (event.type === 'exhausted')
+    log.warning('out of descriptors or memory, no connections are accepted for now', event.error);
+  if (event.type === 'failed') log.warning(`${event.method ?? 'a connection'} failed`, event.error);
+}

@@ -1,0 +1,425 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import {
+  existsSync,
+  linkSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  unlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { isDeepStrictEqual } from 'node:util';
+import { formatNamespaceEntry, type NamespaceEntry, Registry } from '@sdrx/daemon';
+import fc from 'fast-check';
+import t, { type Test } from 'tap';
+import { failAfter } from './fs-fault.js';
+import { faultsOf, filesOf } from './registry-check.js';
+
+const child = fileURLToPath(new URL('./registry-child.js', import.meta.url));
+
+const probe = {
+  owner: 0,
+  name: 'probe',
+  userns: 4_026_532_001,
+  range: { start: 1_429_471_232, size: 65_536, target: 0 },
+  cgroups: [],
+} satisfies NamespaceEntry;
+const web = {
+  owner: 1000,
+  name: '1000-web',
+  userns: 4_026_532_002,
+  range: { start: 65_472, size: 1, target: 0 },
+  cgroups: [9_007_199_254_740_993n],
+} satisfies NamespaceEntry;
+const own = { owner: 1000, name: '1000-own', userns: 4_026_532_003, cgroups: [] } satisfies NamespaceEntry;
+
+function open(t: Test): { registry: Registry; directory: string; runtime: string } {
+  const runtime = t.testdir();
+  const registry = Registry.open(runtime);
+  t.teardown(() => registry[Symbol.dispose]());
+  return { registry, runtime, directory: `${runtime}/nsresource/registry` };
+}
+
+/** Starts another process that works on a registry, without what the test runner loads into every process. */
+function work(stdout: 'pipe' | 'inherit', ...args: string[]): ChildProcess {
+  const command = ['--unset=NODE_OPTIONS', process.execPath, child, ...args];
+  return spawn('env', command, { stdio: ['ignore', stdout, 'inherit'] });
+}
+
+async function saysSomething({ stdout }: ChildProcess): Promise<void> {
+  if (stdout !== null) await once(stdout, 'data');
+}
+
+function descriptors(): number {
+  return readdirSync('/proc/self/fd').length;
+}
+
+function mode(path: string): number {
+  return statSync(path).mode & 0o777;
+}
+
+t.test('is found by inode, by name and by first id, and is one file with a link for each', async (t) => {
+  const { registry, directory } = open(t);
+  registry.store(probe);
+  registry.store(web);
+  registry.store(own);
+  t.same(registry.byInode(probe.userns), probe);
+  t.same(registry.byName('1000-web'), web);
+  t.same(registry.byStart(65_472), web);
+  t.same(registry.byName('1000-own'), own);
+  t.same(registry.inodes().sort(), [probe.userns, web.userns, own.userns]);
+  t.same([registry.countOf(0), registry.countOf(1000), registry.countOf(1001)], [1, 2, 0]);
+  t.same(
+    [...filesOf(directory).keys()].sort(),
+    [
+      'i4026532001.userns',
+      'i4026532002.userns',
+      'i4026532003.userns',
+      'n1000-own.userns',
+      'n1000-web.userns',
+      'nprobe.userns',
+      'o0.owns',
+      'o0.owns/i4026532001.userns',
+      'o1000.owns',
+      'o1000.owns/i4026532002.userns',
+      'o1000.owns/i4026532003.userns',
+      'u1429471232.userns',
+      'u65472.userns',
+    ].sort(),
+  );
+  t.same(faultsOf(registry, directory), []);
+});
+
+t.test('what is not there is not found', async (t) => {
+  const { registry } = open(t);
+  registry.store(probe);
+  t.equal(registry.byInode(1), undefined);
+  t.equal(registry.byName('other'), undefined);
+  t.equal(registry.byName('../registry/nprobe'), undefined);
+  t.equal(registry.byStart(524_288), undefined);
+  t.same([registry.hasName('probe'), registry.hasName('other'), registry.hasName('../lock')], [true, false, false]);
+  t.same([registry.hasStart(1_429_471_232), registry.hasStart(524_288)], [true, false]);
+});
+
+t.test('makes its directories and its lock with the modes that systemd gives them', async (t) => {
+  const { registry, directory, runtime } = open(t);
+  registry.store(probe);
+  t.equal(mode(`${runtime}/nsresource`), 0o755);
+  t.equal(mode(directory), 0o755);
+  t.equal(mode(`${directory}/lock`), 0o600);
+  t.equal(mode(`${directory}/o0.owns`), 0o755);
+  t.equal(mode(`${directory}/nprobe.userns`), 0o644);
+});
+
+t.test('refuses an inode, a name or a first id that is taken, and leaves nothing of the attempt', async (t) => {
+  const { registry, directory } = open(t);
+  registry.store(probe);
+  const before = filesOf(directory);
+  const [name, start] = ['other', { ...probe.range, start: 524_288 }];
+  for (const entry of [
+    { ...probe, name, range: start, owner: 7 },
+    { ...probe, userns: 5, range: start, owner: 7 },
+    { ...probe, userns: 5, name, owner: 7 },
+  ]) {
+    t.throws(() => registry.store(entry), { code: 'EEXIST' });
+    t.same(filesOf(directory), before);
+  }
+});
+
+t.test('an update changes the cgroups for all links', async (t) => {
+  const { registry, directory } = open(t);
+  registry.store(probe);
+  const cgroups = [25n, 2n ** 64n - 1n];
+  registry.update({ ...probe, cgroups });
+  t.same(registry.byInode(probe.userns), { ...probe, cgroups });
+  t.same(registry.byName('probe'), { ...probe, cgroups });
+  t.same(registry.byStart(probe.range.start), { ...probe, cgroups });
+  t.same(faultsOf(registry, directory), []);
+  t.throws(() => registry.update(web), { code: 'ENOENT' });
+});
+
+t.test('is removed by entry or by inode, with the directory of an owner who has no more', async (t) => {
+  const { registry, directory } = open(t);
+  for (const entry of [probe, web, own]) registry.store(entry);
+  registry.remove(web);
+  t.equal(registry.byName('1000-web'), undefined);
+  t.equal(existsSync(`${directory}/o1000.owns`), true);
+  registry.remove(own.userns);
+  t.equal(existsSync(`${directory}/o1000.owns`), false);
+  registry.remove(probe.userns);
+  t.same([...filesOf(directory).keys()], []);
+  registry.remove(probe);
+  registry.remove(probe.userns);
+});
+
+t.test('removal spares links that are those of another entry', async (t) => {
+  const { registry, directory } = open(t);
+  registry.store(probe);
+  registry.store(own);
+  unlinkSync(`${directory}/nprobe.userns`);
+  linkSync(`${directory}/i${own.userns}.userns`, `${directory}/nprobe.userns`);
+  registry.remove(probe);
+  t.equal(existsSync(`${directory}/nprobe.userns`), true);
+  t.same(registry.byInode(own.userns), own);
+});
+
+t.test('removal goes on after a step that failed, and then says so', async (t) => {
+  const { registry, directory } = open(t);
+  registry.store(probe);
+  unlinkSync(`${directory}/nprobe.userns`);
+  mkdirSync(`${directory}/nprobe.userns`);
+  t.throws(() => registry.remove(probe), { code: 'EISDIR' });
+  t.same([...filesOf(directory).keys()], ['nprobe.userns']);
+});
+
+t.test('a file that can not be read is an error that names it, and keeps its name and its ids', async (t) => {
+  const { registry, directory } = open(t);
+  registry.store(probe);
+  registry.store(own);
+  writeFileSync(`${directory}/nprobe.userns`, '{"owner":0');
+  const named = (file: string) => ({ code: 'EBADMSG', message: new RegExp(`${directory}/${file}`) });
+  t.throws(() => registry.byInode(probe.userns), named('i4026532001.userns'));
+  t.throws(() => registry.byName('probe'), named('nprobe.userns'));
+  t.throws(() => registry.byStart(probe.range.start), named('u1429471232.userns'));
+  t.same([registry.hasName('probe'), registry.hasStart(probe.range.start)], [true, true]);
+  t.throws(() => registry.update(probe), { code: 'EBADMSG' });
+  t.same(registry.repair(), { removed: [], restored: [] });
+  t.same(registry.byInode(own.userns), own);
+
+  registry.remove(probe.userns);
+  t.same(registry.inodes(), [own.userns]);
+  t.same(faultsOf(registry, directory), [], 'an inode is enough to remove all its links');
+});
+
+t.test('a file whose name does not agree with its content is an error', async (t) => {
+  const { registry, directory } = open(t);
+  registry.store(probe);
+  const entry = `${directory}/i${probe.userns}.userns`;
+  for (const link of ['i5.userns', 'nother.userns', 'u524288.userns']) linkSync(entry, `${directory}/${link}`);
+  t.throws(() => registry.byInode(5), { code: 'EBADMSG' });
+  t.throws(() => registry.byName('other'), { code: 'EBADMSG' });
+  t.throws(() => registry.byStart(524_288), { code: 'EBADMSG' });
+});
+
+t.test('odd names are told, those with a place in a registry are not', async (t) => {
+  const { registry, directory } = open(t);
+  registry.store(probe);
+  const odd = [
+    'README',
+    'i.userns',
+    'i0.userns',
+    'i07.userns',
+    'i4294967296.userns',
+    'i5.userns.bak',
+    'ux.userns',
+    'o1',
+  ];
+  for (const file of [...odd, '.#tmp']) writeFileSync(`${directory}/${file}`, '');
+  const told: string[] = [];
+  t.same(
+    registry.inodes((file) => told.push(file)),
+    [probe.userns],
+  );
+  t.same(told.sort(), odd.sort());
+});
+
+t.test("takes over systemd's files, and leaves files that systemd can take over", async (t) => {
+  const { registry, directory } = open(t);
+  const text =
+    '{"owner":1000,"name":"1000-web","userns":4026532002,"size":1,"start":65472,"target":0,"cgroups":[9007199254740993]}';
+  const entry = `${directory}/i4026532002.userns`;
+  writeFileSync(entry, `${text}\n`);
+  mkdirSync(`${directory}/o1000.owns`);
+  for (const link of ['n1000-web', 'u65472', 'o1000.owns/i4026532002']) linkSync(entry, `${directory}/${link}.userns`);
+  t.same(registry.byName('1000-web'), web);
+  t.same(registry.repair(), { removed: [], restored: [] });
+  const links = [...filesOf(directory).keys()];
+  registry.remove(web);
+  t.same([...filesOf(directory).keys()], []);
+  registry.store(web);
+  t.same([...filesOf(directory).keys()].sort(), links.sort());
+  t.same(JSON.parse(readFileSync(entry, 'utf8')), JSON.parse(text));
+});
+
+t.test('the lock keeps other processes out, and nests within one', async (t) => {
+  const { registry, runtime } = open(t);
+  await saysSomething(work('pipe', runtime, 'hold'));
+  const outer = registry.lock();
+  t.equal(existsSync(`${runtime}/released`), true, 'waited for the other process');
+  const inner = registry.lock();
+  registry.store(probe);
+  inner[Symbol.dispose]();
+  inner[Symbol.dispose]();
+  const waiting = work('inherit', runtime, 'remove', formatNamespaceEntry(probe));
+  await new Promise((resolve) => setTimeout(resolve, 300));
+  t.same(registry.byName('probe'), probe, 'the outer lock still holds');
+  outer[Symbol.dispose]();
+  t.same(await once(waiting, 'exit'), [0, null]);
+  t.equal(registry.byName('probe'), undefined);
+});
+
+t.test('readers need no lock: while an entry is written anew they always find it', async (t) => {
+  const { registry, runtime } = open(t);
+  registry.store(probe);
+  const writer = work('pipe', runtime, 'churn', formatNamespaceEntry(probe));
+  const ended = once(writer, 'exit');
+  await saysSomething(writer);
+  const seen = new Set<string>();
+  let missed = 0;
+  for (const end = Date.now() + 400; Date.now() < end; ) {
+    for (const entry of [
+      registry.byName('probe'),
+      registry.byStart(probe.range.start),
+      registry.byInode(probe.userns),
+    ]) {
+      if (entry === undefined) missed++;
+      else seen.add(String(entry.cgroups));
+    }
+  }
+  t.equal(missed, 0);
+  t.equal(seen.size > 10, true, `saw ${seen.size} versions`);
+  t.same(await ended, [0, null]);
+});
+
+t.test('keeps no descriptor but that of its lock', async (t) => {
+  const { registry, runtime } = open(t);
+  const before = descriptors();
+  for (let round = 0; round < 20; round++) {
+    using other = Registry.open(runtime);
+    other.store(probe);
+    t.throws(() => registry.store(probe));
+    other.update({ ...probe, cgroups: [BigInt(round)] });
+    registry.repair();
+    registry.remove(probe);
+  }
+  t.equal(descriptors(), before);
+});
+
+t.test(
+  'killed at any step, a process leaves an entry that is there as a whole or not at all',
+  { jobs: 3 },
+  async (t) => {
+    const updated = { ...probe, cgroups: [25n] };
+    for (const [what, before, after] of [
+      ['store', undefined, probe],
+      ['update', probe, updated],
+      ['remove', probe, undefined],
+    ] as const) {
+      t.test(what, { buffered: true }, async (t) => {
+        let killed = true;
+        for (let step = 0; killed; step++) {
+          const { registry, runtime, directory } = open(t);
+          registry.store(own);
+          if (before !== undefined) registry.store(before);
+          const entry = formatNamespaceEntry(after ?? probe);
+          const worker = work('inherit', runtime, what, entry, String(step));
+          const [, signal] = await once(worker, 'exit');
+          killed = signal === 'SIGKILL';
+
+          const found = registry.byInode(probe.userns);
+          t.ok(
+            isDeepStrictEqual(found, before) || isDeepStrictEqual(found, after),
+            `killed at step ${step}: the entry`,
+          );
+          t.equal(registry.hasName('probe'), found !== undefined, `killed at step ${step}: its name`);
+          t.equal(registry.hasStart(probe.range.start), found !== undefined, `killed at step ${step}: its ids`);
+          registry.repair();
+          t.same(faultsOf(registry, directory), [], `killed at step ${step}, repaired`);
+          t.same(registry.byInode(probe.userns), found, 'repair changes no entry');
+          t.same(registry.repair(), { removed: [], restored: [] }, 'once is enough');
+          if (killed) continue;
+          t.same(found, after, 'the last run was not killed');
+          t.ok(step > 4, `it has ${step} steps`);
+        }
+      });
+    }
+  },
+);
+
+t.test('after any history, with processes killed at any step, it is what it should be', async (t) => {
+  const inodes = [4_026_532_001, 4_026_532_002, 4_026_532_003];
+  const entries: fc.Arbitrary<NamespaceEntry> = fc
+    .record({
+      owner: fc.constantFrom(0, 1000),
+      name: fc.constantFrom('a', 'b', 'c'),
+      userns: fc.constantFrom(...inodes),
+      start: fc.constantFrom(undefined, 524_288, 589_824),
+      cgroups: fc.uniqueArray(fc.bigInt({ min: 0n, max: 2n ** 64n - 1n }), { maxLength: 2 }),
+    })
+    .map(({ start, ...entry }) =>
+      start === undefined ? entry : { ...entry, range: { start, size: 65_536, target: 0 } },
+    );
+  const action = fc.record({
+    what: fc.constantFrom('store', 'store', 'update', 'remove', 'repair'),
+    entry: entries,
+    steps: fc.oneof(fc.constant(Number.POSITIVE_INFINITY), fc.nat(12)),
+  });
+
+  fc.assert(
+    fc.property(fc.array(action, { maxLength: 12 }), (actions) => {
+      const runtime = t.testdir();
+      using registry = Registry.open(runtime);
+      const model = new Map<number, NamespaceEntry>();
+      for (const { what, entry, steps } of actions) {
+        const old = model.get(entry.userns);
+        const taken = [...model.values()].some(
+          ({ name, range, userns }) =>
+            userns === entry.userns || name === entry.name || (range && range.start === entry.range?.start),
+        );
+        const next = {
+          store: taken ? old : entry,
+          update: old && { ...old, cgroups: entry.cgroups },
+          remove: undefined,
+          repair: old,
+        }[what];
+        let failure: unknown;
+        const restore = failAfter(steps, () => {
+          throw new Error('killed');
+        });
+        try {
+          if (what === 'store') registry.store(entry);
+          if (what === 'update') registry.update(entry);
+          if (what === 'remove') registry.remove(entry.userns);
+          if (what === 'repair') registry.repair();
+        } catch (error) {
+          failure = error;
+        }
+        const killed = restore();
+        const found = registry.byInode(entry.userns);
+        const code = failure instanceof Error && 'code' in failure ? failure.code : undefined;
+        if (!killed) {
+          const expected = what === 'store' && taken ? 'EEXIST' : what === 'update' && !old ? 'ENOENT' : undefined;
+          if (code !== expected || (failure !== undefined) !== (expected !== undefined))
+            throw failure ?? new Error(`no ${expected}`);
+        }
+        const text = found && formatNamespaceEntry(found);
+        const allowed = (killed ? [old, next] : [next]).map((state) => state && formatNamespaceEntry(state));
+        if (!allowed.includes(text)) throw new Error(`${what} made it ${text}`);
+        if (found === undefined) model.delete(entry.userns);
+        else model.set(entry.userns, found);
+
+        // What is said about names and ids needs no repair.
+        for (const name of ['a', 'b', 'c']) {
+          const has = [...model.values()].some((state) => state.name === name);
+          if (registry.hasName(name) !== has) throw new Error(`${name}: ${!has}`);
+        }
+        for (const start of [524_288, 589_824]) {
+          const has = [...model.values()].some(({ range }) => range?.start === start);
+          if (registry.hasStart(start) !== has) throw new Error(`${start}: ${!has}`);
+        }
+      }
+      registry.repair();
+      const faults = faultsOf(registry, `${runtime}/nsresource/registry`);
+      if (faults.length > 0) throw new Error(faults.join(', '));
+      for (const inode of inodes) {
+        const [found, state] = [registry.byInode(inode), model.get(inode)];
+        if ((found && formatNamespaceEntry(found)) !== (state && formatNamespaceEntry(state)))
+          throw new Error(`${inode}`);
+      }
+    }),
+    { numRuns: 400 },
+  );
+});

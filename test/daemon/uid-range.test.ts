@@ -1,0 +1,70 @@
+import { allocateRange, candidates, firstIdOf, isSize, SIZES, TRIES } from '@sdrx/daemon';
+import fc from 'fast-check';
+import t from 'tap';
+
+t.test('a name hashes to the ids that systemd gives it, too', async (t) => {
+  const firstOf = (name: string) => SIZES.map((size) => allocateRange(name, size, () => true));
+  t.same(firstOf('probe'), [63_302, 1_429_471_232]);
+  t.same(firstOf('alpha'), [61_970, 1_610_678_272]);
+  t.same(firstOf('container-1'), [61_900, 483_655_680]);
+  t.same(firstOf('1000-web'), [65_472, 1_683_226_624]);
+});
+
+t.test('every candidate is within the limits of its size, and there are a hundred', async (t) => {
+  fc.assert(
+    fc.property(fc.string(), (name) => {
+      const large = [...candidates(name, 65_536)];
+      const small = [...candidates(name, 1)];
+      return (
+        large.length === TRIES &&
+        small.length === TRIES &&
+        large.every((start) => start >= 0x8_0000 && start < 0x6fff_0000 && start % 65_536 === 0) &&
+        small.every((start) => start >= 61_184 && start < 65_519)
+      );
+    }),
+  );
+  t.equal(new Set(candidates('probe', 65_536)).size > 90, true, 'those after the first are random');
+});
+
+t.test('a taken place is passed over, and a hundred taken ones are enough', async (t) => {
+  let asked = 0;
+  t.not(
+    allocateRange('probe', 65_536, (start) => start !== 1_429_471_232),
+    1_429_471_232,
+  );
+  t.equal(
+    allocateRange('probe', 65_536, () => {
+      asked++;
+      return false;
+    }),
+    undefined,
+  );
+  t.equal(asked, 100);
+});
+
+t.test('an id is looked up by the first one of its range', async (t) => {
+  t.equal(firstIdOf(0x8_0000), 0x8_0000);
+  t.equal(firstIdOf(0x8_ffff), 0x8_0000);
+  t.equal(firstIdOf(1_429_471_232 + 65_535), 1_429_471_232);
+  t.equal(firstIdOf(0x6fff_ffff), 0x6fff_0000);
+  t.equal(firstIdOf(61_184), 61_184);
+  t.equal(firstIdOf(65_519), 65_519);
+  for (const id of [0, 1000, 61_183, 65_520, 65_534, 65_535, 0x7_ffff, 0x7000_0000, 0xffff_ffff]) {
+    t.equal(firstIdOf(id), undefined, `${id} is nobody's`);
+  }
+});
+
+t.test('every id of a candidate range leads back to the candidate', async () => {
+  fc.assert(
+    fc.property(fc.string(), fc.nat(65_535), (name, offset) => {
+      const [large, small] = [allocateRange(name, 65_536, () => true), allocateRange(name, 1, () => true)];
+      return (
+        large !== undefined && firstIdOf(large + offset) === large && small !== undefined && firstIdOf(small) === small
+      );
+    }),
+  );
+});
+
+t.test('there are two sizes', async (t) => {
+  t.same([0, 1, 2, 65_535, 65_536, 1.5].filter(isSize), [1, 65_536]);
+});
