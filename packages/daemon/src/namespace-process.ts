@@ -1,6 +1,15 @@
 import { writeFileSync } from 'node:fs';
 import type { EventLoop } from '@sdrx/event';
-import { type IdMapEntry, type IdMapKind, read, readIdMap, socketPair, spawn, write } from '@sdrx/linux';
+import {
+  type IdMapEntry,
+  type IdMapKind,
+  read,
+  readIdMap,
+  setNonBlocking,
+  socketPair,
+  spawn,
+  write,
+} from '@sdrx/linux';
 import { map, Observable, take } from 'rxjs';
 
 /**
@@ -24,6 +33,7 @@ export function enterUserNamespace(loop: EventLoop, namespace: number): Observab
     const [ours, theirs] = socketPair();
     subscriber.add(() => ours.close());
     using inherited = theirs;
+    setNonBlocking(inherited.number, false);
     // cat(1) is as good as any: what it echoes shows that nsenter(1) has joined, and with our socket it ends, too.
     using child = spawn('nsenter', {
       args: ['--user=/proc/self/fd/3', '--preserve-credentials', 'cat'],

@@ -130,9 +130,12 @@ export class WorkerPool {
   #exited(worker: ChildProcess, exit: ChildExit): void {
     this.#workers.delete(worker.pid);
     worker[Symbol.dispose]();
-    logExit(this.options.log, exit);
-    if (this.#stopping === undefined) this.#fill();
-    else if (this.size === 0) this.#stopping.complete();
+    if (this.#stopping === undefined) {
+      logExit(this.options.log, exit);
+      this.#fill();
+    } else if (this.size === 0) {
+      this.#stopping.complete();
+    }
   }
 }
 

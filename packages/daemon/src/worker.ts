@@ -1,7 +1,7 @@
 import { EventLoop, listenFds } from '@sdrx/event';
 import { type Fd, isListeningUnixStream } from '@sdrx/linux';
 import { type ServerEvent, serve, service } from '@sdrx/varlink';
-import { EMPTY, finalize, merge, tap } from 'rxjs';
+import { EMPTY, finalize, merge, share, switchMap, take, takeUntil, tap } from 'rxjs';
 import { callForHelp } from './call-for-help.js';
 import { IdleTimer } from './idle-timer.js';
 import type { Log } from './log.js';
@@ -20,6 +20,9 @@ const IDLE_LIFETIME = 90_000;
 
 /** How late these may be, in milliseconds. */
 const ACCURACY = 1000;
+
+/** How long what has been begun may take once the worker is to end, in milliseconds. */
+const DRAIN_TIMEOUT = 4000;
 
 export interface WorkerSettings extends WorkerEnvironment {
   readonly runtimeDirectory: string;
@@ -48,12 +51,14 @@ export async function runWorker({ runtimeDirectory, restriction, api, fixed, log
     loop.signal('SIGINT'),
     loop.time({ after: LIFETIME, accuracy: ACCURACY, description: 'lifetime' }),
     fixed ? EMPTY : idle.elapsed,
-  );
+  ).pipe(take(1), share());
+  const overdue = drain.pipe(switchMap(() => loop.time({ after: DRAIN_TIMEOUT, description: 'drain' })));
   return await loop.run(
     serve(loop, served, socket.number, { drain }).pipe(
       tap(() => idle.restart()),
       tap((event) => report(event, log)),
       callForHelp(loop, process.ppid),
+      takeUntil(overdue),
       finalize(() => loop.exit(0)),
     ),
   );
