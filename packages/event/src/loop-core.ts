@@ -1,5 +1,6 @@
 import { type Clock, EBUSY, ESTALE, NodePoll, SystemError } from '@sdrx/linux';
 import type { Observable } from 'rxjs';
+import { InotifyHub } from './inotify-hub.js';
 import { PendingQueue } from './pending.js';
 import { SignalHub } from './signal-hub.js';
 import { type Dispatchable, Source, type SourceKind, SourceObservable, type SourceOptions } from './source.js';
@@ -26,6 +27,8 @@ export class LoopCore implements Disposable {
   readonly #exitQueue = new PendingQueue<Dispatchable>();
   readonly #sources = new Set<Dispatchable>();
   readonly #postSources = new Set<Dispatchable>();
+  /** The files that are watched. */
+  readonly inotify = new InotifyHub();
   /** The signals that are listened to. */
   readonly signals = new SignalHub();
   readonly #timers = new Map<Clock, Timers>();

@@ -5,6 +5,7 @@ import type { SourceOptions } from './source.js';
 import { type ChildExit, child } from './sources/child.js';
 import { type DeferOptions, defer } from './sources/defer.js';
 import { exiting } from './sources/exiting.js';
+import { type InotifyEvent, type InotifyOptions, inotify } from './sources/inotify.js';
 import { type IoEvent, type IoOptions, io } from './sources/io.js';
 import { type MemoryPressureOptions, memoryPressure } from './sources/memory-pressure.js';
 import { post } from './sources/post.js';
@@ -39,6 +40,11 @@ export class EventLoop implements Disposable {
   /** See `sources/child.ts`: a child process ends. */
   child(which: ChildProcess | number, options?: SourceOptions): Observable<ChildExit> {
     return child(this.#core, which, options);
+  }
+
+  /** See `sources/inotify.ts`: something happens to a file, given by path or descriptor. */
+  inotify(which: string | number, options?: InotifyOptions): Observable<InotifyEvent> {
+    return inotify(this.#core, which, options);
   }
 
   /** See `sources/defer.ts`: the next iteration, or every one. */

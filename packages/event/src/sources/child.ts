@@ -13,6 +13,7 @@ import {
 import type { Observable } from 'rxjs';
 import type { LoopCore } from '../loop-core.js';
 import type { SourceOptions } from '../source.js';
+import type { Watch } from '../watcher.js';
 
 /** How a child process ended. */
 export interface ChildExit {
@@ -37,32 +38,34 @@ export function child(
   return core.source<ChildExit>('kernel', options, (source) => {
     const own = typeof child === 'number' ? pidfdOpen(child) : undefined;
     const pidfd = typeof child === 'number' ? (own?.number ?? -1) : child.pidfd.number;
+    let watch: Watch | undefined;
+    const release = (): void => {
+      watch?.[Symbol.dispose]();
+      own?.close();
+    };
     try {
-      // The pidfd of any process can be watched; whether it is a child shows only here.
-      peek(pidfd);
-      const watch = core.watcher.watch(pidfd, EPOLLIN, () => {
+      watch = core.watcher.watch(pidfd, EPOLLIN, () => {
         try {
           const change = peek(pidfd);
           if (change === undefined || !isExit(change)) return;
           // From here on the pidfd is not used any more: the observer may close it.
-          watch[Symbol.dispose]();
+          watch?.[Symbol.dispose]();
           source.pend(change);
         } catch (error) {
           source.pendEnd(error);
         }
       });
-      source.dispatched = ({ pid }) => {
-        reap(pid);
-        source.complete();
-      };
-      return () => {
-        watch[Symbol.dispose]();
-        own?.close();
-      };
+      // The pidfd of any process can be watched; whether it is a child shows only here.
+      peek(pidfd);
     } catch (error) {
-      own?.close();
+      release();
       throw error;
     }
+    source.dispatched = ({ pid }) => {
+      reap(pid);
+      source.complete();
+    };
+    return release;
   });
 }
 

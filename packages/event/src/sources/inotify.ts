@@ -1,0 +1,45 @@
+import { IN_ALL_EVENTS, IN_IGNORED, IN_Q_OVERFLOW, IN_UNMOUNT, type InotifyRecord } from '@sdrx/linux';
+import type { Observable } from 'rxjs';
+import type { LoopCore } from '../loop-core.js';
+import type { SourceOptions } from '../source.js';
+
+export interface InotifyOptions extends SourceOptions {
+  /** What to wait for, an IN_* mask of inotify(7); IN_ALL_EVENTS by default. */
+  readonly mask?: number;
+}
+
+export interface InotifyEvent {
+  /** What happened, an IN_* mask. */
+  readonly mask: number;
+  /** The same for the two events of a rename, else 0. */
+  readonly cookie: number;
+  /** The file within the watched directory; empty for the watched file itself. */
+  readonly name: string;
+}
+
+/** Comes unasked, and concerns every source. */
+const ALWAYS = IN_IGNORED | IN_Q_OVERFLOW | IN_UNMOUNT;
+
+/**
+ * Comes when something happens to a file or in a directory, given by its path or by a descriptor of it. After IN_Q_OVERFLOW
+ * events are missing: look for yourself. After IN_IGNORED, when the file is gone for good, it completes.
+ * sd_event_add_inotify(3), inotify(7).
+ *
+ * Fails with ENOENT, EACCES, ENOSPC (fs.inotify.max_user_watches), EMFILE (fs.inotify.max_user_instances).
+ */
+export function inotify(
+  core: LoopCore,
+  which: string | number,
+  { mask = IN_ALL_EVENTS, ...options }: InotifyOptions = {},
+): Observable<InotifyEvent> {
+  const path = typeof which === 'number' ? `/proc/self/fd/${which}` : which;
+  return core.source<InotifyEvent>('kernel', options, (source) => {
+    source.dispatched = (event) => {
+      if ((event.mask & IN_IGNORED) !== 0) source.complete();
+    };
+    return core.inotify.listen(path, mask, core.watcher, ({ mask: happened, cookie, name }: InotifyRecord) => {
+      // Others may have asked the kernel for more about the same inode.
+      if ((happened & (mask | ALWAYS)) !== 0) source.pendAlso({ mask: happened, cookie, name });
+    });
+  });
+}
