@@ -14,15 +14,24 @@ t.test("monotonic agrees with Node's, and is what is read by default", (t) => {
   const before = Number(hrtime.bigint()) / 1e6;
   const times = [now(), now('monotonic'), now()];
   const after = Number(hrtime.bigint()) / 1e6;
-  t.strictSame([before, ...times, after], [before, ...times, after].sort((a, b) => a - b));
+  t.strictSame(
+    [before, ...times, after],
+    [before, ...times, after].sort((a, b) => a - b),
+  );
   t.end();
 });
 
 t.test('every clock has fractions and never goes back within a thousand reads', (t) => {
   for (const clock of Object.keys(CLOCKS) as Clock[]) {
     const times = Array.from({ length: 1000 }, () => now(clock));
-    t.ok(times.some((time) => !Number.isInteger(time)), `${clock} has fractions`);
-    t.ok(times.every((time, index) => index === 0 || time >= (times[index - 1] ?? 0)), `${clock} goes on`);
+    t.ok(
+      times.some((time) => !Number.isInteger(time)),
+      `${clock} has fractions`,
+    );
+    t.ok(
+      times.every((time, index) => index === 0 || time >= (times[index - 1] ?? 0)),
+      `${clock} goes on`,
+    );
   }
   t.end();
 });

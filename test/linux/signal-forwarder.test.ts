@@ -4,6 +4,7 @@ import {
   forwardToMainThread,
   isMainThread,
   libc,
+  now,
   originalCode,
   SIGRTMIN,
   type SignalInfo,
@@ -18,6 +19,7 @@ import { programPath } from '../support/program-path.js';
 import { ReceivedSignals } from '../support/received-signals.js';
 import { hasSignal, signalMask } from '../support/signal-status.js';
 import { waitForExit } from '../support/wait-for-exit.js';
+import { withoutTap } from '../support/without-tap.js';
 
 const SIGUSR1 = signalNumber('SIGUSR1');
 const SIGUSR2 = signalNumber('SIGUSR2');
@@ -34,6 +36,8 @@ const tgkill = libc<(number: number, tgid: number, tid: number, signo: number) =
 );
 const SYS_TGKILL = process.arch === 'arm64' ? 131 : 234;
 const ualarm = libc<(microseconds: number, interval: number) => number>('uint ualarm(uint, uint)');
+
+const nextTurn = () => new Promise((resolve) => setImmediate(resolve));
 
 /** Makes V8's threads work: garbage for the scavenger and the concurrent marker, functions for the compilers. */
 function keepV8Busy(): void {
@@ -56,14 +60,19 @@ function threadBlocks(tid: number, signo: number): boolean {
 
 t.test(
   '20,000 queued signals are received each exactly once, with sender and value, while V8 is busy',
-  leavingNoFd((t) => {
+  leavingNoFd(async (t) => {
     using signals = new ReceivedSignals(COMMAND);
     const program = programPath('./programs/queue-signals.js', import.meta.url);
-    using first = spawn(process.execPath, { args: [program, String(process.pid), '0', '10000'] });
-    using second = spawn(process.execPath, { args: [program, String(process.pid), '10000', '10000'] });
+    using first = spawn(process.execPath, { args: [program, String(process.pid), '0', '10000'], env: withoutTap() });
+    using second = spawn(process.execPath, {
+      args: [program, String(process.pid), '10000', '10000'],
+      env: withoutTap(),
+    });
     const received: SignalInfo[] = [];
-    while (received.length < 20_000) {
+    const deadline = now() + 60_000;
+    while (received.length < 20_000 && now() < deadline) {
       keepV8Busy();
+      await nextTurn();
       for (let batch = signals.read(); batch.length > 0; batch = signals.read()) received.push(...batch);
     }
     t.match(waitForExit(first), { code: 'exited', status: 0 });
@@ -189,11 +198,12 @@ t.test('a signal that cannot be caught throws EINVAL', (t) => {
   t.end();
 });
 
-t.test('the original code of a disguised one is any from −2²⁹ to 2²⁹ − 1', (t) => {
+t.test('the original code is the one of the signal, or what the forwarder put into the error number', (t) => {
   fc.assert(
-    fc.property(fc.integer({ min: -(2 ** 29), max: 2 ** 29 - 1 }), (code) => {
-      t.equal(originalCode(code), code, 'not forwarded');
-      t.equal(originalCode((code & ~0x4000_0000) | 0x8000_0000), code, 'forwarded');
+    fc.property(fc.integer(), fc.integer(), (code, errno) => {
+      fc.pre(code !== -60);
+      t.equal(originalCode(code, errno), code, 'not forwarded');
+      t.equal(originalCode(-60, errno), errno, 'forwarded');
     }),
   );
   t.end();

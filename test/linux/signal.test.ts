@@ -14,7 +14,7 @@ import fc from 'fast-check';
 import t from 'tap';
 import { needsRoot } from '../support/privileges.js';
 import { programPath } from '../support/program-path.js';
-import { runProgram } from '../support/run-program.js';
+import { runNode } from '../support/run-node.js';
 import { hasSignal } from '../support/signal-status.js';
 
 /** The signals that have a name: 32 and 33 are the C library's own. */
@@ -125,12 +125,12 @@ t.test('sigqueue refuses a value that is no 32-bit integer, and a signal that do
 
 t.test('sigqueue throws EPERM for a process of another user', needsRoot, (t) => {
   const program = programPath('./programs/signal-as-nobody.js', import.meta.url);
-  t.equal(runProgram(process.execPath, [program]).output, 'EPERM');
+  t.equal(runNode([program]).output, 'EPERM');
   t.end();
 });
 
 t.test('sigqueue throws EAGAIN when the receiver has no room', (t) => {
   const program = programPath('./programs/limited-queue.js', import.meta.url);
-  t.equal(runProgram('prlimit', ['--sigpending=40', process.execPath, program]).output, 'EAGAIN');
+  t.equal(runNode([program], ['prlimit', '--sigpending=40']).output, 'EAGAIN');
   t.end();
 });

@@ -29,9 +29,10 @@ import { Folder } from '../support/folder.js';
 import { leavingNoFd } from '../support/open-fds.js';
 import { needsRoot } from '../support/privileges.js';
 import { programPath } from '../support/program-path.js';
-import { runProgram } from '../support/run-program.js';
+import { runNode } from '../support/run-node.js';
 import { runWithLimit } from '../support/run-with-limit.js';
 import { waitForExit } from '../support/wait-for-exit.js';
+import { withoutTap } from '../support/without-tap.js';
 
 const AF_INET = 2;
 const NOBODY = 0xffff_ffff;
@@ -175,7 +176,7 @@ t.test('without the right to, bind and connect throw EACCES', needsRoot, (t) => 
   chmodSync(folder.path, 0o700);
   using _listener = listenAt(folder.join('socket'));
   const program = programPath('./programs/socket-as-nobody.js', import.meta.url);
-  t.equal(runProgram(process.execPath, [program, folder.path]).output, 'EACCES EACCES');
+  t.equal(runNode([program, folder.path]).output, 'EACCES EACCES');
   t.end();
 });
 
@@ -243,7 +244,7 @@ t.test('the peer is who connected, another user and process', needsRoot, async (
   using listener = listenAt(folder.join('socket'));
   chmodSync(folder.join('socket'), 0o666);
   const program = programPath('./programs/connect-as-nobody.js', import.meta.url);
-  const child = spawn(process.execPath, { args: [program, folder.join('socket')] });
+  const child = spawn(process.execPath, { args: [program, folder.join('socket')], env: withoutTap() });
   await readable(listener.number);
   using connection = accept(listener.number);
   t.strictSame(peerCredentials(connection?.number ?? -1), { pid: child.pid, uid: 65534, gid: 65533 });
@@ -305,6 +306,9 @@ t.test(
     second.close();
     t.equal(takeSocketError(socket.number), 104);
     t.equal(takeSocketError(socket.number), 0);
-    t.equal(errorCode(() => takeSocketError(9999)), 'EBADF');
+    t.equal(
+      errorCode(() => takeSocketError(9999)),
+      'EBADF',
+    );
   }),
 );

@@ -5,7 +5,7 @@ import { leavingNoFd } from '../support/open-fds.js';
 import { needsRoot } from '../support/privileges.js';
 import { programPath } from '../support/program-path.js';
 import { readable } from '../support/readable.js';
-import { runProgram } from '../support/run-program.js';
+import { runNode } from '../support/run-node.js';
 
 /** The clocks that need neither a privilege nor hardware. */
 const PLAIN = ['monotonic', 'realtime', 'boottime'] as const satisfies readonly Clock[];
@@ -136,7 +136,7 @@ t.test(
 
 t.test('an alarm clock needs a capability, without which the timer throws EPERM', needsRoot, (t) => {
   const program = programPath('./programs/alarm-timer.js', import.meta.url);
-  const { output } = runProgram('setpriv', ['--bounding-set=-all', process.execPath, program]);
+  const { output } = runNode([program], ['setpriv', '--bounding-set=-all']);
   t.equal(output, 'EPERM');
   t.end();
 });

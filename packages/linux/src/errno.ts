@@ -32,3 +32,4 @@ export const ECONNREFUSED = 111;
 export const EINPROGRESS = 115;
 export const ESTALE = 116;
 export const EHOSTDOWN = 112;
+export const EREMOTEIO = 121;

@@ -1,8 +1,9 @@
-import { fstatSync } from 'node:fs';
+import { fstatSync, readFileSync } from 'node:fs';
+import { EPERM } from './errno.js';
 import { Fd } from './fd.js';
 import { openByHandle } from './file-handle.js';
 import { allocate, libc } from './libc.js';
-import { check, isSystemError } from './system-error.js';
+import { check, isSystemError, SystemError } from './system-error.js';
 
 /** Kinds of namespaces, as NS_GET_NSTYPE answers and clone(2) names them. */
 export const CLONE_NEWUSER = 0x1000_0000;
@@ -17,6 +18,7 @@ const NS_GET_ID = 0x8008b70d;
 
 const FD_NSFS_ROOT = -10003;
 const FILEID_NSFS = 241;
+const CAP_SYS_ADMIN = 21n;
 
 const ioctl = libc<(fd: number, request: number, argument: Uint8Array | null) => number>(
   'int ioctl(int, ulong, void *)',
@@ -84,13 +86,26 @@ export function namespaceId(fd: number): bigint | undefined {
 }
 
 /**
- * Opens the user namespace with this id and inode, which nobody need hold open. name_to_handle_at(2), nsfs.
- * Throws ESTALE when it is dead, EPERM without CAP_SYS_ADMIN, EBADF or EOPNOTSUPP where the kernel can't (before 6.18).
+ * Opens the user namespace with this id and inode, one below ours that nobody need hold open. name_to_handle_at(2), nsfs.
+ * Throws ESTALE when it is dead, EPERM when there is no telling without CAP_SYS_ADMIN, EBADF or EOPNOTSUPP where the kernel
+ * can't (before 6.18).
  */
 export function openUserNamespace(id: bigint, inode: number): Fd {
   const handle = Buffer.alloc(16);
   handle.writeBigUInt64LE(id, 0);
   handle.writeUInt32LE(CLONE_NEWUSER, 8);
   handle.writeUInt32LE(inode, 12);
-  return openByHandle(FD_NSFS_ROOT, FILEID_NSFS, handle);
+  try {
+    return openByHandle(FD_NSFS_ROOT, FILEID_NSFS, handle);
+  } catch (error) {
+    // ESTALE is also what the kernel says of one that lives to a process that may not open it.
+    if (isSystemError(error, 'ESTALE') && !hasCapability(CAP_SYS_ADMIN))
+      throw new SystemError(EPERM, 'open_by_handle_at');
+    throw error;
+  }
+}
+
+function hasCapability(capability: bigint): boolean {
+  const [, effective = '0'] = /^CapEff:\s*([0-9a-f]+)$/m.exec(readFileSync('/proc/thread-self/status', 'ascii')) ?? [];
+  return ((BigInt(`0x${effective}`) >> capability) & 1n) === 1n;
 }

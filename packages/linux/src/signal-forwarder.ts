@@ -12,14 +12,16 @@ import { check, SystemError } from './system-error.js';
  * (signal-safety(7)).
  *
  * The kernel lets a thread send another one only what sigqueue(3) could have sent: it refuses the codes of kill(2),
- * tgkill(2) and of its own signals. So the handler disguises every code as a negative one, by its two upper bits, which
- * are 00 or 11 in all codes there are and 10 in a disguised one.
+ * tgkill(2) and of its own signals. So the handler puts the code where the error number is, which Linux leaves unused, and
+ * in its place one that is let through, SI_ASYNCNL, which only getaddrinfo_a(3) sends otherwise.
  */
 
 const SA_SIGINFO = 0x4;
 const SA_RESTART = 0x1000_0000;
 const SIGACTION_SIZE = 152;
 const SIGACTION_FLAGS = 136;
+
+const SI_ASYNCNL = -60;
 
 const PROT_READ = 1;
 const PROT_EXEC = 4;
@@ -35,13 +37,14 @@ const mmap = libc<
 >('intptr_t mmap(intptr_t, size_t, int, int, int, long)');
 const gettid = libc<() => number>('int gettid()');
 
-/** `void handler(int signo, siginfo_t *info, void *)`: disguises the code, then rt_tgsigqueueinfo(tgid, tid, signo, info). */
+/** `void handler(int signo, siginfo_t *info, void *)`: moves the code, then rt_tgsigqueueinfo(tgid, tid, signo, info). */
 function handlerCode(tgid: number, tid: number): Buffer {
   switch (process.arch) {
     case 'x64': {
       const code = Buffer.from(
-        '80660bbf' + // and byte [rsi+11], 0xbf   code: bit 30 off
-          '804e0b80' + // or byte [rsi+11], 0x80  code: bit 31 on
+        '8b4608' + // mov eax, [rsi+8]              code
+          '894604' + // mov [rsi+4], eax          errno
+          'c74608c4ffffff' + // mov dword [rsi+8], -60
           '89fa' + // mov edx, edi                signo
           '4989f2' + // mov r10, rsi              info
           'bf00000000' + // mov edi, tgid
@@ -51,8 +54,8 @@ function handlerCode(tgid: number, tid: number): Buffer {
           'c3', // ret
         'hex',
       );
-      code.writeInt32LE(tgid, 14);
-      code.writeInt32LE(tid, 19);
+      code.writeInt32LE(tgid, 19);
+      code.writeInt32LE(tid, 24);
       return code;
     }
     case 'arm64': {
@@ -62,8 +65,8 @@ function handlerCode(tgid: number, tid: number): Buffer {
       ];
       const instructions = [
         0xb9400824, // ldr w4, [x1, #8]        code
-        0x12017884, // and w4, w4, #0xbfffffff
-        0x32010084, // orr w4, w4, #0x80000000
+        0xb9000424, // str w4, [x1, #4] errno
+        0x12800764, // mov w4, #-60
         0xb9000824, // str w4, [x1, #8]
         0x2a0003e2, // mov w2, w0       signo
         0xaa0103e3, // mov x3, x1       info
@@ -97,9 +100,9 @@ function loadCode(code: Buffer): bigint {
   return address;
 }
 
-/** The code that a signal was sent with, from the one in the siginfo of a signal that may have been forwarded. */
-export function originalCode(code: number): number {
-  return code >>> 30 === 0b10 ? (code << 2) >> 2 : code;
+/** The code that a signal was sent with, from the code and the error number of one that may have been forwarded. */
+export function originalCode(code: number, errno: number): number {
+  return code === SI_ASYNCNL ? errno : code;
 }
 
 let handler: bigint | undefined;

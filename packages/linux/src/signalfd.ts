@@ -55,7 +55,7 @@ export class SignalFd implements Disposable {
     const signals: SignalInfo[] = [];
     for (let at = 0; at < size; at += SIZE) {
       const signo = buffer.readUInt32LE(at);
-      const code = originalCode(buffer.readInt32LE(at + 8));
+      const code = originalCode(buffer.readInt32LE(at + 8), buffer.readInt32LE(at + 4));
       // Of a forwarded signal the kernel shows what lies where sigqueue(3) has these, whatever its code gives the place to.
       const sent = code <= 0 || signo === SIGCHLD;
       signals.push({

@@ -96,7 +96,7 @@ export class ChildProcess implements Disposable {
 }
 
 /**
- * Starts a program, found along PATH if `file` has no slash, with every signal unblocked and at its default action.
+ * Starts a program, found along our own PATH if `file` has no slash, with every signal unblocked and at its default action.
  * posix_spawn(3), which unlike fork(2) does not copy this process's page tables.
  *
  * Throws, leaving no child behind, what execve(2) fails with (ENOENT, EACCES, E2BIG, …), what chdir(2) does for `cwd`, EBADF

@@ -1,0 +1,78 @@
+import { readFileSync } from 'node:fs';
+import { type IdMapEntry, mapCovers, mapOverlaps, parseIdMap, readIdMap } from '@sdrx/linux';
+import fc from 'fast-check';
+import t from 'tap';
+import { UserNamespace } from '../support/user-namespace.js';
+
+const id = () => fc.integer({ min: 0, max: 0xffff_ffff });
+const maps = (entry = fc.record({ inside: id(), outside: id(), count: id() }, { noNullPrototype: true })) =>
+  fc.array(entry, { maxLength: 8 });
+
+/** Few ids, so that entries meet and every single one can be looked at. */
+const small = () =>
+  maps(fc.record({ inside: fc.nat(30), outside: fc.nat(30), count: fc.integer({ min: 1, max: 10 }) }));
+
+const contains = (map: readonly IdMapEntry[], id: number) =>
+  map.some(({ inside, count }) => id >= inside && id < inside + count);
+
+t.test('a map as the kernel prints it is read back', (t) => {
+  fc.assert(
+    fc.property(maps(), (map) => {
+      const column = (number: number) => String(number).padStart(10);
+      const lines = map.map(({ inside, outside, count }) => `${[inside, outside, count].map(column).join(' ')}\n`);
+      t.strictSame(parseIdMap(lines.join('')), map);
+    }),
+  );
+  t.end();
+});
+
+t.test('our own map is the one of /proc', (t) => {
+  for (const kind of ['uid_map', 'gid_map'] as const) {
+    const text = readFileSync(`/proc/self/${kind}`, 'ascii').trim().replace(/\s+/g, ' ');
+    const numbers = readIdMap(kind).map(({ inside, outside, count }) => `${inside} ${outside} ${count}`);
+    t.equal(numbers.join(' '), text);
+  }
+  t.end();
+});
+
+t.test('the map of a new user namespace is empty, and then what was written', (t) => {
+  using namespace = new UserNamespace();
+  t.strictSame(readIdMap('uid_map', namespace.child.pid), []);
+  t.strictSame(readIdMap('gid_map', namespace.child.pid), []);
+  using mapped = new UserNamespace(undefined, '--map-root-user');
+  t.strictSame(readIdMap('uid_map', mapped.child.pid), [{ inside: 0, outside: process.getuid?.(), count: 1 }]);
+  t.end();
+});
+
+t.test('the map of a process that is gone throws ENOENT', (t) => {
+  t.throws(() => readIdMap('uid_map', 0x7fff_ffff), { code: 'ENOENT' });
+  t.end();
+});
+
+t.test('ids are covered if each of them is in the map', (t) => {
+  fc.assert(
+    fc.property(small(), fc.nat(30), fc.integer({ min: 1, max: 15 }), (map, start, size) => {
+      const ids = Array.from({ length: size }, (_, index) => start + index);
+      t.equal(
+        mapCovers(map, start, size),
+        ids.every((id) => contains(map, id)),
+      );
+      t.equal(
+        mapOverlaps(map, start, size),
+        ids.some((id) => contains(map, id)),
+      );
+    }),
+    { numRuns: 500 },
+  );
+  t.end();
+});
+
+t.test('all 32 bits of ids are covered by the map of the initial namespace, and no one by an empty map', (t) => {
+  const initial = parseIdMap('         0          0 4294967295\n');
+  t.ok(mapCovers(initial, 0, 0xffff_ffff));
+  t.ok(mapCovers(initial, 0xffff_fffe, 1));
+  t.notOk(mapCovers(initial, 0xffff_ffff, 1));
+  t.notOk(mapCovers([], 0, 1));
+  t.notOk(mapOverlaps([], 0, 0xffff_ffff));
+  t.end();
+});

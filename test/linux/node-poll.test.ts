@@ -1,0 +1,100 @@
+import { openSync } from 'node:fs';
+import { EPOLLIN, Epoll, eventfd, Fd, NodePoll, read, write } from '@sdrx/linux';
+import t from 'tap';
+import { leavingNoFd } from '../support/open-fds.js';
+import { programPath } from '../support/program-path.js';
+import { runNode } from '../support/run-node.js';
+
+const ONE = Buffer.from([1, 0, 0, 0, 0, 0, 0, 0]);
+const nextTurn = () => new Promise((resolve) => setImmediate(resolve));
+
+t.test(
+  'it calls as long as the fd is readable, and not while it is not',
+  leavingNoFd(async (t) => {
+    using event = eventfd();
+    let calls = 0;
+    let more: () => void = () => {};
+    using _poll = new NodePoll(event.number, () => {
+      calls++;
+      setImmediate(more);
+    });
+    const called = () =>
+      new Promise<void>((resolve) => {
+        more = resolve;
+      });
+    await nextTurn();
+    t.equal(calls, 0);
+    write(event.number, ONE);
+    await called();
+    await called();
+    t.ok(calls >= 2);
+    read(event.number, Buffer.alloc(8));
+    await nextTurn();
+    const before = calls;
+    await nextTurn();
+    await nextTurn();
+    t.equal(calls, before);
+  }),
+);
+
+t.test(
+  'it watches an epoll instance, so that one handle carries many descriptors',
+  leavingNoFd(async (t) => {
+    using epoll = new Epoll();
+    using event = eventfd();
+    epoll.add(event.number, EPOLLIN, 7);
+    const ready = new Promise<void>((resolve) => {
+      const poll = new NodePoll(epoll.fd, () =>
+        setImmediate(() => {
+          poll[Symbol.dispose]();
+          resolve();
+        }),
+      );
+    });
+    write(event.number, ONE);
+    await ready;
+    t.equal(epoll.poll(), 1);
+    t.equal(epoll.data(0), 7);
+  }),
+);
+
+t.test(
+  'nothing is called after it was disposed of, which is harmless twice',
+  leavingNoFd(async (t) => {
+    using event = eventfd(1);
+    const poll = new NodePoll(event.number, () => t.fail('called'));
+    poll[Symbol.dispose]();
+    poll[Symbol.dispose]();
+    await nextTurn();
+    await nextTurn();
+    t.pass();
+  }),
+);
+
+t.test('it goes on when nobody has a reference to it and garbage is collected', (t) => {
+  const program = programPath('./programs/unreferenced-poll.js', import.meta.url);
+  t.equal(runNode(['--expose-gc', program]).output, 'readable');
+  t.end();
+});
+
+t.test(
+  'an fd that cannot be polled throws EPERM, a closed one EBADF, one that is watched EEXIST',
+  leavingNoFd((t) => {
+    using file = new Fd(openSync('/proc/self/exe', 'r'));
+    using folder = new Fd(openSync('/', 'r'));
+    using event = eventfd();
+    const watch = (fd: number) => new NodePoll(fd, () => {});
+    t.throws(() => watch(file.number), { code: 'EPERM' });
+    t.throws(() => watch(folder.number), { code: 'EPERM' });
+    t.throws(() => watch(9999), { code: 'EBADF' });
+    t.throws(() => watch(-1), { code: 'EBADF' });
+    using _poll = watch(event.number);
+    t.throws(() => watch(event.number), { code: 'EEXIST' });
+  }),
+);
+
+t.test('it keeps Node alive until it is disposed of', (t) => {
+  const program = programPath('./programs/poll-keeps-alive.js', import.meta.url);
+  t.equal(runNode([program]).output, 'readable, then the end');
+  t.end();
+});

@@ -1,0 +1,49 @@
+import { openSync, readFileSync, statSync } from 'node:fs';
+import { Fd, O_PATH, socketPair, statx } from '@sdrx/linux';
+import t from 'tap';
+import { Folder } from '../support/folder.js';
+import { leavingNoFd } from '../support/open-fds.js';
+
+/** The mount that an open file is on, as the kernel lists it. proc_pid_fdinfo(5). */
+function mountId(fd: number): bigint {
+  const [, id = ''] = /^mnt_id:\s*(\d+)$/m.exec(readFileSync(`/proc/self/fdinfo/${fd}`, 'ascii')) ?? [];
+  return BigInt(id);
+}
+
+t.test(
+  'it tells the inode and the mount of whatever is open',
+  leavingNoFd((t) => {
+    using folder = new Folder();
+    for (const path of [folder.path, '/proc', '/proc/self/ns/user', '/dev/null']) {
+      using file = new Fd(openSync(path, 'r'));
+      t.strictSame(statx(file.number), {
+        inode: statSync(path, { bigint: true }).ino,
+        mountId: mountId(file.number),
+      });
+    }
+  }),
+);
+
+t.test(
+  'an O_PATH descriptor will do, and a socket',
+  leavingNoFd((t) => {
+    using path = new Fd(openSync('/proc', O_PATH));
+    t.equal(statx(path.number).mountId, mountId(path.number));
+    const [first, second] = socketPair();
+    using socket = first;
+    second.close();
+    t.equal(statx(socket.number).mountId, mountId(socket.number));
+  }),
+);
+
+t.test('different mounts have different ids', (t) => {
+  using first = new Fd(openSync('/proc', 'r'));
+  using second = new Fd(openSync('/', 'r'));
+  t.not(statx(first.number).mountId, statx(second.number).mountId);
+  t.end();
+});
+
+t.test('a closed descriptor throws EBADF', (t) => {
+  t.throws(() => statx(9999), { code: 'EBADF', syscall: 'statx', subject: '9999' });
+  t.end();
+});

@@ -1,0 +1,62 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { namespaceResource, userDatabase } from '@sdrx/daemon';
+import type { Fd } from '@sdrx/linux';
+import type { Daemon } from './daemon.js';
+import type { UserNamespace } from './user-namespace.js';
+import { type RawCallOptions, type RawReply, varlinkCall } from './varlink-call.js';
+
+const SERVICE = namespaceResource.name;
+
+/** Asks for a range of 65,536 ids for `namespace`, or for what else `more` says. */
+export function allocate(
+  daemon: Pick<Daemon, 'socketPath'>,
+  namespace: Fd | number,
+  name: string,
+  more: Readonly<Record<string, unknown>> = {},
+  options: RawCallOptions = {},
+): Promise<RawReply> {
+  const fds = [typeof namespace === 'number' ? namespace : namespace.number];
+  const parameters = { name, size: 65_536, userNamespaceFileDescriptor: 0, ...more };
+  return varlinkCall(daemon.socketPath, `${SERVICE}.AllocateUserRange`, parameters, { fds, ...options });
+}
+
+/** Asks for the record of a user or a group. */
+export function ask(
+  daemon: Pick<Daemon, 'socketPath'>,
+  kind: 'User' | 'Group',
+  query: Readonly<Record<string, unknown>>,
+): Promise<RawReply> {
+  return varlinkCall(daemon.socketPath, `${userDatabase.name}.Get${kind}Record`, { service: SERVICE, ...query });
+}
+
+/** The ids that the kernel gives to a process's namespace, as `inside outside count`; empty while there are none. */
+export function kernelMap(pid: number, kind: 'uid_map' | 'gid_map'): string {
+  return readFileSync(`/proc/${pid}/${kind}`, 'ascii').trim().replaceAll(/ +/g, ' ');
+}
+
+/** Both maps of a namespace, which must be the same, as `inside outside count`. */
+export function mapOf({ child }: UserNamespace): string {
+  const [uids, gids] = [kernelMap(child.pid, 'uid_map'), kernelMap(child.pid, 'gid_map')];
+  if (uids !== gids) throw new Error(`uid_map is ${uids}, but gid_map is ${gids}`);
+  return uids;
+}
+
+/** The reply to a wrong parameter. */
+export function invalid(parameter: string): RawReply {
+  return { error: 'org.varlink.service.InvalidParameter', parameters: { parameter } };
+}
+
+/** An error reply of the namespace interface. */
+export function refused(error: keyof typeof namespaceResource.errors): RawReply {
+  return { error: `${SERVICE}.${error}`, parameters: {} };
+}
+
+/** The reply to a call that failed in a system call. */
+export function failed(errnoName: string, errno: number): RawReply {
+  return { error: 'io.systemd.System', parameters: { origin: 'linux', errnoName, errno } };
+}
+
+/** All files that a daemon keeps of namespaces, as paths below its runtime directory. */
+export function keptFiles({ runtimeDirectory }: Pick<Daemon, 'runtimeDirectory'>): string[] {
+  return readdirSync(`${runtimeDirectory}/nsresource`, { recursive: true, encoding: 'utf8' }).sort();
+}

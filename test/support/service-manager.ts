@@ -1,0 +1,56 @@
+import { bind, type Fd, NodePoll, ReceiveBuffer, SOCK_DGRAM, unixSocket } from '@sdrx/linux';
+import type { Test } from 'tap';
+import { Folder } from './folder.js';
+import { within } from './within.js';
+
+/** The longest that a notification may take, in milliseconds. */
+const LIMIT = 20_000;
+
+/** The receiving half of sd_notify(3): what services tell at the socket that their NOTIFY_SOCKET names. */
+export class ServiceManager {
+  readonly notifySocket: string;
+  /** What came so far, one string a datagram. */
+  readonly notifications: string[] = [];
+  readonly #socket: Fd = unixSocket(SOCK_DGRAM);
+  readonly #buffer = new ReceiveBuffer(4096);
+  #arrived: (() => void)[] = [];
+
+  constructor(t: Test) {
+    const folder = new Folder();
+    this.notifySocket = folder.join('notify');
+    bind(this.#socket.number, this.notifySocket);
+    const poll = new NodePoll(this.#socket.number, () => setImmediate(() => this.#receive()));
+    t.teardown(() => {
+      poll[Symbol.dispose]();
+      this.#socket.close();
+      folder[Symbol.dispose]();
+    });
+  }
+
+  /** Waits for a datagram, one that came already included. */
+  async waitFor(pattern: RegExp): Promise<string> {
+    for (;;) {
+      const found = this.notifications.find((text) => pattern.test(text));
+      if (found !== undefined) return found;
+      await this.next(pattern);
+    }
+  }
+
+  /** Waits until at least one more datagram has come. */
+  next(what: RegExp | string = 'anything more'): Promise<void> {
+    const complaint = () => `not told ${what}, but:\n${this.notifications.join('\n\n')}`;
+    return within(LIMIT, complaint, new Promise((resolve) => this.#arrived.push(resolve)));
+  }
+
+  #receive(): void {
+    if (this.#socket.number === -1) return;
+    const fds: number[] = [];
+    for (;;) {
+      const count = this.#buffer.receive(this.#socket.number, fds);
+      if (count === undefined) break;
+      this.notifications.push(this.#buffer.bytes.toString('utf8', 0, count));
+    }
+    if (fds.length > 0) throw new Error(`${fds.length} descriptors came along, which nobody expected`);
+    for (const resolve of this.#arrived.splice(0)) resolve();
+  }
+}

@@ -1,0 +1,89 @@
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import type { Test } from 'tap';
+import { keptFiles } from './allocation.js';
+import type { Daemon } from './daemon.js';
+import { until } from './until.js';
+import { within } from './within.js';
+
+/** How long a daemon may take to clear up, in milliseconds. */
+const LIMIT = 10_000;
+
+/** A process's open descriptors, by what they stand for, without what says which of its kind it is. */
+export function openFiles(pid: number): string[] {
+  return (
+    list(`/proc/${pid}/fd`)
+      .flatMap((fd) => {
+        try {
+          return [readlinkSync(`/proc/${pid}/fd/${fd}`).replace(/:\[\d+\]$/, '')];
+        } catch {
+          return []; // closed meanwhile
+        }
+      })
+      // The program that a worker copies once for all helpers.
+      .filter((file) => !file.startsWith('/memfd:'))
+      .sort()
+  );
+}
+
+/** All processes that descend from one, without itself. */
+export function descendants(pid: number): number[] {
+  return list(`/proc/${pid}/task`).flatMap((task) => {
+    try {
+      const children = readFileSync(`/proc/${pid}/task/${task}/children`, 'ascii').split(' ').filter(Boolean);
+      return children.map(Number).flatMap((child) => [child, ...descendants(child)]);
+    } catch {
+      return []; // ended meanwhile
+    }
+  });
+}
+
+/**
+ * What there is to see of a daemon: its files, its descriptors, and those of its workers, which at rest all have the
+ * same; undefined while they have not, or somebody works for them. How many they are now is not told.
+ */
+export function atRest(daemon: Daemon): string[] | undefined {
+  const workers = daemon.children();
+  const [first, ...others] = new Set(workers.map((pid) => openFiles(pid).join('\n')));
+  if (first === undefined || !first.includes('[signalfd]') || others.length > 0 || workers.length < 5) return undefined;
+  if (descendants(daemon.pid).length > workers.length) return undefined;
+  const files = keptFiles(daemon).filter((file) => file !== 'namespace-ids');
+  return [...files, ...openFiles(daemon.pid), 'worker', ...first.split('\n')];
+}
+
+/** A test after which a daemon must come to hold what it held before, in the time that a clean-up may take. */
+export function leavingNoTrace(
+  daemon: Daemon,
+  body: (t: Test) => undefined | Promise<unknown>,
+): (t: Test) => Promise<void> {
+  return async (t) => {
+    const before = await settled(daemon, () => true);
+    await body(t);
+    await settled(daemon, (now) => String(now) === String(before));
+  };
+}
+
+/** Resolves when a daemon has been at rest for two looks in a row, in a state that `holds`. */
+export function settled(daemon: Daemon, holds: (state: readonly string[]) => boolean): Promise<string[] | undefined> {
+  let last: string[] | undefined;
+  const calm = until(() => {
+    const now = atRest(daemon);
+    const same = now !== undefined && String(now) === String(last);
+    last = now;
+    return same && holds(now);
+  });
+  const complaint = () =>
+    `not at rest: ${atRest(daemon)?.join(' ') ?? `processes ${descendants(daemon.pid).join(' ')}`}\n${daemon.log()}`;
+  return within(
+    LIMIT,
+    complaint,
+    calm.then(() => last),
+  );
+}
+
+function list(directory: string): string[] {
+  try {
+    return readdirSync(directory);
+  } catch {
+    return [];
+  }
+}
