@@ -22,7 +22,17 @@ export const testPackages = [
 ];
 
 /** To run the benchmarks, beside `runPackages`. @type {DebianPackage[]} */
-export const benchPackages = [{ name: 'hyperfine', provides: 'hyperfine', why: 'compares start-up times' }];
+export const benchPackages = [
+  {
+    name: 'debootstrap',
+    provides: 'debootstrap',
+    why: 'unpacks a newer Debian, whose systemd is what we compare with',
+  },
+  { name: 'gcc', provides: 'gcc', why: 'compiles the programs that produce load' },
+  { name: 'hyperfine', provides: 'hyperfine', why: 'compares start-up times' },
+  { name: 'libc6-dev', provides: '/usr/include/stdio.h', why: 'declares the C library to these programs' },
+  { name: 'time', provides: '/usr/bin/time', why: 'tells the peak memory of processes' },
+];
 
 /** Administrators' programs are not on every user's PATH. */
 const programFolders = [...(process.env.PATH ?? '').split(':'), '/usr/local/sbin', '/usr/sbin', '/sbin'];

@@ -38,15 +38,12 @@ export function runInTree(runtimeDirectory: string, ...command: readonly string[
  * A program file that runs a program of the tree, as for `--worker=`.
  * @param env set in its environment, as NAME=VALUE
  */
-export function treeProgram(
-  t: Test,
-  runtimeDirectory: string,
-  program: string,
-  env: readonly string[] = [],
-): string {
+export function treeProgram(t: Test, runtimeDirectory: string, program: string, env: readonly string[] = []): string {
   const folder = new Folder();
   t.teardown(() => folder[Symbol.dispose]());
-  const words = ['env', ...env, ...inTree(runtimeDirectory, program)].map((word) => `'${word.replaceAll("'", "'\\''")}'`);
+  const words = ['env', ...env, ...inTree(runtimeDirectory, program)].map(
+    (word) => `'${word.replaceAll("'", "'\\''")}'`,
+  );
   writeFileSync(folder.join('program'), `#!/bin/sh\nexec ${words.join(' ')}\n`, { mode: 0o755 });
   return folder.join('program');
 }

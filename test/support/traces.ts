@@ -2,8 +2,7 @@ import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import type { Test } from 'tap';
 import { keptFiles } from './allocation.js';
 import type { Daemon } from './daemon.js';
-import { until } from './until.js';
-import { within } from './within.js';
+import { untilOr } from './until.js';
 
 /** How long a daemon may take to clear up, in milliseconds. */
 const LIMIT = 10_000;
@@ -47,7 +46,9 @@ export function atRest(daemon: Daemon): string[] | undefined {
   if (first === undefined || !first.includes('[signalfd]') || others.length > 0 || workers.length < 5) return undefined;
   if (descendants(daemon.pid).length > workers.length) return undefined;
   const files = keptFiles(daemon).filter((file) => file !== 'namespace-ids');
-  return [...files, ...openFiles(daemon.pid), 'worker', ...first.split('\n')];
+  // One for each worker.
+  const manager = openFiles(daemon.pid).filter((file) => !file.includes('[pidfd]'));
+  return [...files, ...manager, 'worker', ...first.split('\n')];
 }
 
 /** A test after which a daemon must come to hold what it held before, in the time that a clean-up may take. */
@@ -63,21 +64,22 @@ export function leavingNoTrace(
 }
 
 /** Resolves when a daemon has been at rest for two looks in a row, in a state that `holds`. */
-export function settled(daemon: Daemon, holds: (state: readonly string[]) => boolean): Promise<string[] | undefined> {
+export async function settled(
+  daemon: Daemon,
+  holds: (state: readonly string[]) => boolean,
+): Promise<string[] | undefined> {
   let last: string[] | undefined;
-  const calm = until(() => {
-    const now = atRest(daemon);
-    const same = now !== undefined && String(now) === String(last);
-    last = now;
-    return same && holds(now);
-  });
-  const complaint = () =>
-    `not at rest: ${atRest(daemon)?.join(' ') ?? `processes ${descendants(daemon.pid).join(' ')}`}\n${daemon.log()}`;
-  return within(
+  await untilOr(
     LIMIT,
-    complaint,
-    calm.then(() => last),
+    () => {
+      const now = atRest(daemon);
+      const same = now !== undefined && String(now) === String(last);
+      last = now;
+      return same && holds(now);
+    },
+    () => `not at rest: ${atRest(daemon)?.join('\n') ?? descendants(daemon.pid).join(' ')}\n${daemon.log()}`,
   );
+  return last;
 }
 
 function list(directory: string): string[] {

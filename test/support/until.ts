@@ -4,3 +4,13 @@ import { setTimeout } from 'node:timers/promises';
 export async function until(condition: () => boolean): Promise<void> {
   while (!condition()) await setTimeout(2);
 }
+
+/** The same, but rejects with a text that says why if it has not come to hold within `limit` milliseconds. */
+export async function untilOr(limit: number, condition: () => boolean, complaint: () => string): Promise<void> {
+  const end = performance.now() + limit;
+  await until(() => {
+    if (condition()) return true;
+    if (performance.now() > end) throw new Error(complaint());
+    return false;
+  });
+}

@@ -1,4 +1,4 @@
-import { lstatSync, mkdirSync, rmSync, symlinkSync } from 'node:fs';
+import { fchmodSync, lstatSync, mkdirSync, rmSync, symlinkSync } from 'node:fs';
 import { dirname, relative } from 'node:path';
 import { bind, type Fd, listen, unixSocket } from '@sdrx/linux';
 import { namespaceResource } from './interfaces/namespace-resource.js';
@@ -21,7 +21,10 @@ export class ListeningSocket implements Disposable {
     this.#fd = unixSocket();
     try {
       mkdirSync(dirname(path), { recursive: true, mode: 0o755 });
-      rmSync(path, { force: true });
+      // Only a socket: whatever else somebody keeps there, bind fails for it.
+      if (lstatSync(path, { throwIfNoEntry: false })?.isSocket()) rmSync(path, { force: true });
+      // Before it has a name, so that it never has one with another mode.
+      fchmodSync(this.#fd.number, 0o666);
       const umask = process.umask(0);
       try {
         bind(this.#fd.number, path);

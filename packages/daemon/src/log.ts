@@ -57,12 +57,7 @@ export class Log {
   #toConsole(priority: number, text: string): void {
     // The journal, reading our standard error, takes the level from this prefix. sd-daemon(3)
     const prefix = process.env.JOURNAL_STREAM === undefined ? `${this.identifier}[${process.pid}]: ` : `<${priority}>`;
-    try {
-      writeSync(2, `${prefix}${text}\n`);
-    } catch (error) {
-      // Nobody reads it, or not fast enough; a log must not end its service.
-      if (!isSystemError(error, 'EAGAIN', 'EPIPE', 'EIO', 'EBADF')) throw error;
-    }
+    writeLine(`${prefix}${text}`);
   }
 
   #toJournal(priority: number, text: string): void {
@@ -77,6 +72,16 @@ export class Log {
   #toKernelLog(priority: number, text: string): void {
     this.#kernelLog ??= openSync(KERNEL_LOG, 'w');
     writeSync(this.#kernelLog, `<${priority}>${this.identifier}[${process.pid}]: ${text}\n`);
+  }
+}
+
+/** Writes one line to the standard error. */
+export function writeLine(text: string): void {
+  try {
+    writeSync(2, `${text}\n`);
+  } catch (error) {
+    // Nobody reads it, or not fast enough; what a service says must not end it.
+    if (!isSystemError(error, 'EAGAIN', 'EPIPE', 'EIO', 'EBADF')) throw error;
   }
 }
 

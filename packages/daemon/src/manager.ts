@@ -1,20 +1,19 @@
-import { writeSync } from 'node:fs';
-import { EventLoop, notify, watchdog } from '@sdrx/event';
+import { EventLoop, type Notification, notify, watchdog } from '@sdrx/event';
+import { isSystemError } from '@sdrx/linux';
 import {
   catchError,
   defer,
   EMPTY,
+  exhaustMap,
   finalize,
   type MonoTypeOperatorFunction,
   merge,
-  mergeMap,
   type Observable,
-  take,
   tap,
 } from 'rxjs';
 import { namespaceResource } from './interfaces/namespace-resource.js';
 import { ListeningSocket } from './listening-socket.js';
-import type { Log } from './log.js';
+import { type Log, writeLine } from './log.js';
 import { releaseMemory } from './memory.js';
 import { takePassedFds } from './passed-fds.js';
 import { Registry } from './registry.js';
@@ -64,24 +63,29 @@ export async function runManager({
   const pool = new WorkerPool(loop, { program: worker, listenFd, api: restrict !== undefined, log });
 
   const stop = (): Observable<never> => {
-    notify({ STOPPING: 1 });
+    tell({ STOPPING: 1 }, log);
     return pool.stop().pipe(finalize(() => loop.exit(0)));
   };
 
   return await loop.run(
     merge(
-      pool.run(),
+      // Signals first: until they are listened to, they would end the process.
       loop.signal('SIGUSR2').pipe(tap(() => pool.grow())),
       restrict?.dead.pipe(
         tap((inodes) => releaseDead(inodes, traces)),
         tryAgain(log, 'release of namespaces'),
       ) ?? EMPTY,
-      merge(loop.signal('SIGTERM'), loop.signal('SIGINT')).pipe(take(1), mergeMap(stop)),
+      merge(loop.signal('SIGTERM'), loop.signal('SIGINT')).pipe(exhaustMap(stop)),
       signalCommands(loop, log),
-      loop.memoryPressure().pipe(tap(releaseMemory), goWithout(log, 'memory pressure')),
-      watchdog(loop),
+      loop.memoryPressure().pipe(
+        tap(() => log.debug('memory is short, giving some back')),
+        tap(releaseMemory),
+        goWithout(log, 'memory pressure'),
+      ),
+      watchdog(loop).pipe(goWithout(log, 'watchdog')),
+      pool.run(),
       defer(() => announce(restriction, ownSocket?.path)),
-    ),
+    ).pipe(tap({ error: () => tell({ STOPPING: 1 }, log) })),
   );
 }
 
@@ -94,7 +98,7 @@ function takeOver(traces: NamespaceTraces, remembered: readonly number[]): void 
     log.notice(`repaired the registry: removed ${removed.length} files, restored ${restored.length}`);
   }
   const known = new Set(registry.inodes((file) => log.warning(`odd file in the registry, ignored: '${file}'`)));
-  for (const inode of remembered) if (!known.has(inode)) releaseNamespace(inode, traces);
+  for (const inode of new Set(remembered)) if (!known.has(inode)) releaseNamespace(inode, traces);
   sweep(traces);
   liveness?.prune(registry.inodes());
 }
@@ -103,15 +107,26 @@ function takeOver(traces: NamespaceTraces, remembered: readonly number[]): void 
 function announce(restriction: Restriction, socket: string | undefined): Observable<never> {
   const where = socket === undefined ? 'on the passed socket' : `at ${socket}`;
   const warning = restriction === 'off' ? ', WITHOUT userns-restrict: namespaces may own files on any mount' : '';
-  writeSync(2, `nsresourced ready ${where}${warning}\n`);
   notify({ READY: 1, STATUS: `Serving ${where}${warning}` });
+  writeLine(`nsresourced ready ${where}${warning}`);
   return EMPTY;
 }
 
-/** A source that the daemon can do without. */
+/** Tells the service manager what it need not know for us to go on. */
+function tell(notification: Notification, log: Log): void {
+  try {
+    notify(notification);
+  } catch (error) {
+    log.warning('service manager not told', error);
+  }
+}
+
+/** A source that the daemon can do without, unless it was told nonsense. That a machine lacks it is nothing special. */
 function goWithout<T>(log: Log, what: string): MonoTypeOperatorFunction<T> {
   return catchError((error) => {
-    log.debug(`${what} not available`, error);
+    if (!isSystemError(error)) throw error;
+    const usual = isSystemError(error, 'EOPNOTSUPP', 'EHOSTDOWN', 'EACCES', 'EPERM');
+    log[usual ? 'debug' : 'warning'](`${what} not available`, error);
     return EMPTY;
   });
 }

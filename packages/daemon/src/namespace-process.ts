@@ -1,8 +1,12 @@
-import { writeFileSync } from 'node:fs';
+import { fchmodSync, openSync, readFileSync, writeFileSync } from 'node:fs';
 import type { EventLoop } from '@sdrx/event';
 import {
+  Fd,
   type IdMapEntry,
   type IdMapKind,
+  isSystemError,
+  memoryFile,
+  O_PATH,
   read,
   readIdMap,
   setNonBlocking,
@@ -10,7 +14,9 @@ import {
   spawn,
   write,
 } from '@sdrx/linux';
-import { map, Observable, take } from 'rxjs';
+import { finalize, map, Observable, take } from 'rxjs';
+
+const CAT = '/bin/cat';
 
 /**
  * A process inside of a user namespace, through whose files in /proc the namespace's maps are read and written.
@@ -33,21 +39,30 @@ export function enterUserNamespace(loop: EventLoop, namespace: number): Observab
     const [ours, theirs] = socketPair();
     subscriber.add(() => ours.close());
     using inherited = theirs;
+    // A program such as cat(1) takes "nothing yet" for an error.
     setNonBlocking(inherited.number, false);
-    // cat(1) is as good as any: what it echoes shows that nsenter(1) has joined, and with our socket it ends, too.
-    using child = spawn('nsenter', {
-      args: ['--user=/proc/self/fd/3', '--preserve-credentials', 'cat'],
-      fds: [inherited, inherited, null, namespace],
+    write(ours.number, Buffer.from('\n'));
+    // What it echoes shows that nsenter(1) has joined; with our socket it ends, too, should we be killed.
+    const child = spawn('nsenter', {
+      args: ['--user=/proc/self/fd/3', '--preserve-credentials', '/proc/self/fd/4'],
+      fds: [inherited, inherited, null, namespace, untraceableCat()],
     });
     const { pid } = child;
-    write(ours.number, Buffer.from('\n'));
+    // Killed, since the namespace's owner may have stopped it. Reaped only now, so that its id was nobody else's before.
+    subscriber.add(() => {
+      child.kill('SIGKILL');
+      loop
+        .child(child)
+        .pipe(finalize(() => child[Symbol.dispose]()))
+        .subscribe();
+    });
     subscriber.add(
       loop
         .io(ours.number)
         .pipe(
           take(1),
           map((): NamespaceProcess => {
-            if (!read(ours.number, Buffer.alloc(1))) throw new Error('no process could enter the user namespace');
+            if (!hasEchoed(ours.number)) throw new Error('no process could enter the user namespace');
             return {
               readMap: (kind) => readIdMap(kind, pid),
               writeMap: (kind, { inside, outside, count }) =>
@@ -57,7 +72,34 @@ export function enterUserNamespace(loop: EventLoop, namespace: number): Observab
         )
         .subscribe({ next: (inside) => subscriber.next(inside), error: (error) => subscriber.error(error) }),
     );
-    // Reaps it, whenever it ends: it outlives the subscription by as long as that takes.
-    loop.child(pid).subscribe();
   });
+}
+
+function hasEchoed(socket: number): boolean {
+  try {
+    return read(socket, Buffer.alloc(1)) === 1;
+  } catch (error) {
+    // It ended with what we wrote unread.
+    if (isSystemError(error, 'ECONNRESET')) return false;
+    throw error;
+  }
+}
+
+let cat: Fd | undefined;
+
+/**
+ * A copy of cat(1) that may be executed but not read.
+ *
+ * Outside it still is root, but inside the namespace's owner has every right over it: with ptrace(2) that user could make
+ * it do what root may do with files. The kernel protects a process whose program its user may not read. execve(2)
+ */
+function untraceableCat(): Fd {
+  if (cat === undefined) {
+    using file = memoryFile('cat');
+    writeFileSync(file.number, readFileSync(CAT));
+    fchmodSync(file.number, 0o111);
+    // Not the descriptor that wrote it: a file that is open for writing can't be executed.
+    cat = new Fd(openSync(`/proc/self/fd/${file.number}`, O_PATH));
+  }
+  return cat;
 }

@@ -1,6 +1,7 @@
 import { statSync } from 'node:fs';
 import {
   CLONE_NEWUSER,
+  EREMOTEIO,
   isSystemError,
   namespaceInode,
   namespaceOwner,
@@ -11,7 +12,7 @@ import {
   type PeerCredentials,
   statusFlags,
 } from '@sdrx/linux';
-import { varlinkService } from '@sdrx/varlink';
+import { systemFailure, varlinkService } from '@sdrx/varlink';
 
 const { InvalidParameter } = varlinkService.errors;
 
@@ -21,17 +22,18 @@ const SAFE_FLAGS = O_ACCMODE | O_NOFOLLOW | O_LARGEFILE;
 /**
  * Checks that a client may have something done to the namespace it passed: the fd is of a plain kind (no O_PATH and the
  * like, by which one could pass what one may not open), it is a user namespace, not ours, and the client is root or owns
- * it. Throws InvalidParameter.
+ * it.
  * @returns its inode
+ * Throws InvalidParameter; for the kind of fd EREMOTEIO as `io.systemd.System`, which is systemd's answer, too.
  */
 export function requireUserNamespace(fd: number, peer: PeerCredentials): number {
+  if ((statusFlags(fd) & ~SAFE_FLAGS) !== 0) throw systemFailure(EREMOTEIO);
   const inode = namespaceInode(fd);
   const allowed =
-    (statusFlags(fd) & ~SAFE_FLAGS) === 0 &&
     namespaceType(fd) === CLONE_NEWUSER &&
     inode !== statSync('/proc/self/ns/user').ino &&
     (peer.uid === 0 || ownerOf(fd) === peer.uid);
-  if (!allowed) throw InvalidParameter({ parameter: PARAMETER });
+  if (!allowed) refuseUserNamespace();
   return inode;
 }
 

@@ -94,7 +94,7 @@ export class WorkerPool {
     if (this.#running === undefined || this.#stopping !== undefined) return false;
     const { program, listenFd, api, log } = this.options;
     if (!this.#starts.take(this.loop.now())) {
-      this.#refused();
+      this.#refused(`too many workers started within ${START_INTERVAL / 1000} s`);
       return false;
     }
     try {
@@ -108,22 +108,26 @@ export class WorkerPool {
     } catch (error) {
       // No memory, no process or descriptor left: as with the limit, another try later may do.
       log.warning('could not start a worker', error);
-      this.#refused();
+      this.#refused('no worker can be started now');
       return false;
     }
   }
 
-  #refused(): void {
+  #refused(reason: string): void {
     const { log } = this.options;
     if (this.size === 0) {
       this.#running?.error(new NoWorkersError('no worker is alive, and no more may be started now'));
       return;
     }
-    if (this.#deferred !== undefined && !this.#deferred.closed) return;
-    log.warning(`too many workers started within ${START_INTERVAL / 1000} s, the next start is put off`);
+    if (this.#deferred !== undefined) return;
+    log.warning(`${reason}, the next start is put off`);
     this.#deferred = this.loop
       .time({ at: this.#starts.end ?? 0, accuracy: 0, description: 'deferred start of workers' })
-      .subscribe(() => this.#fill());
+      .subscribe(() => {
+        // It has come: what is refused from here on needs another one.
+        this.#deferred = undefined;
+        this.#fill();
+      });
     this.#subscription.add(this.#deferred);
   }
 

@@ -1,5 +1,6 @@
-import { Fd, write } from './fd.js';
+import { write } from './fd.js';
 import { allocate, libc } from './libc.js';
+import { memoryFile } from './memfd.js';
 import { check, SystemError } from './system-error.js';
 
 /*
@@ -26,12 +27,10 @@ const SI_ASYNCNL = -60;
 const PROT_READ = 1;
 const PROT_EXEC = 4;
 const MAP_PRIVATE = 2;
-const MFD_CLOEXEC = 1;
 
 const sigactionCall = libc<(signo: number, action: Uint8Array, old: Uint8Array | null) => number>(
   'int sigaction(int, const void *, void *)',
 );
-const memfdCreate = libc<(name: string, flags: number) => number>('int memfd_create(const char *, uint)');
 const mmap = libc<
   (address: bigint, size: number, protection: number, flags: number, fd: number, offset: number) => bigint | number
 >('intptr_t mmap(intptr_t, size_t, int, int, int, long)');
@@ -93,7 +92,7 @@ function handlerCode(tgid: number, tid: number): Buffer {
  * instruction cache of arm64 up to date.
  */
 function loadCode(code: Buffer): bigint {
-  using file = new Fd(check(memfdCreate('signal-forwarder', MFD_CLOEXEC), 'memfd_create'));
+  using file = memoryFile('signal-forwarder');
   write(file.number, code);
   const address = BigInt(mmap(0n, code.length, PROT_READ | PROT_EXEC, MAP_PRIVATE, file.number, 0));
   if (address === -1n) throw SystemError.last('mmap', 'signal-forwarder');

@@ -12,13 +12,13 @@ export const userDatabase = varlinkInterface({
       description: 'Finds a user by id, by name, or by both.',
       more: true,
       parameters: { uid: optional(uint32), userName: optional(t.string), service },
-      reply: { record: field(foreignObject, 'https://systemd.io/USER_RECORD'), incomplete: field(t.boolean) },
+      reply: { record: field(foreignObject, 'https://systemd.io/USER_RECORD'), incomplete: optional(t.boolean) },
     },
     GetGroupRecord: {
       description: 'Finds a group by id, by name, or by both.',
       more: true,
       parameters: { gid: optional(uint32), groupName: optional(t.string), service },
-      reply: { record: field(foreignObject, 'https://systemd.io/GROUP_RECORD'), incomplete: field(t.boolean) },
+      reply: { record: field(foreignObject, 'https://systemd.io/GROUP_RECORD'), incomplete: optional(t.boolean) },
     },
     GetMemberships: {
       description: 'Finds who is in which group.',

@@ -1,7 +1,7 @@
 import type { UsernsRestrict } from '@sdrx/bpf';
 import { notify } from '@sdrx/event';
-import { EUSERS, groupExists, mapCovers, mapOverlaps, readIdMap, SystemError, userExists } from '@sdrx/linux';
-import { type HandlersOf, varlinkService } from '@sdrx/varlink';
+import { EUSERS, groupExists, mapCovers, mapOverlaps, readIdMap, userExists } from '@sdrx/linux';
+import { type HandlersOf, systemFailure, varlinkService } from '@sdrx/varlink';
 import { map, take } from 'rxjs';
 import { namespaceResource } from '../interfaces/namespace-resource.js';
 import type { NamespaceEntry } from '../namespace-entry.js';
@@ -95,7 +95,7 @@ function requireVacancy(context: WorkerContext, { owner, name, userns }: Request
   const isKnown = () => registry.byInode(userns) !== undefined;
   if (isKnown() && liveness?.isSame(fd, userns) === false) releaseNamespace(userns, context);
   if (isFull() || isKnown() || registry.hasName(name)) sweep(context);
-  if (isFull()) throw new SystemError(EUSERS, 'AllocateUserRange', String(owner));
+  if (isFull()) throw systemFailure(EUSERS);
   if (isKnown()) throw UserNamespaceExists();
   const user = userName({ name, offset: 0 });
   if (registry.hasName(name) || userExists(user) || groupExists(user)) throw NameExists();

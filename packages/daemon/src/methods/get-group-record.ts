@@ -1,6 +1,6 @@
 import type { HandlersOf } from '@sdrx/varlink';
 import type { userDatabase } from '../interfaces/user-database.js';
-import { findUser } from '../user-lookup.js';
+import { findUser, GROUP } from '../user-lookup.js';
 import { groupRecord } from '../user-record.js';
 import type { WorkerContext } from '../worker-context.js';
 
@@ -8,7 +8,7 @@ export function getGroupRecord({
   registry,
 }: WorkerContext): Required<HandlersOf<typeof userDatabase>>['GetGroupRecord'] {
   return ({ gid, groupName, service }) => {
-    const { entry, offset } = findUser(registry, service, { id: gid, name: groupName });
-    return { record: { ...groupRecord(entry, offset) }, incomplete: false };
+    const { entry, offset } = findUser(registry, service, { id: gid, name: groupName }, GROUP);
+    return { record: { ...groupRecord(entry, offset) } };
   };
 }

@@ -1,10 +1,12 @@
 import type { HandlersOf } from '@sdrx/varlink';
 import { userDatabase } from '../interfaces/user-database.js';
-import { requireService } from '../user-lookup.js';
+import { GROUP, requireName, requireService, USER } from '../user-lookup.js';
 
 /** Users of namespaces are in no group but their own. */
 export function getMemberships(): Required<HandlersOf<typeof userDatabase>>['GetMemberships'] {
-  return ({ service }) => {
+  return ({ userName, groupName, service }) => {
+    requireName(userName, USER.name);
+    requireName(groupName, GROUP.name);
     requireService(service);
     throw userDatabase.errors.NoRecordFound();
   };

@@ -1,4 +1,5 @@
-import { Fd, isOpen, setCloseOnExec } from '@sdrx/linux';
+import { readlinkSync } from 'node:fs';
+import { Fd, isOpen, isSystemError, setCloseOnExec } from '@sdrx/linux';
 import { Decimal, EnvironmentError, readEnvironment } from '../environment.js';
 
 const FIRST = 3;
@@ -32,12 +33,26 @@ export function listenFds(environment: NodeJS.ProcessEnv = process.env): PassedF
   }
   // Before anything is made of the count, which may be beyond all measure.
   for (let number = FIRST; number < FIRST + count; number++) {
-    if (isOpen(number)) continue;
-    const expected = `the number of passed descriptors (${number} is not open)`;
+    if (isOpen(number) && !isEpoll(number)) continue;
+    const expected = `the number of passed descriptors (${number} is none)`;
     throw new EnvironmentError('LISTEN_FDS', String(count), expected);
   }
   return Array.from({ length: count }, (_, index) => {
     setCloseOnExec(FIRST + index);
     return { fd: new Fd(FIRST + index), name: names?.[index] ?? 'unknown' };
   });
+}
+
+/**
+ * Whether a descriptor is an epoll instance. Nobody passes one, but Node has opened descriptors of its own before we run,
+ * the lowest of them an epoll instance: to take that one for passed, and to close it, would end the process.
+ */
+function isEpoll(fd: number): boolean {
+  try {
+    return readlinkSync(`/proc/self/fd/${fd}`) === 'anon_inode:[eventpoll]';
+  } catch (error) {
+    // No /proc, no telling.
+    if (isSystemError(error, 'ENOENT')) return false;
+    throw error;
+  }
 }

@@ -1,0 +1,80 @@
+import { isLeft } from 'fp-ts/lib/Either.js';
+import * as t from 'io-ts';
+import { Child } from './child.js';
+
+export interface CallsOptions {
+  readonly socket: string;
+  /** One connection for each client, or a new one for each call. */
+  readonly connections: 'kept' | 'one a call';
+  readonly clients: number;
+  /** When to end at the latest, and how long to wait for a reply. */
+  readonly seconds: number;
+  /** How many calls; without it as many as there is time for. */
+  readonly calls?: number;
+  /** How many more clients connect and say nothing. */
+  readonly idle?: number;
+}
+
+const Calls = t.type({
+  calls: t.number,
+  seconds: t.number,
+  /** Clients that gave up waiting for a reply. */
+  unanswered: t.number,
+  /** Connections of idle clients that could be opened. */
+  idle: t.number,
+  /** Processor time of the clients, in seconds. */
+  cpu: t.number,
+  /** How long a call took, connecting included, in microseconds. */
+  median: t.number,
+  p99: t.number,
+});
+export type Calls = t.TypeOf<typeof Calls>;
+
+const Allocations = t.type({ calls: t.number, seconds: t.number, median: t.number, p99: t.number });
+export type Allocations = t.TypeOf<typeof Allocations>;
+
+/** The first name that `allocate` has allocated for root. */
+const USER = 'ns-bench0-0-0';
+const REQUEST = JSON.stringify({
+  method: 'io.systemd.UserDatabase.GetUserRecord',
+  parameters: { userName: USER, service: 'io.systemd.NamespaceResource' },
+});
+
+/**
+ * Calls GetUserRecord.
+ * @param program varlink-load, compiled
+ * @param meanwhile looks at the service while the idle clients are still connected
+ */
+export function getUserRecords(
+  program: string,
+  { socket, connections, clients, seconds, calls = 0, idle = 0 }: CallsOptions,
+  meanwhile: () => void = () => {},
+): Promise<Calls> {
+  const numbers = [clients, seconds, calls, idle].map(String);
+  const how = connections === 'kept' ? 'kept' : 'connect';
+  return load([program, socket, how, ...numbers, REQUEST, `"userName":"${USER}"`], Calls, meanwhile);
+}
+
+/**
+ * Calls AllocateUserRange for namespaces that are made before the clock starts, and live until `meanwhile` is done.
+ * @param program allocate-load, compiled
+ * @param uid of the first client; the others have those that follow
+ * @param each how many namespaces each client has
+ */
+export function allocate(
+  program: string,
+  { socket, clients, each, uid }: { socket: string; clients: number; each: number; uid: number },
+  meanwhile: () => unknown = () => {},
+): Promise<Allocations> {
+  return load([program, socket, ...[clients, each, uid].map(String)], Allocations, meanwhile);
+}
+
+async function load<A>(command: readonly string[], codec: t.Decoder<unknown, A>, meanwhile: () => unknown): Promise<A> {
+  await using child = new Child(command);
+  const text = await child.line();
+  const result = codec.decode(JSON.parse(text));
+  if (isLeft(result)) throw new Error(`${command[0]} printed ${text}`);
+  await meanwhile();
+  await child.finish();
+  return result.right;
+}

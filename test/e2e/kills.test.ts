@@ -1,0 +1,222 @@
+import { readdirSync } from 'node:fs';
+import { setTimeout } from 'node:timers/promises';
+import { Registry } from '@sdrx/daemon';
+import { connect, type Fd, isSystemError, namespaceInode, ReceiveBuffer, unixSocket } from '@sdrx/linux';
+import t, { type Test } from 'tap';
+import { registryFaults } from '../daemon/registry-check.js';
+import { allocate, ask, kernelMap, mapOf } from '../support/allocation.js';
+import { type Daemon, startDaemon } from '../support/daemon.js';
+import { Folder } from '../support/folder.js';
+import { needsRoot } from '../support/privileges.js';
+import { openFiles, settled } from '../support/traces.js';
+import { until, untilOr } from '../support/until.js';
+import { UserNamespace } from '../support/user-namespace.js';
+
+const KILLS = 200;
+const CLIENTS = 4;
+/** How long one namespace after another may wait for its ids while daemons come and go, in milliseconds. */
+const LIMIT = 10_000;
+
+/** Kills a process that may be gone already. */
+function kill(pid: number): void {
+  try {
+    process.kill(pid, 'SIGKILL');
+  } catch (error) {
+    if (!isSystemError(error, 'ESRCH')) throw error;
+  }
+}
+
+/** Whether the other end has closed a connection on which nothing is expected. */
+function isClosed(socket: Fd): boolean {
+  try {
+    return new ReceiveBuffer(1).receive(socket.number, []) === 0;
+  } catch (error) {
+    if (isSystemError(error, 'ECONNRESET')) return true;
+    throw error;
+  }
+}
+
+const connections = (worker: number) => openFiles(worker).filter((file) => file === 'socket').length;
+
+t.test('when a worker is killed, its clients see their connections closed and the others nothing', needsRoot, async (t) => {
+  const daemon = await startDaemon(t);
+  await settled(daemon, () => true);
+  const idle = connections(daemon.children()[0] ?? 0);
+  const total = () => daemon.children().reduce((sum, pid) => sum + connections(pid) - idle, 0);
+  const sockets = Array.from({ length: 20 }, () => unixSocket());
+  t.teardown(() => {
+    for (const socket of sockets) socket.close();
+  });
+  for (const socket of sockets) connect(socket.number, daemon.socketPath);
+  await until(() => total() === sockets.length);
+  const victim = daemon.children().find((pid) => connections(pid) > idle) ?? 0;
+  const clients = connections(victim) - idle;
+  kill(victim);
+
+  await untilOr(LIMIT, () => sockets.filter(isClosed).length === clients, () => 'connections left open');
+  await until(() => daemon.children().length >= 5 && !daemon.children().includes(victim));
+  t.equal(sockets.filter(isClosed).length, clients, 'the others are open still');
+  t.equal((await ask(daemon, 'User', { uid: 1 })).error, 'io.systemd.UserDatabase.NoRecordFound');
+  await daemon.waitForLog(new RegExp(`worker ${victim} was killed by SIGKILL`));
+});
+
+t.test('when the manager is killed, its workers end, and the next one serves what it left', needsRoot, async (t) => {
+  using folder = new Folder();
+  const daemon = await startDaemon(t, { runtimeDirectory: folder.path });
+  await settled(daemon, () => true);
+  using staying = new UserNamespace();
+  using dying = new UserNamespace();
+  {
+    using stayingFd = staying.open();
+    using dyingFd = dying.open();
+    await allocate(daemon, stayingFd, 'staying');
+    await allocate(daemon, dyingFd, 'dying');
+  }
+  const workers = daemon.children();
+  daemon.kill('SIGKILL');
+  // Not before the last worker has closed its end of the log.
+  await daemon.gone;
+  for (const pid of workers) t.throws(() => process.kill(pid, 0), { code: 'ESRCH' });
+  await dying.end();
+
+  const next = await startDaemon(t, { runtimeDirectory: folder.path });
+  const [, start] = mapOf(staying).split(' ');
+  t.match(await ask(next, 'User', { userName: 'ns-staying-0' }), { parameters: { record: { uid: Number(start) } } });
+  t.match((await ask(next, 'User', { userName: 'ns-dying-0' })).error, /NoRecordFound$/);
+  using namespace = new UserNamespace();
+  using fd = namespace.open();
+  t.strictSame(await allocate(next, fd, 'dying'), { parameters: {} });
+  await next.stop();
+});
+
+/** Numbers from 0 up to 1 that a seed determines. */
+function random(seed: number): () => number {
+  let state = seed;
+  return () => {
+    state = (state + 0x6d2b_79f5) | 0;
+    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
+  };
+}
+
+/** Daemons that are killed again and again, in one runtime directory, and clients who go on all the same. */
+class Turmoil {
+  readonly living: UserNamespace[] = [];
+  daemon: Daemon | undefined;
+  kills = 0;
+  managers = 0;
+  allocations = 0;
+  interrupted = 0;
+
+  constructor(
+    readonly t: Test,
+    readonly runtimeDirectory: string,
+    readonly random: () => number,
+  ) {}
+
+  async start(): Promise<Daemon> {
+    this.daemon = await startDaemon(this.t, { runtimeDirectory: this.runtimeDirectory });
+    return this.daemon;
+  }
+
+  async kill(): Promise<void> {
+    let daemon = await this.start();
+    while (this.kills < KILLS) {
+      await setTimeout(this.random() * 40);
+      const workers = daemon.children();
+      const victim = workers[Math.floor(this.random() * workers.length)];
+      if (this.random() < 0.05) {
+        daemon.kill('SIGKILL');
+        await daemon.gone;
+        this.managers++;
+        daemon = await this.start();
+      } else if (victim !== undefined) {
+        kill(victim);
+      } else {
+        continue;
+      }
+      this.kills++;
+    }
+  }
+
+  async client(number: number): Promise<void> {
+    for (let index = 0; this.kills < KILLS; index++) {
+      const namespace = new UserNamespace();
+      this.living.push(namespace);
+      using fd = namespace.open();
+      try {
+        const { error } = await allocate(this.daemon as Daemon, fd, `kill-${number}-${index}`);
+        if (error !== undefined) this.t.fail(`a client got ${error}`);
+        else if (mapOf(namespace) === '') this.t.fail('a client was told that it has ids, but it has none');
+        this.allocations++;
+      } catch {
+        // The connection was closed, or there was nobody to connect to.
+        this.interrupted++;
+        await setTimeout(2);
+      }
+      if (this.random() < 0.7) this.endOne();
+    }
+  }
+
+  /** Ends one of the namespaces, whose ids may be given to another then. */
+  endOne(): void {
+    const [namespace] = this.living.splice(Math.floor(this.random() * this.living.length), 1);
+    namespace?.[Symbol.dispose]();
+  }
+}
+
+/** What is wrong with the ids that the kernel gives to these namespaces: none may be in two of them. */
+function sharedIds(namespaces: readonly UserNamespace[], kind: 'uid_map' | 'gid_map'): string[] {
+  const ranges = namespaces
+    .map(({ child }) => kernelMap(child.pid, kind))
+    .filter((map) => map !== '')
+    .map((map) => map.split(' ').map(Number))
+    .map(([, start = 0, size = 0]) => ({ start, end: start + size }))
+    .sort((a, b) => a.start - b.start);
+  return ranges.flatMap(({ start }, index) => (start < (ranges[index - 1]?.end ?? 0) ? [`${kind}: ${start} twice`] : []));
+}
+
+t.test(`${KILLS} kills at random moments, of workers and managers, give no id twice and leave nothing`, needsRoot, async (t) => {
+  const seed = Math.floor(Math.random() * 2 ** 32);
+  t.comment(`seed ${seed}`);
+  using folder = new Folder();
+  const turmoil = new Turmoil(t, folder.path, random(seed));
+  t.teardown(() => {
+    for (const namespace of turmoil.living) namespace[Symbol.dispose]();
+  });
+  const killer = turmoil.kill();
+  await until(() => turmoil.daemon !== undefined);
+  await Promise.all([killer, ...Array.from({ length: CLIENTS }, (_, number) => turmoil.client(number))]);
+  const { daemon, living } = turmoil;
+  if (daemon === undefined) throw new Error('there is no daemon');
+  t.comment(`${turmoil.allocations} allocations, ${turmoil.interrupted} interrupted, ${turmoil.managers} managers killed`);
+
+  t.strictSame(sharedIds(living, 'uid_map'), [], 'no uid in two namespaces');
+  t.strictSame(sharedIds(living, 'gid_map'), [], 'no gid in two namespaces');
+  using registry = Registry.open(folder.path);
+  const inodeOf = (namespace: UserNamespace) => {
+    using fd = namespace.open();
+    return namespaceInode(fd.number);
+  };
+  for (const namespace of living) {
+    const [, start] = kernelMap(namespace.child.pid, 'uid_map').split(' ');
+    if (start === undefined) continue;
+    t.equal(registry.byInode(inodeOf(namespace))?.range?.start, Number(start), 'who has ids is registered with them');
+  }
+
+  const alive = new Set(living.map(inodeOf));
+  const dead = () => registry.inodes().filter((inode) => !alive.has(inode));
+  await untilOr(LIMIT, () => dead().length === 0, () => `entries of dead namespaces: ${dead()}\n${daemon.log()}`);
+  await settled(daemon, () => true);
+  await daemon.stop();
+
+  const last = await startDaemon(t, { runtimeDirectory: folder.path });
+  t.strictSame(registryFaults(last.registryDirectory), [], 'the registry is whole');
+  // Dead only once no process and no descriptor that was left anywhere has it.
+  await Promise.all(living.map((namespace) => namespace.end()));
+  await untilOr(LIMIT, () => registry.inodes().length === 0, () => `registered still: ${registry.inodes()}`);
+  t.strictSame(readdirSync(last.registryDirectory), ['lock']);
+  t.strictSame(readdirSync(`${folder.path}/nsresource/namespace-ids`), []);
+  await last.stop();
+});

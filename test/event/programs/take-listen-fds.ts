@@ -1,0 +1,30 @@
+// Takes the descriptors that were passed to it, and prints what it got, or the error, as JSON.
+import { readFileSync, readlinkSync } from 'node:fs';
+import { EnvironmentError, listenFds } from '@sdrx/event';
+
+const CLOSE_ON_EXEC = 0o2000000;
+
+/** The flags of an open descriptor, in octal in its fdinfo. proc_pid_fdinfo(5) */
+function closedOnExec(fd: number): boolean {
+  const [, flags = ''] = /^flags:\s*([0-7]+)$/m.exec(readFileSync(`/proc/self/fdinfo/${fd}`, 'ascii')) ?? [];
+  return (Number.parseInt(flags, 8) & CLOSE_ON_EXEC) !== 0;
+}
+
+function take(): unknown {
+  try {
+    return listenFds().map(({ fd, name }) => ({
+      name,
+      number: fd.number,
+      target: readlinkSync(`/proc/self/fd/${fd.number}`),
+      closedOnExec: closedOnExec(fd.number),
+    }));
+  } catch (error) {
+    if (!(error instanceof EnvironmentError)) throw error;
+    return { variable: error.variable, message: error.message };
+  }
+}
+
+const first = take();
+const second = take();
+const left = Object.keys(process.env).filter((name) => name.startsWith('LISTEN_'));
+process.stdout.write(JSON.stringify({ first, second, left }));
