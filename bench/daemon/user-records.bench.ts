@@ -135,13 +135,15 @@ function noFigures(): Figures {
 }
 
 function rateRow(name: string, figures: Figures, { peer }: Comparison): string[] {
+  if (figures.rate.length === 0) return [name, 'none answered'];
   const rate = median(figures.rate);
   const costs = [figures.clientCost, figures.serviceCost, figures.median, figures.p99];
+  const lost = figures.unanswered > 0 ? `, ${figures.unanswered} unanswered` : '';
   return [
-    name,
+    `${name}${lost}`,
     count(rate),
     range(figures.rate, count),
-    times(rate, median(peer.rate)),
+    peer.rate.length === 0 ? '' : times(rate, median(peer.rate)),
     ...costs.map((values) => median(values).toFixed(0)),
     count(Math.max(...figures.workers)),
   ];

@@ -3,7 +3,7 @@ import { setTimeout } from 'node:timers/promises';
 import { Registry } from '@sdrx/daemon';
 import { connect, type Fd, isSystemError, namespaceInode, ReceiveBuffer, unixSocket } from '@sdrx/linux';
 import t, { type Test } from 'tap';
-import { registryFaults } from '../daemon/registry-check.js';
+import { faultsOf } from '../daemon/registry-check.js';
 import { allocate, ask, kernelMap, mapOf } from '../support/allocation.js';
 import { type Daemon, startDaemon } from '../support/daemon.js';
 import { Folder } from '../support/folder.js';
@@ -38,27 +38,35 @@ function isClosed(socket: Fd): boolean {
 
 const connections = (worker: number) => openFiles(worker).filter((file) => file === 'socket').length;
 
-t.test('when a worker is killed, its clients see their connections closed and the others nothing', needsRoot, async (t) => {
-  const daemon = await startDaemon(t);
-  await settled(daemon, () => true);
-  const idle = connections(daemon.children()[0] ?? 0);
-  const total = () => daemon.children().reduce((sum, pid) => sum + connections(pid) - idle, 0);
-  const sockets = Array.from({ length: 20 }, () => unixSocket());
-  t.teardown(() => {
-    for (const socket of sockets) socket.close();
-  });
-  for (const socket of sockets) connect(socket.number, daemon.socketPath);
-  await until(() => total() === sockets.length);
-  const victim = daemon.children().find((pid) => connections(pid) > idle) ?? 0;
-  const clients = connections(victim) - idle;
-  kill(victim);
+t.test(
+  'when a worker is killed, its clients see their connections closed and the others nothing',
+  needsRoot,
+  async (t) => {
+    const daemon = await startDaemon(t);
+    await settled(daemon, () => true);
+    const idle = connections(daemon.children()[0] ?? 0);
+    const total = () => daemon.children().reduce((sum, pid) => sum + connections(pid) - idle, 0);
+    const sockets = Array.from({ length: 20 }, () => unixSocket());
+    t.teardown(() => {
+      for (const socket of sockets) socket.close();
+    });
+    for (const socket of sockets) connect(socket.number, daemon.socketPath);
+    await until(() => total() === sockets.length);
+    const victim = daemon.children().find((pid) => connections(pid) > idle) ?? 0;
+    const clients = connections(victim) - idle;
+    kill(victim);
 
-  await untilOr(LIMIT, () => sockets.filter(isClosed).length === clients, () => 'connections left open');
-  await until(() => daemon.children().length >= 5 && !daemon.children().includes(victim));
-  t.equal(sockets.filter(isClosed).length, clients, 'the others are open still');
-  t.equal((await ask(daemon, 'User', { uid: 1 })).error, 'io.systemd.UserDatabase.NoRecordFound');
-  await daemon.waitForLog(new RegExp(`worker ${victim} was killed by SIGKILL`));
-});
+    await untilOr(
+      LIMIT,
+      () => sockets.filter(isClosed).length === clients,
+      () => 'connections left open',
+    );
+    await until(() => daemon.children().length >= 5 && !daemon.children().includes(victim));
+    t.equal(sockets.filter(isClosed).length, clients, 'the others are open still');
+    t.equal((await ask(daemon, 'User', { uid: 1 })).error, 'io.systemd.UserDatabase.NoRecordFound');
+    await daemon.waitForLog(new RegExp(`worker ${victim} was killed by SIGKILL`));
+  },
+);
 
 t.test('when the manager is killed, its workers end, and the next one serves what it left', needsRoot, async (t) => {
   using folder = new Folder();
@@ -174,49 +182,65 @@ function sharedIds(namespaces: readonly UserNamespace[], kind: 'uid_map' | 'gid_
     .map((map) => map.split(' ').map(Number))
     .map(([, start = 0, size = 0]) => ({ start, end: start + size }))
     .sort((a, b) => a.start - b.start);
-  return ranges.flatMap(({ start }, index) => (start < (ranges[index - 1]?.end ?? 0) ? [`${kind}: ${start} twice`] : []));
+  return ranges.flatMap(({ start }, index) =>
+    start < (ranges[index - 1]?.end ?? 0) ? [`${kind}: ${start} twice`] : [],
+  );
 }
 
-t.test(`${KILLS} kills at random moments, of workers and managers, give no id twice and leave nothing`, needsRoot, async (t) => {
-  const seed = Math.floor(Math.random() * 2 ** 32);
-  t.comment(`seed ${seed}`);
-  using folder = new Folder();
-  const turmoil = new Turmoil(t, folder.path, random(seed));
-  t.teardown(() => {
-    for (const namespace of turmoil.living) namespace[Symbol.dispose]();
-  });
-  const killer = turmoil.kill();
-  await until(() => turmoil.daemon !== undefined);
-  await Promise.all([killer, ...Array.from({ length: CLIENTS }, (_, number) => turmoil.client(number))]);
-  const { daemon, living } = turmoil;
-  if (daemon === undefined) throw new Error('there is no daemon');
-  t.comment(`${turmoil.allocations} allocations, ${turmoil.interrupted} interrupted, ${turmoil.managers} managers killed`);
+t.test(
+  `${KILLS} kills at random moments, of workers and managers, give no id twice and leave nothing`,
+  needsRoot,
+  async (t) => {
+    const seed = Math.floor(Math.random() * 2 ** 32);
+    t.comment(`seed ${seed}`);
+    using folder = new Folder();
+    const turmoil = new Turmoil(t, folder.path, random(seed));
+    t.teardown(() => {
+      for (const namespace of turmoil.living) namespace[Symbol.dispose]();
+    });
+    const killer = turmoil.kill();
+    await until(() => turmoil.daemon !== undefined);
+    await Promise.all([killer, ...Array.from({ length: CLIENTS }, (_, number) => turmoil.client(number))]);
+    const { daemon, living } = turmoil;
+    if (daemon === undefined) throw new Error('there is no daemon');
+    t.comment(
+      `${turmoil.allocations} allocations, ${turmoil.interrupted} interrupted, ${turmoil.managers} managers killed`,
+    );
 
-  t.strictSame(sharedIds(living, 'uid_map'), [], 'no uid in two namespaces');
-  t.strictSame(sharedIds(living, 'gid_map'), [], 'no gid in two namespaces');
-  using registry = Registry.open(folder.path);
-  const inodeOf = (namespace: UserNamespace) => {
-    using fd = namespace.open();
-    return namespaceInode(fd.number);
-  };
-  for (const namespace of living) {
-    const [, start] = kernelMap(namespace.child.pid, 'uid_map').split(' ');
-    if (start === undefined) continue;
-    t.equal(registry.byInode(inodeOf(namespace))?.range?.start, Number(start), 'who has ids is registered with them');
-  }
+    t.strictSame(sharedIds(living, 'uid_map'), [], 'no uid in two namespaces');
+    t.strictSame(sharedIds(living, 'gid_map'), [], 'no gid in two namespaces');
+    using registry = Registry.open(folder.path);
+    const inodeOf = (namespace: UserNamespace) => {
+      using fd = namespace.open();
+      return namespaceInode(fd.number);
+    };
+    for (const namespace of living) {
+      const [, start] = kernelMap(namespace.child.pid, 'uid_map').split(' ');
+      if (start === undefined) continue;
+      t.equal(registry.byInode(inodeOf(namespace))?.range?.start, Number(start), 'who has ids is registered with them');
+    }
 
-  const alive = new Set(living.map(inodeOf));
-  const dead = () => registry.inodes().filter((inode) => !alive.has(inode));
-  await untilOr(LIMIT, () => dead().length === 0, () => `entries of dead namespaces: ${dead()}\n${daemon.log()}`);
-  await settled(daemon, () => true);
-  await daemon.stop();
+    const alive = new Set(living.map(inodeOf));
+    const dead = () => registry.inodes().filter((inode) => !alive.has(inode));
+    await untilOr(
+      LIMIT,
+      () => dead().length === 0,
+      () => `entries of dead namespaces: ${dead()}\n${daemon.log()}`,
+    );
+    await settled(daemon, () => true);
+    await daemon.stop();
 
-  const last = await startDaemon(t, { runtimeDirectory: folder.path });
-  t.strictSame(registryFaults(last.registryDirectory), [], 'the registry is whole');
-  // Dead only once no process and no descriptor that was left anywhere has it.
-  await Promise.all(living.map((namespace) => namespace.end()));
-  await untilOr(LIMIT, () => registry.inodes().length === 0, () => `registered still: ${registry.inodes()}`);
-  t.strictSame(readdirSync(last.registryDirectory), ['lock']);
-  t.strictSame(readdirSync(`${folder.path}/nsresource/namespace-ids`), []);
-  await last.stop();
-});
+    const last = await startDaemon(t, { runtimeDirectory: folder.path });
+    t.strictSame(faultsOf(registry, last.registryDirectory), [], 'the registry is whole');
+    // Dead only once no process and no descriptor that was left anywhere has it.
+    await Promise.all(living.map((namespace) => namespace.end()));
+    await untilOr(
+      LIMIT,
+      () => registry.inodes().length === 0,
+      () => `registered still: ${registry.inodes()}`,
+    );
+    t.strictSame(readdirSync(last.registryDirectory), ['lock']);
+    t.strictSame(readdirSync(`${folder.path}/nsresource/namespace-ids`), []);
+    await last.stop();
+  },
+);
