@@ -7,18 +7,12 @@ export class Watch implements Disposable {
   #disposed = false;
 
   constructor(
-    readonly epoll: Epoll,
     readonly fd: number,
     readonly token: number,
     readonly ready: Ready,
     readonly copy: Fd | undefined,
     readonly remove: (watch: Watch) => void,
   ) {}
-
-  /** Changes what is waited for, an EPOLL* mask. */
-  modify(events: number): void {
-    this.epoll.modify(this.fd, events, this.token);
-  }
 
   /** Ends the watching; once is enough. */
   [Symbol.dispose](): void {
@@ -70,7 +64,7 @@ export class Watcher implements Disposable {
       this.#free.push(token);
       throw error;
     }
-    const watch = new Watch(this.#epoll, copy?.number ?? fd, token, ready, copy, this.#remove);
+    const watch = new Watch(copy?.number ?? fd, token, ready, copy, this.#remove);
     this.#watches[token] = watch;
     this.#owners.set(watch.fd, watch);
     this.#count++;
