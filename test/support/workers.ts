@@ -12,12 +12,13 @@ export async function workersOf(daemon: Daemon, count = 5, program = 'sleep'): P
   return workers;
 }
 
-/** Whether a process runs a program, itself or by an interpreter; false for one that has ended. */
+/** Whether a process is a program, itself or by Node; false for one that has ended. */
 function runs(pid: number, program: string): boolean {
   try {
-    const words = readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0');
-    // What starts a worker has its name among the arguments, too.
-    return words.slice(0, 2).some((word) => word.slice(word.lastIndexOf('/') + 1) === program);
+    const [file, ...args] = readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0');
+    // What starts a worker has the worker's name among its arguments, too.
+    const names = file === process.execPath ? args : [file ?? ''];
+    return names.some((name) => name.slice(name.lastIndexOf('/') + 1) === program);
   } catch {
     return false;
   }

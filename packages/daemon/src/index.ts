@@ -1,10 +1,12 @@
 export { removeCgroup } from './cgroup.js';
+export { IdleTimer } from './idle-timer.js';
 export { namespaceResource } from './interfaces/namespace-resource.js';
 export { userDatabase } from './interfaces/user-database.js';
 export * from './mountinfo.js';
 export * from './namespace-entry.js';
 export * from './namespace-liveness.js';
 export * from './namespace-name.js';
+export { enterUserNamespace, type NamespaceProcess } from './namespace-process.js';
 export * from './namespace-scan.js';
 export * from './rate-limit.js';
 export * from './registry.js';
