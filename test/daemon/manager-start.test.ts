@@ -9,6 +9,8 @@ import { settled } from '../support/settled.js';
 import { until } from '../support/until.js';
 import { varlinkCall } from '../support/varlink-call.js';
 import { waitForExit } from '../support/wait-for-exit.js';
+import { workerScript } from '../support/worker-script.js';
+import { workersOf } from '../support/workers.js';
 
 const INFO = 'org.varlink.service.GetInfo';
 const METHODS = [
@@ -106,12 +108,22 @@ for (const signal of ['SIGTERM', 'SIGINT'] as const) {
 }
 
 t.test('a second SIGTERM does not keep it from ending in order', needsRoot, async (t) => {
-  const daemon = await startDaemon(t);
+  // Workers that take their time to end, so that the second one comes meanwhile.
+  const script = workerScript(
+    t,
+    `trap ': > "$FOLDER/told"' TERM`,
+    'while ! [ -e "$FOLDER/released" ]; do sleep 0.05; done',
+    'exit 0',
+  );
+  const daemon = await startDaemon(t, { worker: script.path });
+  await workersOf(daemon, 5, 'worker');
   daemon.kill('SIGTERM');
-  await until(() => daemon.children().length < 5 || !existsSync(`/proc/${daemon.pid}/exe`));
+  await until(() => existsSync(script.folder.join('told')));
   daemon.kill('SIGTERM');
   daemon.kill('SIGINT');
-  t.strictSame(await daemon.stop(), { code: 0, signal: null });
+  await settled(daemon.pid);
+  writeFileSync(script.folder.join('released'), '');
+  t.strictSame(await daemon.gone, { code: 0, signal: null });
   t.notOk(existsSync(daemon.socketPath));
 });
 

@@ -33,8 +33,8 @@ export interface WorkerOptions {
   readonly log: Log;
 }
 
-/** What was meant for this process and means nothing, or something else, to a worker. */
-const OWN_VARIABLES = ['LISTEN_FDNAMES', 'LISTEN_PIDFDID', 'WATCHDOG_USEC', 'WATCHDOG_PID'];
+/** What was meant for this process and means nothing to a worker. Those of the passed descriptors are gone with them. */
+const OWN_VARIABLES = ['WATCHDOG_USEC', 'WATCHDOG_PID'];
 
 /*
  * Two things only the new process itself can do: ask for SIGTERM at the death of its parent, and tell its own id. Both
