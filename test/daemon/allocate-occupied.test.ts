@@ -229,6 +229,6 @@ t.test('when all ids are taken the daemon says so', needsRoot, async (t) => {
     t.notOk(existsSync(`${daemon.registryDirectory}/i${namespaceInode(fd.number)}.userns`));
     t.strictSame(await allocate(daemon, fd, 'late'), { parameters: {} }, 'ranges of the other size are there');
   } finally {
-    daemon.kill('SIGCONT');
+    await daemon.stop('SIGKILL');
   }
 });

@@ -1,4 +1,13 @@
-import { existsSync, lstatSync, mkdirSync, readFileSync, readlinkSync, statSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { pipe, spawn } from '@sdrx/linux';
 import t from 'tap';
 import { type Daemon, launchDaemon, nsresourced, startDaemon } from '../support/daemon.js';
@@ -10,7 +19,6 @@ import { until } from '../support/until.js';
 import { varlinkCall } from '../support/varlink-call.js';
 import { waitForExit } from '../support/wait-for-exit.js';
 import { workerScript } from '../support/worker-script.js';
-import { workersOf } from '../support/workers.js';
 
 const INFO = 'org.varlink.service.GetInfo';
 const METHODS = [
@@ -112,11 +120,13 @@ t.test('a second SIGTERM does not keep it from ending in order', needsRoot, asyn
   const script = workerScript(
     t,
     `trap ': > "$FOLDER/told"' TERM`,
-    'while ! [ -e "$FOLDER/released" ]; do sleep 0.05; done',
+    ': > "$FOLDER/listens.$$"',
+    // Not longer than the test, however that goes.
+    'while [ -d "$FOLDER" ] && ! [ -e "$FOLDER/released" ]; do sleep 0.05; done',
     'exit 0',
   );
   const daemon = await startDaemon(t, { worker: script.path });
-  await workersOf(daemon, 5, 'worker');
+  await until(() => readdirSync(script.folder.path).filter((file) => file.startsWith('listens')).length === 5);
   daemon.kill('SIGTERM');
   await until(() => existsSync(script.folder.join('told')));
   daemon.kill('SIGTERM');

@@ -12,12 +12,12 @@ export async function workersOf(daemon: Daemon, count = 5, program = 'sleep'): P
   return workers;
 }
 
-/** Whether a process is a program, itself or by its interpreter; false for one that has ended. */
+/** Whether a process is a program, itself or by Node; false for one that has ended. */
 function runs(pid: number, program: string): boolean {
   try {
     const [file, ...args] = readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0');
     // What starts a worker has the worker's name among its arguments, too.
-    const names = file === process.execPath || file === '/bin/sh' ? args : [file ?? ''];
+    const names = file === process.execPath ? args : [file ?? ''];
     return names.some((name) => name.slice(name.lastIndexOf('/') + 1) === program);
   } catch {
     return false;
