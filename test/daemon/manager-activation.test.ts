@@ -17,7 +17,6 @@ import { passedSocket } from '../support/passed-socket.js';
 import { needsRoot } from '../support/privileges.js';
 import { processFds } from '../support/process-fds.js';
 import { ServiceManager } from '../support/service-manager.js';
-import { until } from '../support/until.js';
 import { UserNamespace } from '../support/user-namespace.js';
 import { varlinkCall } from '../support/varlink-call.js';
 import { workersOf } from '../support/workers.js';
@@ -64,7 +63,8 @@ t.test('systemd-socket-activate can start it', { ...needsRoot, ...needsActivate 
   using folder = new Folder();
   const path = folder.join('socket');
   const daemon = launchDaemon(t, { through: [ACTIVATE, `--listen=${path}`, '--fdname=varlink'] });
-  await until(() => existsSync(path));
+  // The file is there before the socket listens; this it says after that.
+  await daemon.waitForLog(/^Listening on .*$/m);
   t.equal((await varlinkCall(path, INFO)).error, undefined);
   t.match(daemon.log(), 'nsresourced ready on the passed socket');
   await daemon.stop();
