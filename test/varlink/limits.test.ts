@@ -1,4 +1,5 @@
 import { execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { MAX_MESSAGE } from '@sdrx/varlink';
@@ -188,14 +189,18 @@ t.test('a client killed in the middle of a message leaves nothing behind', (t) =
 t.test('out of descriptors, the server waits without spinning, and accepts again when one is free', (t) =>
   withServer(exampleService(), async (fixture) => {
     const limits = readFileSync('/proc/self/limits', 'utf8').match(/^Max open files\s+(\d+)\s+(\d+)/m);
-    const limit = (soft: number | string) =>
-      execFileSync('prlimit', ['--pid', String(process.pid), `--nofile=${soft}:`], { stdio: 'ignore' });
+    const soft = limits?.[1] ?? '1024';
+    // Started while there are descriptors: at the limit no program can be.
+    const lift = spawn('sh', ['-c', 'read go; exec prlimit --pid "$0" --nofile="$1":', String(process.pid), soft], {
+      stdio: ['pipe', 'ignore', 'ignore'],
+    });
+    const lifted = once(lift, 'exit');
     const before = openFds();
     const client = fixture.raw();
     client.send(call('Nothing'));
     await client.replies(1);
     // Two sockets of clients fit, not their other ends.
-    limit(openFds() + 2);
+    execFileSync('prlimit', ['--pid', String(process.pid), `--nofile=${openFds() + 2}:`], { stdio: 'ignore' });
     const waiting = [fixture.raw(), fixture.raw(), fixture.raw()];
     await until('the warning', () => fixture.events.some(({ type }) => type === 'exhausted'));
     for (let turns = 0; turns < 200; turns++) await turn();
@@ -208,8 +213,8 @@ t.test('out of descriptors, the server waits without spinning, and accepts again
     waiting[0]?.send(call('Nothing'));
     t.same(await waiting[0]?.replies(1), [{ parameters: {} }]);
     for (const each of waiting) each[Symbol.dispose]();
-    // Enough descriptors for the program that lifts the limit.
     await until('the other ends to close', () => openFds() <= before);
-    limit(limits?.[1] ?? 1024);
+    lift.stdin.end('go\n');
+    t.same(await lifted, [0, null]);
   }),
 );
