@@ -3,7 +3,6 @@ import { once } from 'node:events';
 import type { Test } from 'tap';
 import { programPath } from '../support/program-path.js';
 import { untilOr } from '../support/until.js';
-import { withoutTap } from '../support/without-tap.js';
 
 /** The longest that an example may take for anything, in milliseconds. */
 const LIMIT = 60_000;
@@ -24,12 +23,12 @@ export class RunningExample {
 
   constructor(t: Test, name: string, { args = [], environment = {}, listener }: ExampleOptions = {}) {
     const path = programPath(`../../../examples/dist/${name}.js`, import.meta.url);
-    const command = [process.execPath, path, ...args];
+    // tap puts back the NODE_OPTIONS by which it has every Node load a module of its own.
+    const command = ['-u', 'NODE_OPTIONS', process.execPath, path, ...args];
     // Only the new process itself can tell the id that it is told.
-    if (listener !== undefined) command.unshift('sh', '-c', 'LISTEN_PID=$$ LISTEN_FDS=1 exec "$0" "$@"');
-    const [program = '', ...rest] = command;
-    this.#child = spawn(program, rest, {
-      env: { ...withoutTap(), ...environment },
+    if (listener !== undefined) command.splice(2, 0, 'sh', '-c', 'LISTEN_PID=$$ LISTEN_FDS=1 exec "$0" "$@"');
+    this.#child = spawn('env', command, {
+      env: { ...process.env, ...environment },
       stdio: ['ignore', 'pipe', 'inherit', ...(listener === undefined ? [] : [listener])],
     });
     this.#end = once(this.#child, 'close');
