@@ -53,7 +53,10 @@ const commonjs = `
 const { EventLoop } = require('@sdrx/event');
 const loop = new EventLoop();
 loop.time({ after: 1 }).subscribe(() => loop.exit());
-loop.run().then((code) => console.log('code', code));
+loop.run().then(async (code) => {
+  const imported = await import('@sdrx/event');
+  console.log('code', code, imported.EventLoop === EventLoop);
+});
 `;
 
 t.test('packed and installed in an empty folder', async (t) => {
@@ -112,6 +115,6 @@ t.test('packed and installed in an empty folder', async (t) => {
 
   await t.test('it can be required, too', async (t) => {
     writeFileSync(folder.join('service.cjs'), commonjs);
-    t.equal(run(folder.path, process.execPath, 'service.cjs'), 'code 0\n');
+    t.equal(run(folder.path, process.execPath, 'service.cjs'), 'code 0 true\n');
   });
 });
