@@ -23,7 +23,7 @@ const computation = loop.defer({ repeat: true, priority: 10 }).pipe(
 );
 const question = loop.signal('SIGUSR1').pipe(tap(() => console.log(`${points} of ${wanted} points`)));
 
-const finished = loop.run(merge(computation, question, exitOnSignal(loop)));
+const finished = loop.run(merge(exitOnSignal(loop), computation, question));
 console.log(`process ${process.pid} computes`);
 process.exitCode = await finished;
 console.log(`by ${points} points pi is ${(4 * inside) / points}`);

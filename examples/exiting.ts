@@ -25,7 +25,7 @@ const announce = loop.exiting({ priority: -100 }).pipe(
   }),
 );
 
-const finished = loop.run(merge(removePidFile, finishJobs, announce, exitOnSignal(loop)));
+const finished = loop.run(merge(exitOnSignal(loop), removePidFile, finishJobs, announce));
 notify({ READY: 1 });
 console.log('ready');
 process.exitCode = await finished;

@@ -25,6 +25,6 @@ const changes = loop.inotify(dirname(path), { mask: IN_CLOSE_WRITE | IN_MOVED_TO
   filter(({ name, mask }) => name === basename(path) || (mask & IN_Q_OVERFLOW) !== 0),
   tap(load),
 );
-const finished = loop.run(merge(changes, exitOnSignal(loop)));
+const finished = loop.run(merge(exitOnSignal(loop), changes));
 load();
 process.exitCode = await finished;

@@ -29,6 +29,6 @@ const clients = loop.io(server.number).pipe(
   map(() => accept(server.number)),
   mergeMap((client) => (client ? echo(client) : EMPTY)),
 );
-const finished = loop.run(merge(clients, exitOnSignal(loop)));
+const finished = loop.run(merge(exitOnSignal(loop), clients));
 console.log('ready');
 process.exitCode = await finished;

@@ -21,6 +21,6 @@ const drop = loop.memoryPressure().pipe(
     return EMPTY;
   }),
 );
-const finished = loop.run(merge(fill, drop, exitOnSignal(loop)));
+const finished = loop.run(merge(exitOnSignal(loop), fill, drop));
 console.log('ready');
 process.exitCode = await finished;

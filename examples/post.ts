@@ -34,6 +34,6 @@ const save = loop.post({ priority: 10 }).pipe(
     changes = 0;
   }),
 );
-const finished = loop.run(merge(count, save, exitOnSignal(loop)));
+const finished = loop.run(merge(exitOnSignal(loop), count, save));
 console.log(`process ${process.pid} is ready`);
 process.exitCode = await finished;

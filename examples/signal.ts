@@ -20,6 +20,6 @@ const logLevel = loop.signal('SIGRTMIN+18').pipe(
   }),
 );
 
-const finished = loop.run(merge(reload, logLevel, exitOnSignal(loop)));
+const finished = loop.run(merge(exitOnSignal(loop), reload, logLevel));
 console.log(`process ${process.pid} is ready`);
 process.exitCode = await finished;

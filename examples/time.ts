@@ -19,4 +19,4 @@ const second = loop.time({ clock: 'realtime', at: nextSecond, every: 1000, accur
 );
 const closing = loop.time({ clock: 'realtime', at: closingTime }).pipe(tap(() => loop.exit()));
 
-process.exitCode = await loop.run(merge(second, closing, exitOnSignal(loop)));
+process.exitCode = await loop.run(merge(exitOnSignal(loop), second, closing));

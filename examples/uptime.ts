@@ -22,6 +22,6 @@ const status = loop.time({ every: 5000, accuracy: 500 }).pipe(tap(() => notify({
 const asked = loop.signal('SIGUSR1').pipe(tap(({ pid }) => console.log(`${served} clients, process ${pid}`)));
 const farewell = loop.exiting().pipe(tap(() => notify({ STOPPING: 1 })));
 
-const finished = loop.run(merge(serve, status, asked, farewell, watchdog(loop), exitOnSignal(loop)));
+const finished = loop.run(merge(exitOnSignal(loop), serve, status, asked, farewell, watchdog(loop)));
 notify({ READY: 1 });
 process.exitCode = await finished;

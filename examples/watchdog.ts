@@ -17,7 +17,7 @@ const jobs = loop.signal('SIGUSR1').pipe(
   }),
   tap(({ code, status }) => notify({ STATUS: `${code} with ${status}` })),
 );
-const finished = loop.run(merge(jobs, watchdog(loop), exitOnSignal(loop)));
+const finished = loop.run(merge(exitOnSignal(loop), jobs, watchdog(loop)));
 notify({ READY: 1, STATUS: 'idle' });
 console.log(`process ${process.pid} is ready`);
 process.exitCode = await finished;

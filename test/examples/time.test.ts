@@ -7,7 +7,6 @@ t.test('it tells full seconds, and ends at the time that it is given', async (t)
   t.equal(await example.ended(), 0);
   t.ok(Date.now() >= closingTime, 'it did not end early');
 
-  t.ok(example.lines.length > 0);
   const seconds = example.lines.map((line) => Date.parse(line.slice(0, line.indexOf(','))));
   t.strictSame(
     seconds.filter((time) => time % 1000 !== 0),
