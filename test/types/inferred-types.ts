@@ -13,7 +13,7 @@ import {
   watchdog,
 } from '@sdrx/event';
 import { type SignalInfo, spawn } from '@sdrx/linux';
-import type { Observable } from 'rxjs';
+import { type Observable, of } from 'rxjs';
 
 /** `true` if the types are the same, which assignability both ways would not show (think of `any`). */
 type Same<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false;
@@ -33,8 +33,8 @@ export function sources(loop: EventLoop): void {
   isExactly<Observable<ChildExit>>()(loop.child(1));
   isExactly<Observable<ChildExit>>()(loop.child(spawn('true')));
   isExactly<Observable<InotifyEvent>>()(loop.inotify('/etc'));
-  isExactly<Observable<void>>()(loop.defer());
-  isExactly<Observable<void>>()(loop.post());
+  isExactly<Observable<void>>()(loop.defer({ priority: of(1, 2), prepare: () => undefined }));
+  isExactly<Observable<void>>()(loop.post({ ratelimit: { interval: 1000, burst: 1, leave: of('any') } }));
   isExactly<Observable<void>>()(loop.exiting());
   isExactly<Observable<void>>()(loop.memoryPressure());
 }
@@ -54,6 +54,7 @@ export function loopItself(loop: EventLoop, program: Observable<string>): void {
   isExactly<void>()(loop.exit());
   isExactly<number>()(loop.now('boottime'));
   isExactly<number>()(loop.iteration);
+  isExactly<'initial' | 'preparing' | 'armed' | 'pending' | 'running' | 'exiting' | 'finished'>()(loop.state);
 }
 
 export function service(loop: EventLoop): void {

@@ -3,6 +3,7 @@
  * at the errors themselves.
  */
 import { type EventLoop, exitOnSignal, listenFds, notify, watchdog } from '@sdrx/event';
+import { of } from 'rxjs';
 
 export function wrongSources(loop: EventLoop): void {
   // @ts-expect-error TS2345: a number or an Fd
@@ -55,6 +56,16 @@ export function wrongOptionsOfEverySource(loop: EventLoop): void {
   loop.defer({ description: 1 });
   // @ts-expect-error TS2322: a boolean or a code
   loop.defer({ exitOnFailure: 'yes' });
+  // @ts-expect-error TS2322: an Observable of numbers
+  loop.defer({ priority: of('high') });
+  // @ts-expect-error TS2322: a function
+  loop.defer({ prepare: of(1) });
+  // @ts-expect-error TS2741: how many?
+  loop.defer({ ratelimit: { interval: 1000 } });
+  // @ts-expect-error TS2322: milliseconds
+  loop.defer({ ratelimit: { interval: '1s', burst: 1 } });
+  // @ts-expect-error TS2322: an Observable
+  loop.defer({ ratelimit: { interval: 1000, burst: 1, leave: () => true } });
   // @ts-expect-error TS2353: sources are turned off by unsubscription
   loop.defer({ enabled: false });
 }
@@ -68,6 +79,8 @@ export function wrongLoop(loop: EventLoop): void {
   loop.now('wall');
   // @ts-expect-error TS2540: to be read only
   loop.iteration = 0;
+  // @ts-expect-error TS2367: no such state
+  if (loop.state === 'stopped') loop.exit();
 }
 
 export function wrongUseOfEvents(loop: EventLoop): void {
