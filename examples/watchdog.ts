@@ -2,7 +2,7 @@
  * Gives the service manager its signs of life while a slow job runs beside the loop: SIGUSR1 starts one, and one at a time
  * runs. Only if the loop itself hangs do the signs stop, and the manager starts the service anew.
  *
- *     systemd-run --service-type=notify -p WatchdogSec=10 node examples/dist/watchdog.js
+ *     systemd-run --same-dir --service-type=notify -p WatchdogSec=10 node examples/dist/watchdog.js
  */
 import { EventLoop, exitOnSignal, notify, watchdog } from '@sdrx/event';
 import { spawn } from '@sdrx/linux';
