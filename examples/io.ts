@@ -6,28 +6,34 @@
  */
 import { EventLoop, exitOnSignal } from '@sdrx/event';
 import { accept, bind, type Fd, listen, read, unixSocket, write } from '@sdrx/linux';
-import { catchError, EMPTY, finalize, map, merge, mergeMap, type Observable, takeWhile, tap } from 'rxjs';
+import { catchError, EMPTY, merge, mergeMap, type Observable, takeWhile } from 'rxjs';
 
 const loop = new EventLoop();
-const buffer = Buffer.alloc(4096);
 using server = unixSocket();
 bind(server.number, process.argv[2] ?? '@echo');
 listen(server.number);
 
+const buffer = Buffer.alloc(4096);
+/** Sends back what has come. @returns whether the client is still there */
+function answer(fd: number): boolean {
+  const count = read(fd, buffer);
+  if (count) write(fd, buffer, count);
+  return count !== 0;
+}
+
 /** One client until it hangs up. What goes wrong with it ends it, and no other. */
-function echo(client: Fd): Observable<number> {
-  return loop.io(client.number).pipe(
-    map(() => read(client.number, buffer) ?? 0),
-    takeWhile((count) => count > 0),
-    tap((count) => write(client.number, buffer, count)),
+function serve(client: Fd): Observable<unknown> {
+  return loop.io(client, { own: true }).pipe(
+    takeWhile(({ fd }) => answer(fd)),
     catchError(() => EMPTY),
-    finalize(() => client.close()),
   );
 }
 
-const clients = loop.io(server.number).pipe(
-  map(() => accept(server.number)),
-  mergeMap((client) => (client ? echo(client) : EMPTY)),
+const clients = loop.io(server).pipe(
+  mergeMap(() => {
+    const client = accept(server.number);
+    return client ? serve(client) : EMPTY;
+  }),
 );
 const finished = loop.run(merge(exitOnSignal(loop), clients));
 console.log('ready');

@@ -17,7 +17,7 @@ bind(socket.number, address);
 const buffer = Buffer.alloc(4096);
 const counts: Record<string, number> = {};
 let changes = 0;
-const count = loop.io(socket.number).pipe(
+const count = loop.io(socket).pipe(
   tap(() => {
     const word = buffer.toString('utf8', 0, read(socket.number, buffer));
     counts[word] = (counts[word] ?? 0) + 1;

@@ -20,7 +20,7 @@ const ratelimit = {
   onExpire: () => console.log('five seconds are over'),
   leave: loop.signal('SIGUSR2'),
 };
-const requests = loop.io(socket.number, { ratelimit }).pipe(
+const requests = loop.io(socket, { ratelimit }).pipe(
   tap(() => {
     console.log(`request: ${buffer.toString('utf8', 0, read(socket.number, buffer))}`);
   }),

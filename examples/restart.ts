@@ -14,11 +14,7 @@ const [program = 'false', ...args] = process.argv.slice(2);
 const run = defer(() => {
   const child = spawn(program, { args });
   console.log(`started as process ${child.pid}`);
-  const stop = (): void => {
-    child.kill();
-    child[Symbol.dispose]();
-  };
-  return loop.child(child).pipe(finalize(stop));
+  return loop.child(child, { own: true }).pipe(finalize(() => child[Symbol.dispose]()));
 }).pipe(
   tap(({ code, status }) => {
     if (code !== 'exited' || status !== 0) throw new Error(`${code}, status ${status}`);

@@ -12,7 +12,7 @@ if (!passed) {
 setNonBlocking(listener.number);
 
 let served = 0;
-const serve = loop.io(listener.number).pipe(
+const serve = loop.io(listener).pipe(
   tap(() => {
     using client = accept(listener.number);
     if (client) write(client.number, Buffer.from(`up for ${loop.now('boottime')} ms, client ${++served}\n`));

@@ -13,7 +13,7 @@ const jobs = loop.signal('SIGUSR1').pipe(
   concatMap(({ pid }) => {
     notify({ STATUS: `works for process ${pid}` });
     const job = spawn('sleep', { args: ['1'] });
-    return loop.child(job).pipe(finalize(() => job[Symbol.dispose]()));
+    return loop.child(job, { own: true }).pipe(finalize(() => job[Symbol.dispose]()));
   }),
   tap(({ code, status }) => notify({ STATUS: `${code} with ${status}` })),
 );

@@ -1,17 +1,7 @@
 import { readFileSync } from 'node:fs';
 import t from 'tap';
 import { Folder } from '../support/folder.js';
-import { untilOr } from '../support/until.js';
 import { RunningExample } from './running-example.js';
-
-/** Whether there is such a process that has not ended; who has to reap it once its parent is gone may take its time. */
-function isRunning(pid: number): boolean {
-  try {
-    return !/^State:\s*Z/m.test(readFileSync(`/proc/${pid}/status`, 'ascii'));
-  } catch {
-    return false;
-  }
-}
 
 t.test('a program that fails is started again until it ends well', async (t) => {
   using folder = new Folder();

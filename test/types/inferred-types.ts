@@ -12,7 +12,7 @@ import {
   type TimeEvent,
   watchdog,
 } from '@sdrx/event';
-import { type SignalInfo, spawn } from '@sdrx/linux';
+import { type ChildChange, EPOLLIN, Fd, pidfdOpen, type SignalInfo, spawn } from '@sdrx/linux';
 import { type Observable, of } from 'rxjs';
 
 /** `true` if the types are the same, which assignability both ways would not show (think of `any`). */
@@ -28,10 +28,14 @@ function isExactly<Expected>(): <Actual>(
 
 export function sources(loop: EventLoop): void {
   isExactly<Observable<IoEvent>>()(loop.io(0));
+  isExactly<Observable<IoEvent>>()(loop.io(new Fd(0), { events: of(EPOLLIN), own: true }));
   isExactly<Observable<TimeEvent>>()(loop.time({ after: 1 }));
   isExactly<Observable<SignalInfo>>()(loop.signal('SIGRTMIN+18'));
   isExactly<Observable<ChildExit>>()(loop.child(1));
-  isExactly<Observable<ChildExit>>()(loop.child(spawn('true')));
+  isExactly<Observable<ChildExit>>()(loop.child(spawn('true'), { own: true }));
+  isExactly<Observable<ChildExit>>()(loop.child(pidfdOpen(1), { stopped: false }));
+  isExactly<Observable<ChildChange>>()(loop.child(1, { stopped: true }));
+  isExactly<Observable<ChildChange>>()(loop.child(1, { continued: true }));
   isExactly<Observable<InotifyEvent>>()(loop.inotify('/etc'));
   isExactly<Observable<void>>()(loop.defer({ priority: of(1, 2), prepare: () => undefined }));
   isExactly<Observable<void>>()(loop.post({ ratelimit: { interval: 1000, burst: 1, leave: of('any') } }));
@@ -39,13 +43,21 @@ export function sources(loop: EventLoop): void {
   isExactly<Observable<void>>()(loop.memoryPressure());
 }
 
-export function events(io: IoEvent, time: TimeEvent, signal: SignalInfo, exit: ChildExit, file: InotifyEvent): void {
+export function events(
+  io: IoEvent,
+  time: TimeEvent,
+  signal: SignalInfo,
+  exit: ChildExit,
+  change: ChildChange,
+  file: InotifyEvent,
+): void {
   isExactly<number[]>()([io.fd, io.revents]);
   isExactly<'realtime' | 'monotonic' | 'boottime' | 'realtime-alarm' | 'boottime-alarm'>()(time.clock);
   isExactly<number[]>()([time.scheduled, time.now]);
   isExactly<number[]>()([signal.signo, signal.code, signal.pid, signal.uid, signal.value]);
   isExactly<'exited' | 'killed' | 'dumped'>()(exit.code);
   isExactly<number[]>()([exit.pid, exit.status]);
+  isExactly<'exited' | 'killed' | 'dumped' | 'trapped' | 'stopped' | 'continued'>()(change.code);
   isExactly<string>()(file.name);
 }
 

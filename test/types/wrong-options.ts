@@ -10,6 +10,10 @@ export function wrongSources(loop: EventLoop): void {
   loop.io('3');
   // @ts-expect-error TS2322: a mask
   loop.io(0, { events: 'in' });
+  // @ts-expect-error TS2322: of masks
+  loop.io(0, { events: of('in') });
+  // @ts-expect-error TS2322: yes or no
+  loop.io(0, { own: 1 });
   // @ts-expect-error TS2353: that is inotify's
   loop.io(0, { mask: 1 });
 
@@ -29,10 +33,12 @@ export function wrongSources(loop: EventLoop): void {
   // @ts-expect-error TS2345: one at a time
   loop.signal(['SIGTERM', 'SIGINT']);
 
-  // @ts-expect-error TS2345: a process, not its program
+  // @ts-expect-error TS2769: a process, not its program
   loop.child('sleep');
-  // @ts-expect-error TS2345: its pidfd is missing
+  // @ts-expect-error TS2769: its pidfd is missing
   loop.child({ pid: 1 });
+  // @ts-expect-error TS2769: yes or no
+  loop.child(1, { stopped: 'SIGSTOP' });
 
   // @ts-expect-error TS2345: a path or a descriptor
   loop.inotify(new URL('file:///etc'));
