@@ -22,6 +22,7 @@ import type { Watch } from '../watcher.js';
 
 /** How a child process ended. */
 export interface ChildExit {
+  /** Its process id, free for others after the handler. */
   readonly pid: number;
   /** `exited` by itself, `killed` by a signal, or that with a core `dumped`. */
   readonly code: 'exited' | 'killed' | 'dumped';

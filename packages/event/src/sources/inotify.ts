@@ -8,6 +8,7 @@ export interface InotifyOptions extends SourceOptions {
   readonly mask?: number;
 }
 
+/** What happened to a file. */
 export interface InotifyEvent {
   /** What happened, an IN_* mask. */
   readonly mask: number;

@@ -14,7 +14,9 @@ export interface IoOptions extends SourceOptions {
   readonly own?: boolean;
 }
 
+/** A descriptor that is ready. */
 export interface IoEvent {
+  /** The one that is watched. */
   readonly fd: number;
   /** What is ready, an EPOLL* mask. */
   readonly revents: number;

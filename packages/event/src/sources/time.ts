@@ -23,7 +23,9 @@ export interface TimeOptions extends SourceOptions {
   readonly accuracy?: number;
 }
 
+/** A time that has come. */
 export interface TimeEvent {
+  /** The clock it is a time on. */
   readonly clock: Clock;
   /** When it was due, in milliseconds on the clock. */
   readonly scheduled: number;
