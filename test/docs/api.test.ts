@@ -21,5 +21,6 @@ t.test('the API documentation is written without a warning: what is public is do
   for (const source of ['io', 'time', 'signal', 'child', 'inotify', 'defer', 'post', 'exiting', 'memoryPressure']) {
     t.match(page, `id="${source.toLowerCase()}"`, `${source} is on the page`);
   }
+  t.notMatch(page, /sources\/[a-z-]+\.ts/, 'it refers to no file that its reader has not');
   t.match(page, 'interfaces/_sdrx_linux.SignalInfo.html', "it refers to another package's types");
 });

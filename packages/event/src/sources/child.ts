@@ -48,15 +48,7 @@ export interface ChildOptions extends SourceOptions {
 /** A child by its process, by a pidfd, which stays the caller's, or by its id. */
 export type Child = ChildProcess | Fd | number;
 
-/**
- * Comes once, when a child process ends, and completes; with `stopped` or `continued` also each time it does that. The child
- * is reaped after the observer ran, which therefore still finds it under /proc. Its end is told by a pidfd, so that SIGCHLD
- * stays free for others; only stopping and continuing need that signal, and share it with Node.
- * sd_event_add_child(3), sd_event_add_child_pidfd(3), pidfd_open(2).
- *
- * Fails with ESRCH for a process that does not exist, ECHILD for one that is no child of ours or was reaped elsewhere,
- * EBADF for a ChildProcess or Fd that was closed; with `stopped` or `continued` EOPNOTSUPP in a worker thread.
- */
+/** `EventLoop.child`, which tells what users need to know. */
 export function child(core: LoopCore, which: Child, options?: ChildExitOptions): Observable<ChildExit>;
 export function child(core: LoopCore, which: Child, options?: ChildOptions): Observable<ChildChange>;
 export function child(core: LoopCore, which: Child, options: ChildOptions = {}): Observable<ChildChange> {

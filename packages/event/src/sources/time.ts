@@ -33,13 +33,7 @@ export interface TimeEvent {
   readonly now: number;
 }
 
-/**
- * Comes once, at a time on a clock, and completes; or again and again with `every`, which keeps to its grid: times that
- * have passed when the observer is done are left out, and its next one is the first that lies ahead. sd_event_add_time(3).
- *
- * Throws RangeError for times that are no numbers or negative, for both `after` and `at` or none of the three.
- * Fails with EPERM for an alarm clock without CAP_WAKE_ALARM.
- */
+/** `EventLoop.time`, which tells what users need to know. */
 export function time(core: LoopCore, options: TimeOptions): Observable<TimeEvent> {
   const { clock = 'monotonic', after, at, every, accuracy = DEFAULT_ACCURACY } = options;
   requireDuration('after', after);
