@@ -16,8 +16,8 @@ t.test('what comes at once is saved once', async (t) => {
   await example.prints('saved 1 changes');
   t.strictSame(counts(), { one: 1 });
 
-  // Stopped, so that it finds all of them when it goes on. A socket's queue takes ten, the usual limit of the kernel.
-  example.kill('SIGSTOP');
+  // No more than ten, the usual limit of a socket's queue.
+  await example.pause();
   for (const word of ['one', 'two', 'two', 'three', 'three', 'three']) send(word);
   example.kill('SIGCONT');
   await example.prints('saved 6 changes');

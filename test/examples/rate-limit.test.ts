@@ -9,8 +9,7 @@ t.test('what comes beyond the limit waits until its time is over, or it is lifte
   const example = new RunningExample(t, 'rate-limit', { args: [address] });
   await example.prints(`process ${example.pid} is ready`);
   using client = unixSocket(SOCK_DGRAM);
-  // Stopped, so that it finds all of them at once.
-  example.kill('SIGSTOP');
+  await example.pause();
   for (let number = 1; number <= 8; number++) sendMessage(client.number, Buffer.from(`${number}`), { to: address });
   example.kill('SIGCONT');
   await example.prints('request: 6');

@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
 import type { Test } from 'tap';
 import { programPath } from '../support/program-path.js';
 import { untilOr } from '../support/until.js';
@@ -56,6 +57,13 @@ export class RunningExample {
 
   kill(signal: NodeJS.Signals): void {
     this.#child.kill(signal);
+  }
+
+  /** Stops it until SIGCONT, so that it then finds all at once what came meanwhile. */
+  async pause(): Promise<void> {
+    this.kill('SIGSTOP');
+    const paused = () => /^State:\s*T/m.test(readFileSync(`/proc/${this.pid}/status`, 'ascii'));
+    await untilOr(LIMIT, paused, () => 'it does not stop');
   }
 
   /** Waits for its end. @returns its exit code, or the signal that killed it */
