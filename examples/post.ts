@@ -15,12 +15,12 @@ using socket = unixSocket(SOCK_DGRAM);
 bind(socket.number, address);
 
 const buffer = Buffer.alloc(4096);
-const counts: Record<string, number> = {};
+const counts = new Map<string, number>();
 let changes = 0;
 const count = loop.io(socket).pipe(
   tap(() => {
     const word = buffer.toString('utf8', 0, read(socket.number, buffer));
-    counts[word] = (counts[word] ?? 0) + 1;
+    counts.set(word, (counts.get(word) ?? 0) + 1);
     changes++;
   }),
 );
@@ -28,7 +28,7 @@ const count = loop.io(socket).pipe(
 const save = loop.post({ priority: 10 }).pipe(
   filter(() => changes > 0),
   tap(() => {
-    writeFileSync(`${path}.new`, JSON.stringify(counts));
+    writeFileSync(`${path}.new`, JSON.stringify(Object.fromEntries(counts)));
     renameSync(`${path}.new`, path);
     console.log(`saved ${changes} changes`);
     changes = 0;
