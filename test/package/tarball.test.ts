@@ -68,7 +68,18 @@ t.test('packed and installed in an empty folder', async (t) => {
   const tarballs = readdirSync(folder.path).map((name) => folder.join(name));
   writeFileSync(folder.join('package.json'), '{ "type": "module" }');
   const types = `@types/node@${devDependencies['@types/node']}`;
-  run(folder.path, 'npm', 'install', '--prefix', folder.path, '--no-audit', '--no-fund', ...tarballs, types);
+  run(
+    folder.path,
+    'npm',
+    'install',
+    '--prefix',
+    folder.path,
+    '--prefer-offline',
+    '--no-audit',
+    '--no-fund',
+    ...tarballs,
+    types,
+  );
   const installed = (name: string) => folder.join('node_modules', '@sdrx', name);
 
   for (const name of ['linux', 'event']) {
