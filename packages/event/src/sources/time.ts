@@ -35,7 +35,7 @@ export interface TimeEvent {
 
 /** `EventLoop.time`, which tells what users need to know. */
 export function time(core: LoopCore, options: TimeOptions): Observable<TimeEvent> {
-  const { clock = 'monotonic', after, at, every, accuracy = DEFAULT_ACCURACY } = options;
+  const { after, at, every, accuracy } = options;
   requireDuration('after', after);
   requireDuration('at', at);
   requireDuration('accuracy', accuracy);
@@ -44,13 +44,17 @@ export function time(core: LoopCore, options: TimeOptions): Observable<TimeEvent
   if (after === undefined && at === undefined && every === undefined) {
     throw new RangeError('a timer takes one of `after`, `at` and `every`');
   }
-  return core.source<TimeEvent>('kernel', options, (source) => {
-    const first = at ?? now(clock) + (after ?? every ?? 0);
-    const schedule = new Schedule(source, core.timers(clock), every === undefined ? undefined : { first, every });
-    schedule.start(first, accuracy);
-    core.wake();
-    return schedule;
-  });
+  return core.source<TimeEvent, TimeOptions>('kernel', options, begin);
+}
+
+/** A function of its own, not one for each Observable: of timers there may be very many. */
+function begin(source: Source<TimeEvent>, options: TimeOptions, core: LoopCore): Attachment<TimeEvent> {
+  const { clock = 'monotonic', after, at, every, accuracy = DEFAULT_ACCURACY } = options;
+  const first = at ?? now(clock) + (after ?? every ?? 0);
+  const schedule = new Schedule(source, core.timers(clock), every === undefined ? undefined : { first, every });
+  schedule.start(first, accuracy);
+  core.wake();
+  return schedule;
 }
 
 /** Times at a fixed distance. */
