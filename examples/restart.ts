@@ -5,7 +5,7 @@
  */
 import { EventLoop, exitOnSignal } from '@sdrx/event';
 import { spawn } from '@sdrx/linux';
-import { catchError, defer, finalize, merge, of, retry, tap } from 'rxjs';
+import { catchError, defer, merge, of, retry, tap } from 'rxjs';
 
 const loop = new EventLoop();
 const [program = 'false', ...args] = process.argv.slice(2);
@@ -14,7 +14,7 @@ const [program = 'false', ...args] = process.argv.slice(2);
 const run = defer(() => {
   const child = spawn(program, { args });
   console.log(`started as process ${child.pid}`);
-  return loop.child(child, { own: true }).pipe(finalize(() => child[Symbol.dispose]()));
+  return loop.child(child, { own: true });
 }).pipe(
   tap(({ code, status }) => {
     if (code !== 'exited' || status !== 0) throw new Error(`${code}, status ${status}`);

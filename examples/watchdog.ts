@@ -6,14 +6,14 @@
  */
 import { EventLoop, exitOnSignal, notify, watchdog } from '@sdrx/event';
 import { spawn } from '@sdrx/linux';
-import { concatMap, finalize, merge, tap } from 'rxjs';
+import { concatMap, merge, tap } from 'rxjs';
 
 const loop = new EventLoop();
 const jobs = loop.signal('SIGUSR1').pipe(
   concatMap(({ pid }) => {
     notify({ STATUS: `works for process ${pid}` });
     const job = spawn('sleep', { args: ['1'] });
-    return loop.child(job, { own: true }).pipe(finalize(() => job[Symbol.dispose]()));
+    return loop.child(job, { own: true });
   }),
   tap(({ code, status }) => notify({ STATUS: `${code} with ${status}` })),
 );

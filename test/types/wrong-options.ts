@@ -25,6 +25,10 @@ export function wrongSources(loop: EventLoop): void {
   loop.time({ every: '1s' });
   // @ts-expect-error TS2353: milliseconds need no unit
   loop.time({ seconds: 1 });
+  // @ts-expect-error TS2345: when?
+  loop.time({ accuracy: 1 });
+  // @ts-expect-error TS2345: one of them
+  loop.time({ after: 1, at: 1 });
 
   // @ts-expect-error TS2345: no such signal
   loop.signal('SIGFOO');

@@ -39,13 +39,13 @@ export interface ChildOptions extends SourceOptions {
   /** Comes also when SIGCONT lets the child go on (`continued`). waitid(2) WCONTINUED. */
   readonly continued?: boolean;
   /**
-   * Ends the child with the subscription: if it still runs, it gets SIGKILL and is reaped.
-   * sd_event_source_set_child_process_own(3).
+   * Ends the child with the subscription: if it still runs, it gets SIGKILL and is reaped. Closes the pidfd, also one that
+   * was given. sd_event_source_set_child_process_own(3), sd_event_source_set_child_pidfd_own(3).
    */
   readonly own?: boolean;
 }
 
-/** A child by its process, by a pidfd, which stays the caller's, or by its id. */
+/** A child by its process or a pidfd, which stay the caller's unless the source is to `own` it, or by its id. */
 export type Child = ChildProcess | Fd | number;
 
 /** `EventLoop.child`, which tells what users need to know. */
@@ -114,9 +114,8 @@ class WatchedChild implements Attachment<ChildChange> {
   }
 
   #open(which: Child): number {
-    if (typeof which === 'object') return which instanceof Fd ? which.number : which.pidfd.number;
-    const pidfd = pidfdOpen(which);
-    this.#undo.push(() => pidfd.close());
+    const pidfd = typeof which === 'number' ? pidfdOpen(which) : which instanceof Fd ? which : which.pidfd;
+    if (typeof which === 'number' || this.#own) this.#undo.push(() => pidfd.close());
     return pidfd.number;
   }
 

@@ -10,17 +10,41 @@ const DEFAULT_ACCURACY = 1;
 /** The shortest period, a nanosecond: the clocks know nothing shorter. */
 const SHORTEST = 1e-6;
 
-export interface TimeOptions extends SourceOptions {
+/** When a timer elapses: `after` a while or `at` a time, then perhaps `every` so often, or only that. */
+export type TimeOptions = TimerOptions & (TimerAfter | TimerAt | TimerEvery);
+
+/** What all timers can be given. */
+export interface TimerOptions extends SourceOptions {
   /** The clock it runs on, `monotonic` by default. The alarm clocks wake a suspended machine and need CAP_WAKE_ALARM. */
   readonly clock?: Clock;
-  /** Milliseconds from now on, 0 or more. */
-  readonly after?: number;
-  /** Milliseconds on the clock: since 1970 for the realtime clocks, since boot for the others. */
-  readonly at?: number;
-  /** Again and again at this distance in milliseconds, more than 0, first after one such time unless `after` or `at` says when. */
-  readonly every?: number;
   /** How much later it may come so that the machine wakes up less often, in milliseconds; 1 by default. */
   readonly accuracy?: number;
+}
+
+/** First from now on. */
+export interface TimerAfter {
+  /** Milliseconds from now on, 0 or more. */
+  readonly after: number;
+  readonly at?: undefined;
+  /** Then again and again at this distance in milliseconds, more than 0. */
+  readonly every?: number | undefined;
+}
+
+/** First at a time on the clock. */
+export interface TimerAt {
+  /** Milliseconds on the clock: since 1970 for the realtime clocks, since boot for the others. */
+  readonly at: number;
+  readonly after?: undefined;
+  /** Then again and again at this distance in milliseconds, more than 0. */
+  readonly every?: number | undefined;
+}
+
+/** At a distance, the first one from now on. */
+export interface TimerEvery {
+  /** Milliseconds, more than 0. */
+  readonly every: number;
+  readonly after?: undefined;
+  readonly at?: undefined;
 }
 
 /** A time that has come. */
