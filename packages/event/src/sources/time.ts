@@ -25,6 +25,7 @@ export interface TimerOptions extends SourceOptions {
 export interface TimerAfter {
   /** Milliseconds from now on, 0 or more. */
   readonly after: number;
+  /** Not both. */
   readonly at?: undefined;
   /** Then again and again at this distance in milliseconds, more than 0. */
   readonly every?: number | undefined;
@@ -34,6 +35,7 @@ export interface TimerAfter {
 export interface TimerAt {
   /** Milliseconds on the clock: since 1970 for the realtime clocks, since boot for the others. */
   readonly at: number;
+  /** Not both. */
   readonly after?: undefined;
   /** Then again and again at this distance in milliseconds, more than 0. */
   readonly every?: number | undefined;
@@ -43,7 +45,9 @@ export interface TimerAt {
 export interface TimerEvery {
   /** Milliseconds, more than 0. */
   readonly every: number;
+  /** The first comes after one such time. */
   readonly after?: undefined;
+  /** The first comes after one such time. */
   readonly at?: undefined;
 }
 
