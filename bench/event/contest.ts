@@ -31,7 +31,7 @@ export interface Work {
 }
 
 /** How a contestant's runs went, an event each. */
-interface Runs {
+export interface Runs {
   readonly seconds: number[];
   readonly cpu: number[];
 }
