@@ -1,38 +1,33 @@
 import { EventLoop } from '@sdrx/event';
-import { eventfd, type Fd, read, write } from '@sdrx/linux';
+import { EventFd } from '@sdrx/linux';
 import { meter, task } from '../meter.js';
 
 const { work, events, width } = task();
 const loop = new EventLoop();
 const tick = meter(events, () => loop.exit());
 
-const one = Buffer.from(new BigUint64Array([1n]).buffer);
-const value = Buffer.alloc(8);
-const add = ({ number }: Fd) => write(number, one);
-const take = ({ number }: Fd) => read(number, value);
-
-const first = eventfd();
-const all = [first, ...Array.from({ length: width - 1 }, () => eventfd())];
+const first = new EventFd();
+const all = [first, ...Array.from({ length: width - 1 }, () => new EventFd())];
 let ready = 0;
 const handlers = {
   /** The others are idle. */
-  io: (fd: Fd) => {
-    take(fd);
-    add(fd);
+  io: (eventfd: EventFd) => {
+    eventfd.take();
+    eventfd.add();
     tick();
   },
   /** All at once, again when all have been read. */
-  ready: (fd: Fd) => {
-    take(fd);
+  ready: (eventfd: EventFd) => {
+    eventfd.take();
     if (++ready === width) {
       ready = 0;
-      all.forEach(add);
+      for (const each of all) each.add();
     }
     tick();
   },
 };
 
 const handle = work === 'io' ? handlers.io : handlers.ready;
-for (const fd of all) loop.io(fd.number).subscribe(() => handle(fd));
-for (const fd of work === 'io' ? [first] : all) add(fd);
+for (const eventfd of all) loop.io(eventfd.fd).subscribe(() => handle(eventfd));
+for (const eventfd of work === 'io' ? [first] : all) eventfd.add();
 await loop.run();

@@ -1,7 +1,7 @@
 // probes.js [loop] [node]: how long things take to come, in a process whose loop, or Node itself, or both are busy.
 import { setTimeout as sleep } from 'node:timers/promises';
 import { EventLoop } from '@sdrx/event';
-import { eventfd, read, write } from '@sdrx/linux';
+import { EventFd } from '@sdrx/linux';
 import { take, tap } from 'rxjs';
 import { socketPair } from '../socket-pair.js';
 
@@ -20,9 +20,7 @@ function keepNodeBusy(): void {
 if (busy.includes('node')) keepNodeBusy();
 if (busy.includes('loop')) loop.defer({ repeat: true }).subscribe(() => counts.loop++);
 
-const fd = eventfd();
-const one = Buffer.from(new BigUint64Array([1n]).buffer);
-const value = Buffer.alloc(8);
+const eventfd = new EventFd();
 const [reader, writer] = await socketPair();
 
 /** Does something, says when it should come (in milliseconds from now, 0 by default), and says when it came. */
@@ -60,14 +58,14 @@ const probes: Readonly<Record<string, Probe>> = {
   },
   'loop.io': (start, done) => {
     loop
-      .io(fd.number)
+      .io(eventfd.fd)
       .pipe(
-        tap(() => read(fd.number, value)),
+        tap(() => eventfd.take()),
         take(1),
       )
       .subscribe(done);
     start();
-    write(fd.number, one);
+    eventfd.add();
   },
   'loop.defer': (start, done) => {
     start();
