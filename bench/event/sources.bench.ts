@@ -8,8 +8,8 @@ const WIDTHS = [1, 10, 100_000];
 const DESCRIPTOR_WIDTHS = [1, 10, 10_000];
 
 const works = [
-  { name: 'add and remove a timer', program: 'sources', work: 'add-time', events: 100_000, widths: WIDTHS },
-  { name: 'add and remove a defer', program: 'sources', work: 'add-defer', events: 100_000, widths: WIDTHS },
+  { name: 'add and remove a timer', program: 'sources', work: 'add-time', events: 200_000, widths: WIDTHS },
+  { name: 'add and remove a defer', program: 'sources', work: 'add-defer', events: 500_000, widths: WIDTHS },
   { name: 'add and remove an io', program: 'sources', work: 'add-io', events: 20_000, widths: DESCRIPTOR_WIDTHS },
   { name: 'set a timer and get it', program: 'timers', work: 'timer', events: 5_000, widths: WIDTHS },
   { name: 'a defer, all always on', program: 'dispatch', work: 'defer', events: 500_000, widths: WIDTHS },
