@@ -104,7 +104,7 @@ t.test(
       .subscribe({ error: (error) => errors.push(error) });
     await iterations(loop, ready.number, 5);
     t.strictSame(errors, [failure]);
-    t.equal(loop.state, 'running');
+    t.equal(loop.state, 'armed');
   }),
 );
 

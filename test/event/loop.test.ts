@@ -1,27 +1,42 @@
-import { EventLoop, type LoopState } from '@sdrx/event';
+import { EventLoop } from '@sdrx/event';
 import { eventfd, read } from '@sdrx/linux';
 import { concat, EMPTY, firstValueFrom, merge, NEVER, Observable, of, repeat, tap, throwError } from 'rxjs';
 import t from 'tap';
 import { leavingNoFd } from '../support/open-fds.js';
+import { until } from '../support/until.js';
 import { onLoop, signalEvent } from './on-loop.js';
 import { runNode } from './run-node.js';
 
 t.test(
-  'is initial, running, exiting and finished, in this order',
+  'tells its state: initial, preparing, running, armed or pending in between, exiting and finished',
   leavingNoFd(async (t) => {
     using loop = new EventLoop();
-    const states: LoopState[] = [loop.state];
-    loop.defer().subscribe(() => {
-      states.push(loop.state);
-      loop.exit();
-      states.push(loop.state);
-    });
-    loop.exiting().subscribe(() => states.push(loop.state));
+    const states: string[] = [];
+    const note = (where: string) => states.push(`${where}: ${loop.state}`);
+    note('before');
+    const prepare = () => {
+      if (loop.iteration === 1) note('prepare');
+    };
+    loop.defer({ prepare }).subscribe(() => note('first handler'));
+    loop.defer({ priority: 1 }).subscribe(() => note('second handler'));
+    loop.exiting().subscribe(() => note('exit'));
     const finished = loop.run();
-    states.push(loop.state);
+    note('run');
+    await until(() => states.includes('second handler: running'));
+    note('waiting');
+    loop.exit();
     await finished;
-    states.push(loop.state);
-    t.strictSame(states, ['initial', 'running', 'running', 'running', 'exiting', 'finished']);
+    note('after');
+    t.strictSame(states, [
+      'before: initial',
+      'run: pending',
+      'prepare: preparing',
+      'first handler: running',
+      'second handler: running',
+      'waiting: armed',
+      'exit: exiting',
+      'after: finished',
+    ]);
   }),
 );
 
@@ -79,7 +94,6 @@ t.test(
     await t.rejects(loop.run(throwError(() => new Error('program'))), { code: 'EBUSY' });
     t.notOk(subscribed, 'the program of a run that is refused is not subscribed to');
     await firstValueFrom(loop.defer());
-    t.equal(loop.state, 'running');
     loop.exit(2);
     t.equal(await finished, 2);
   }),
@@ -154,7 +168,7 @@ t.test(
       return () => trace.push(`unsubscribed, ${loop.state}`);
     });
     t.equal(await loop.run(merge(program, loop.defer().pipe(tap(() => loop.exit(5))))), 5);
-    t.strictSame(trace, ['subscribed, running', 'unsubscribed, finished']);
+    t.strictSame(trace, ['subscribed, armed', 'unsubscribed, finished']);
   }),
 );
 

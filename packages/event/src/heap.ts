@@ -1,86 +1,102 @@
-/** A place in a heap, by which what stands there can be taken out again. */
-export class HeapEntry<T> {
-  /** Where it stands, −1 when it was taken out. */
-  index = -1;
-
-  constructor(
-    readonly item: T,
-    readonly key: number,
-    readonly order: number,
-  ) {}
+/** What can stand in a heap. The place is the heap's own. */
+export interface HeapItem {
+  /** Where it stands, −1 while it does not. */
+  heapIndex: number;
 }
 
-/** A binary heap: the smallest key first, among equal keys the one that was added first. */
-export class Heap<T> {
-  readonly #entries: HeapEntry<T>[] = [];
-  #added = 0;
+/** Four children a node: as flat as a binary heap is high, and what is compared lies side by side in memory. */
+const CHILDREN = 4;
+
+/** A heap: the smallest key first, among equal keys the smallest order. */
+export class Heap<T extends HeapItem> {
+  // Side by side: an array of nothing but numbers holds them without an object each.
+  readonly #items: T[] = [];
+  readonly #keys: number[] = [];
+  readonly #orders: number[] = [];
 
   get size(): number {
-    return this.#entries.length;
+    return this.#items.length;
   }
 
-  /** The first entry, which stays. */
-  first(): HeapEntry<T> | undefined {
-    return this.#entries[0];
+  /** The first item, which stays. */
+  first(): T | undefined {
+    return this.#items[0];
   }
 
-  /** The smallest key but one; Infinity with fewer than two entries. */
+  /** The smallest key; Infinity without an item. */
+  firstKey(): number {
+    return this.#keys[0] ?? Number.POSITIVE_INFINITY;
+  }
+
+  /** The smallest key but one; Infinity with fewer than two items. */
   secondKey(): number {
-    const left = this.#entries[1]?.key ?? Number.POSITIVE_INFINITY;
-    return Math.min(left, this.#entries[2]?.key ?? Number.POSITIVE_INFINITY);
+    let key = Number.POSITIVE_INFINITY;
+    for (let child = 1; child <= CHILDREN && child < this.#keys.length; child++) {
+      key = Math.min(key, this.#keys[child] as number);
+    }
+    return key;
   }
 
-  add(item: T, key: number): HeapEntry<T> {
-    const entry = new HeapEntry(item, key, this.#added++);
-    this.#up(entry, this.#entries.length);
-    return entry;
+  add(item: T, key: number, order = 0): void {
+    this.#up(item, key, order, this.#items.length);
   }
 
-  /** Takes an entry out; harmless if it already is. */
-  remove(entry: HeapEntry<T>): void {
-    const { index } = entry;
+  /** Takes an item out; harmless if it already is. */
+  remove(item: T): void {
+    const { heapIndex: index } = item;
     if (index < 0) return;
-    entry.index = -1;
-    const last = this.#entries.pop();
-    if (last === undefined || last === entry) return;
-    this.#down(last, index);
-    if (last.index === index) this.#up(last, index);
+    item.heapIndex = -1;
+    const last = this.#items.pop() as T;
+    const key = this.#keys.pop() as number;
+    const order = this.#orders.pop() as number;
+    if (last === item) return;
+    this.#down(last, key, order, index);
+    if (last.heapIndex === index) this.#up(last, key, order, index);
   }
 
-  #up(entry: HeapEntry<T>, from: number): void {
-    const entries = this.#entries;
+  #up(item: T, key: number, order: number, from: number): void {
     let index = from;
     while (index > 0) {
-      const parent = entries[(index - 1) >> 1] as HeapEntry<T>;
-      if (!precedes(entry, parent)) break;
-      this.#place(parent, index);
-      index = (index - 1) >> 1;
+      const parent = ((index - 1) / CHILDREN) | 0;
+      if (!this.#follows(parent, key, order)) break;
+      this.#move(parent, index);
+      index = parent;
     }
-    this.#place(entry, index);
+    this.#place(item, key, order, index);
   }
 
-  #down(entry: HeapEntry<T>, from: number): void {
-    const entries = this.#entries;
+  #down(item: T, key: number, order: number, from: number): void {
+    const { length } = this.#items;
     let index = from;
     for (;;) {
-      let child = 2 * index + 1;
-      if (child >= entries.length) break;
-      const right = entries[child + 1];
-      if (right !== undefined && precedes(right, entries[child] as HeapEntry<T>)) child++;
-      const next = entries[child] as HeapEntry<T>;
-      if (!precedes(next, entry)) break;
-      this.#place(next, index);
-      index = child;
+      const first = index * CHILDREN + 1;
+      if (first >= length) break;
+      const end = Math.min(first + CHILDREN, length);
+      let least = first;
+      for (let child = first + 1; child < end; child++) {
+        if (this.#follows(least, this.#keys[child] as number, this.#orders[child] as number)) least = child;
+      }
+      if (this.#follows(least, key, order)) break;
+      this.#move(least, index);
+      index = least;
     }
-    this.#place(entry, index);
+    this.#place(item, key, order, index);
   }
 
-  #place(entry: HeapEntry<T>, index: number): void {
-    this.#entries[index] = entry;
-    entry.index = index;
+  /** Whether what stands at `index` comes after one with this key and order. */
+  #follows(index: number, key: number, order: number): boolean {
+    const other = this.#keys[index] as number;
+    return other > key || (other === key && (this.#orders[index] as number) > order);
   }
-}
 
-function precedes(a: HeapEntry<unknown>, b: HeapEntry<unknown>): boolean {
-  return a.key < b.key || (a.key === b.key && a.order < b.order);
+  #move(from: number, to: number): void {
+    this.#place(this.#items[from] as T, this.#keys[from] as number, this.#orders[from] as number, to);
+  }
+
+  #place(item: T, key: number, order: number, index: number): void {
+    this.#items[index] = item;
+    this.#keys[index] = key;
+    this.#orders[index] = order;
+    item.heapIndex = index;
+  }
 }

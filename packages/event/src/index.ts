@@ -1,6 +1,7 @@
 export { EnvironmentError, readEnvironment } from './environment.js';
 export { EventLoop } from './loop.js';
 export type { LoopState } from './loop-core.js';
+export type { RateLimitOptions } from './rate-limit.js';
 export { exitOnSignal } from './service/exit-on-signal.js';
 export { listenFds, type PassedFd } from './service/listen-fds.js';
 export { type Notification, notify, notifyBarrier } from './service/notify.js';

@@ -1,9 +1,12 @@
-import { type Clock, EBUSY, ESTALE, NodePoll, SystemError } from '@sdrx/linux';
-import type { Observable } from 'rxjs';
+import { type Clock, EBUSY, ECHILD, ESTALE, isForked, NodePoll, now, SystemError } from '@sdrx/linux';
+import { Observable } from 'rxjs';
 import { InotifyHub } from './inotify-hub.js';
+import { KernelPriorities } from './kernel-priorities.js';
 import { PendingQueue } from './pending.js';
+import { checkRateLimit } from './rate-limit.js';
 import { SignalHub } from './signal-hub.js';
-import { type Dispatchable, Source, type SourceKind, SourceObservable, type SourceOptions } from './source.js';
+import type { Attach, Dispatchable, SourceKind, SourceOptions } from './source.js';
+import { SourceObservable, surface } from './source-observable.js';
 import { Timers } from './timers.js';
 import { Watcher } from './watcher.js';
 
@@ -13,10 +16,15 @@ const TURN = 1;
 /** How many dispatches may pass before the kernel is asked again, when no source of a higher priority demands it. */
 const BATCH = 64;
 
-/** Where the loop stands: it is run once, exits once, and stays finished. */
-export type LoopState = 'initial' | 'running' | 'exiting' | 'finished';
+/** Dispatches that take less than this together, in milliseconds, are not worth a look at the clock each. */
+const QUICK = TURN / 10;
 
-type Teardown = (() => void) | undefined;
+/**
+ * Where a loop stands. Not run yet, `initial`; while it runs, `preparing` in a `prepare` callback, `running` in a handler,
+ * else `pending` when sources wait for their turn and `armed` when the loop waits for the kernel; then `exiting`, and
+ * `finished` for good. sd_event_get_state(3)
+ */
+export type LoopState = 'initial' | 'preparing' | 'armed' | 'pending' | 'running' | 'exiting' | 'finished';
 
 /**
  * The state machine that all sources share: prepare (arm the timers), ask the kernel, dispatch what is pending in order,
@@ -25,34 +33,45 @@ type Teardown = (() => void) | undefined;
 export class LoopCore implements Disposable {
   readonly #queue = new PendingQueue<Dispatchable>();
   readonly #exitQueue = new PendingQueue<Dispatchable>();
-  readonly #sources = new Set<Dispatchable>();
+  #newest: Dispatchable | undefined;
   readonly #postSources = new Set<Dispatchable>();
+  readonly #exitSources = new Set<Dispatchable>();
+  /** Those with a `prepare`, and the iteration in which it was called last. */
+  readonly #preparing = new Map<Dispatchable, number>();
+  readonly #kernelPriorities = new KernelPriorities();
   /** The files that are watched. */
   readonly inotify = new InotifyHub();
   /** The signals that are listened to. */
   readonly signals = new SignalHub();
   readonly #timers = new Map<Clock, Timers>();
-  readonly #kernelPriorities = new Map<number, number>();
-  #highestKernelPriority = Number.POSITIVE_INFINITY;
   #watcher: Watcher | undefined;
   #poll: NodePoll | undefined;
+
+  #phase: 'initial' | 'running' | 'exiting' | 'finished' = 'initial';
+  /** What of a user's is being called. */
+  #calling: 'preparing' | 'running' | undefined;
   #scheduled = false;
-  #state: LoopState = 'initial';
+  /** How many dispatches there may be before the next look at the clock. */
+  #stride = 1;
+  /** How many dispatches there may be before the kernel is asked again. */
+  #batch = 0;
   #iteration = 0;
+  /** Whether the current iteration has begun, and waits for something to dispatch. */
+  #begun = false;
+  /** What the clocks showed when they were first asked in the current iteration. */
+  #times: Record<Clock, number> | undefined;
+  #collected: (() => void)[] = [];
   #exitCode: number | undefined;
   #finished: (() => void) | undefined;
   #failure: { readonly error: unknown } | undefined;
 
   get state(): LoopState {
-    return this.#state;
+    if (this.#phase !== 'running') return this.#phase;
+    return this.#calling ?? (this.#queue.size > 0 ? 'pending' : 'armed');
   }
 
   get iteration(): number {
     return this.#iteration;
-  }
-
-  get exitCode(): number | undefined {
-    return this.#exitCode;
   }
 
   /** The loop's fds to wait for. */
@@ -71,49 +90,114 @@ export class LoopCore implements Disposable {
     return timers;
   }
 
+  /** The time on a clock, in milliseconds; within a handler the same whenever it is asked for. */
+  currentTime(clock: Clock): number {
+    if (this.#calling === undefined) return now(clock);
+    if (this.#times === undefined) {
+      // All at once, so that they belong together.
+      const [realtime, boottime] = [now('realtime'), now('boottime')];
+      this.#times = {
+        realtime,
+        'realtime-alarm': realtime,
+        monotonic: now('monotonic'),
+        boottime,
+        'boottime-alarm': boottime,
+      };
+    }
+    return this.#times[clock];
+  }
+
   /**
    * A cold Observable of a source: `attach` runs at subscription and sees to it that the source becomes pending; what it
-   * returns runs at the end of the subscription and frees what it took. Subscribing throws ESTALE once the loop finished.
+   * returns runs at the end of the subscription and frees what it took. Subscribing fails with ESTALE once the loop
+   * finished, ECHILD in a process that was forked from the loop's.
    */
-  source<T>(kind: SourceKind, options: SourceOptions, attach: (source: Source<T>) => Teardown): Observable<T> {
-    const { priority = 0, exitOnFailure = false } = options;
-    if (!Number.isInteger(priority)) throw new RangeError(`priority must be an integer, not ${priority}`);
-    if (typeof exitOnFailure === 'number' && !Number.isInteger(exitOnFailure)) {
-      throw new RangeError(`exitOnFailure must be a boolean or an integer, not ${exitOnFailure}`);
+  source<T>(kind: SourceKind, options: SourceOptions, attach: Attach<T>): Observable<T> {
+    checkOptions(options);
+    return new SourceObservable<T>(this, kind, options, attach);
+  }
+
+  /** Throws ESTALE once the loop finished, ECHILD in a forked process. */
+  requireUsable(description: string | undefined): void {
+    this.#refuseFork();
+    if (this.#phase === 'finished') throw new SystemError(ESTALE, 'EventLoop', description);
+  }
+
+  /** Adds a source that is being subscribed to. */
+  add(source: Dispatchable): void {
+    source.older = this.#newest;
+    if (this.#newest !== undefined) this.#newest.newer = source;
+    this.#newest = source;
+    if (source.kind === 'kernel') this.#kernelPriorities.add(source.priority);
+    else if (source.kind === 'post') this.#postSources.add(source);
+    else if (source.kind === 'exit') {
+      this.#exitSources.add(source);
+      if (this.#phase === 'exiting') this.enqueue(source);
     }
-    const fail = (error: unknown): void => {
-      if (exitOnFailure === false) surface(error);
-      else this.exit(exitOnFailure === true ? 1 : exitOnFailure);
-    };
-    return new SourceObservable<T>(fail, (subscriber) => {
-      if (this.#state === 'finished') throw new SystemError(ESTALE, 'EventLoop', options.description);
-      const source = new Source<T>(this, kind, options, subscriber);
-      const teardown = attach(source);
-      this.#add(source);
-      return () => {
-        this.#delete(source);
-        teardown?.();
-      };
-    });
+    if (source.prepare === undefined) return;
+    this.#preparing.set(source, 0);
+    if (this.#calling === undefined) this.#begun = false;
+    this.wake();
+  }
+
+  /** Forgets a source. */
+  delete(source: Dispatchable): void {
+    const { older, newer } = source;
+    if (older !== undefined) older.newer = newer;
+    if (newer !== undefined) newer.older = older;
+    else this.#newest = older;
+    source.older = source.newer = undefined;
+    this.#queueOf(source).remove(source);
+    if (source.kind === 'kernel') this.#kernelPriorities.delete(source.priority);
+    else if (source.kind === 'post') this.#postSources.delete(source);
+    else if (source.kind === 'exit') this.#exitSources.delete(source);
+    if (source.prepare !== undefined) this.#preparing.delete(source);
   }
 
   /** Puts a pending source in the queue. */
   enqueue(source: Dispatchable): void {
-    (source.kind === 'exit' ? this.#exitQueue : this.#queue).add(source);
-    this.#schedule();
+    this.#queueOf(source).add(source);
+    this.wake();
+  }
+
+  /** Puts a source that has been pending in the queue again, at its old place. */
+  restore(source: Dispatchable): void {
+    this.#queueOf(source).restore(source);
+    this.wake();
+  }
+
+  /** Gives a source another priority; if it is pending, its place among those of the same is by how long it has been. */
+  reprioritize(source: Dispatchable & { priority: number }, priority: number): void {
+    const queue = this.#queueOf(source);
+    const pending = source.bucket !== undefined;
+    queue.remove(source);
+    if (source.kind === 'kernel') {
+      this.#kernelPriorities.delete(source.priority);
+      this.#kernelPriorities.add(priority);
+    }
+    source.priority = priority;
+    if (pending) queue.restore(source);
   }
 
   /** Makes sure that an iteration follows, with its timers armed; for changes from outside of one. */
   wake(): void {
-    this.#schedule();
+    if (this.#scheduled || this.#phase === 'initial' || this.#phase === 'finished') return;
+    this.#scheduled = true;
+    setImmediate(this.#turn);
   }
 
-  /** Throws ESTALE when the loop has finished, EBUSY while it runs. */
+  /** Calls back before the next dispatch; for what is found out while the kernel is asked and calls a user's code. */
+  afterCollecting(call: () => void): void {
+    this.#collected.push(call);
+  }
+
+  /** Throws ESTALE when the loop has finished, EBUSY while it runs, ECHILD in a forked process. */
   run(): Promise<number> {
-    if (this.#state !== 'initial') throw new SystemError(this.#state === 'finished' ? ESTALE : EBUSY, 'EventLoop.run');
-    this.#state = 'running';
-    this.#poll = new NodePoll(this.watcher.fd, () => this.#schedule());
-    this.#schedule();
+    this.#refuseFork();
+    if (this.#phase !== 'initial') throw new SystemError(this.#phase === 'finished' ? ESTALE : EBUSY, 'EventLoop.run');
+    this.#phase = 'running';
+    this.#poll = new NodePoll(this.watcher.fd, () => this.wake());
+    this.wake();
     return new Promise((resolve, reject) => {
       this.#finished = () => {
         if (this.#failure !== undefined) reject(this.#failure.error);
@@ -122,148 +206,185 @@ export class LoopCore implements Disposable {
     });
   }
 
-  /** Begins the exit; the first code given is the one that counts. */
+  /** Begins the exit; the last code given is the one that counts. Throws ECHILD in a forked process. */
   exit(code: number): void {
+    this.#refuseFork();
     if (!Number.isInteger(code)) throw new RangeError(`an exit code must be an integer, not ${code}`);
-    this.#exitCode ??= code;
-    this.#schedule();
+    this.#exitCode = code;
+    this.wake();
   }
 
   /** Ends the loop by an error, which `run` rejects with; one that has finished has its result already. */
   abort(error: unknown): void {
-    if (this.#state === 'finished') return;
+    if (this.#phase === 'finished') return;
     this.#failure ??= { error };
     this.exit(1);
   }
 
   /** Frees everything; a loop that is running ends without its exit sources. */
   [Symbol.dispose](): void {
-    if (this.#state === 'finished') return;
-    this.#state = 'finished';
-    for (const source of [...this.#sources]) source.complete();
+    if (this.#phase === 'finished') return;
+    this.#phase = 'finished';
+    const sources: Dispatchable[] = [];
+    for (let source = this.#newest; source !== undefined; source = source.older) sources.push(source);
+    for (const source of sources.reverse()) source.complete();
     for (const timers of this.#timers.values()) timers[Symbol.dispose]();
     this.#poll?.[Symbol.dispose]();
     this.#watcher?.[Symbol.dispose]();
     this.#finished?.();
   }
 
-  #add(source: Dispatchable): void {
-    this.#sources.add(source);
-    if (source.kind === 'post') this.#postSources.add(source);
-    if (source.kind === 'exit' && this.#state === 'exiting') this.enqueue(source);
-    if (source.kind !== 'kernel') return;
-    const { priority } = source;
-    this.#kernelPriorities.set(priority, (this.#kernelPriorities.get(priority) ?? 0) + 1);
-    this.#highestKernelPriority = Math.min(this.#highestKernelPriority, priority);
+  /** Whether nothing but exit sources may be dispatched, after a user's code ran. */
+  get #isOver(): boolean {
+    return this.#exitCode !== undefined || this.#phase === 'finished';
   }
 
-  #delete(source: Dispatchable): void {
-    if (!this.#sources.delete(source)) return;
-    (source.kind === 'exit' ? this.#exitQueue : this.#queue).remove(source);
-    if (source.kind === 'post') this.#postSources.delete(source);
-    if (source.kind !== 'kernel') return;
-    const { priority } = source;
-    const left = (this.#kernelPriorities.get(priority) ?? 1) - 1;
-    if (left > 0) {
-      this.#kernelPriorities.set(priority, left);
-      return;
-    }
-    this.#kernelPriorities.delete(priority);
-    if (priority > this.#highestKernelPriority) return;
-    this.#highestKernelPriority = Number.POSITIVE_INFINITY;
-    for (const used of this.#kernelPriorities.keys()) {
-      if (used < this.#highestKernelPriority) this.#highestKernelPriority = used;
-    }
+  #queueOf(source: Dispatchable): PendingQueue<Dispatchable> {
+    return source.kind === 'exit' ? this.#exitQueue : this.#queue;
   }
 
-  #schedule(): void {
-    if (this.#scheduled || this.#state === 'initial' || this.#state === 'finished') return;
-    this.#scheduled = true;
-    setImmediate(this.#turn);
+  #refuseFork(): void {
+    if (isForked()) throw new SystemError(ECHILD, 'EventLoop of another process');
   }
 
   /** Iterates for one turn of Node's loop; goes on in the next one if there is more to do. */
   #turn = (): void => {
-    const end = performance.now() + TURN;
+    let time = performance.now();
+    const end = time + TURN;
     let more = true;
     try {
-      do more = this.#iterate(end);
-      while (more && performance.now() < end);
+      while (more && time < end) {
+        more = this.#iterate(this.#stride);
+        const before = time;
+        time = performance.now();
+        this.#stride = time - before < QUICK ? Math.min(this.#stride * 2, BATCH) : 1;
+      }
     } finally {
       // Also after an error of the loop itself, which must not leave it standing still without a word.
       this.#scheduled = false;
-      if (more) this.#schedule();
+      if (more) this.wake();
     }
   };
 
-  /**
-   * @param end when the turn is over, on the clock of `performance.now`
-   * @returns whether there may be more to do without waiting
-   */
-  #iterate(end: number): boolean {
-    if (this.#state === 'finished') return false;
-    this.#iteration++;
-    if (this.#exitCode !== undefined) return this.#iterateExit();
-    this.#prepare();
-    this.#collect();
-    let dispatched = false;
-    for (let left = Math.max(this.#queue.size, BATCH); left > 0 && this.#exitCode === undefined; left--) {
-      // Whatever is left stays in the queue, in its order.
-      if (dispatched && left % BATCH === 0 && performance.now() >= end) break;
-      let next = this.#queue.first();
-      if (next !== undefined && this.#highestKernelPriority < next.priority) {
-        this.#prepare();
-        this.#collect();
-        next = this.#queue.first();
+  /** Up to `limit` iterations of one dispatch each. @returns whether there may be more to do without waiting */
+  #iterate(limit: number): boolean {
+    for (let left = limit; left > 0; left--) {
+      if (this.#phase === 'finished') return false;
+      if (this.#exitCode !== undefined) {
+        this.#iterateExit();
+        continue;
       }
-      if (next === undefined) break;
+      this.#prepare();
+      if (this.#isOver) continue;
+      let next = this.#queue.first();
+      if (next === undefined || --this.#batch < 0 || this.#kernelPriorities.highest < next.priority) {
+        this.#collect();
+        if (this.#isOver) continue;
+        next = this.#queue.first();
+        // Node will tell when something is ready.
+        if (next === undefined) return false;
+      }
       this.#queue.remove(next);
       this.#dispatch(next);
-      dispatched = true;
     }
-    // After a dispatch more may be ready; without one nothing was, and Node will tell when something is.
-    return dispatched || this.#exitCode !== undefined;
+    return true;
   }
 
   /** sd_event_prepare(3) */
   #prepare(): void {
-    for (const timers of this.#timers.values()) timers.arm();
+    if (this.#begun) return;
+    this.#begun = true;
+    this.#iteration++;
+    if (this.#preparing.size === 0) return;
+    this.#batch = 0;
+    // Once more for those that are added by others.
+    for (let due = this.#unprepared(); due.length > 0; due = this.#unprepared()) {
+      for (const source of due) {
+        if (!this.#preparing.has(source)) continue;
+        this.#preparing.set(source, this.#iteration);
+        this.#call('preparing', () => callPrepare(source));
+      }
+    }
+  }
+
+  #unprepared(): Dispatchable[] {
+    return [...this.#preparing]
+      .filter(([{ suspended }, iteration]) => iteration !== this.#iteration && !suspended)
+      .map(([source]) => source)
+      .sort((a, b) => a.priority - b.priority);
   }
 
   /** sd_event_wait(3), without the waiting, which is Node's part */
   #collect(): void {
+    for (const timers of this.#timers.values()) timers.arm();
     if (!this.watcher.empty) this.watcher.poll();
+    while (this.#collected.length > 0) {
+      const calls = this.#collected;
+      this.#collected = [];
+      for (const call of calls) this.#call('running', call);
+    }
+    this.#batch = Math.max(BATCH, this.#queue.size);
   }
 
   /** sd_event_dispatch(3) */
   #dispatch(source: Dispatchable): void {
-    if (source.kind !== 'post') for (const post of this.#postSources) this.#queue.add(post);
+    this.#begun = false;
+    if (!source.admit()) return;
+    if (source.kind !== 'post' && this.#postSources.size > 0) {
+      for (const post of this.#postSources) if (!post.suspended) this.#queue.add(post);
+    }
+    this.#times = undefined;
+    this.#calling = 'running';
     try {
       source.dispatch();
     } catch (error) {
       surface(error);
     }
+    this.#calling = undefined;
   }
 
-  #iterateExit(): boolean {
-    if (this.#state === 'running') {
-      this.#state = 'exiting';
-      for (const source of this.#sources) if (source.kind === 'exit') this.#exitQueue.add(source);
+  /** Calls what is a user's beside a handler. */
+  #call(what: 'preparing' | 'running', call: () => void): void {
+    this.#times = undefined;
+    this.#calling = what;
+    try {
+      call();
+    } catch (error) {
+      surface(error);
+    }
+    this.#calling = undefined;
+  }
+
+  #iterateExit(): void {
+    if (this.#phase === 'running') {
+      this.#phase = 'exiting';
+      for (const source of this.#exitSources) this.#exitQueue.add(source);
     }
     const next = this.#exitQueue.first();
-    if (next !== undefined) {
-      this.#exitQueue.remove(next);
-      this.#dispatch(next);
-      return true;
+    if (next === undefined) {
+      this[Symbol.dispose]();
+      return;
     }
-    this[Symbol.dispose]();
-    return false;
+    this.#exitQueue.remove(next);
+    this.#dispatch(next);
   }
 }
 
-/** Node's `uncaughtException`: the error is nobody's, and must not be lost. */
-function surface(error: unknown): void {
-  process.nextTick(() => {
-    throw error;
-  });
+/** Throws RangeError for options out of their range. */
+function checkOptions({ priority = 0, exitOnFailure = false, ratelimit }: SourceOptions): void {
+  if (!(priority instanceof Observable) && !Number.isInteger(priority)) {
+    throw new RangeError(`priority must be an integer, not ${priority}`);
+  }
+  if (typeof exitOnFailure === 'number' && !Number.isInteger(exitOnFailure)) {
+    throw new RangeError(`exitOnFailure must be a boolean or an integer, not ${exitOnFailure}`);
+  }
+  if (ratelimit !== undefined) checkRateLimit(ratelimit);
+}
+
+function callPrepare(source: Dispatchable): void {
+  try {
+    source.prepare?.();
+  } catch (error) {
+    source.fail(error);
+  }
 }

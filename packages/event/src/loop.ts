@@ -1,4 +1,4 @@
-import { type ChildProcess, type Clock, now, type Signal, type SignalInfo } from '@sdrx/linux';
+import type { ChildProcess, Clock, Signal, SignalInfo } from '@sdrx/linux';
 import type { Observable } from 'rxjs';
 import { LoopCore, type LoopState } from './loop-core.js';
 import type { SourceOptions } from './source.js';
@@ -72,14 +72,16 @@ export class EventLoop implements Disposable {
     return this.#core.state;
   }
 
-  /** How many iterations there have been. sd_event_get_iteration(3) */
+  /** How many iterations have begun; each dispatches one source. sd_event_get_iteration(3) */
   get iteration(): number {
     return this.#core.iteration;
   }
 
-  /** The time on a clock in milliseconds with fractions. sd_event_now(3) */
+  /**
+   * The time on a clock in milliseconds with fractions; within a handler the same whenever it is asked for. sd_event_now(3)
+   */
   now(clock: Clock = 'monotonic'): number {
-    return now(clock);
+    return this.#core.currentTime(clock);
   }
 
   /**
@@ -99,10 +101,12 @@ export class EventLoop implements Disposable {
     }
   }
 
-  /** Begins the exit: the `exiting` sources run by priority, then `run` resolves. sd_event_exit(3). */
-  exit(code = 0): void {
-    this.#core.exit(code);
-  }
+  /**
+   * Begins the exit: the `exiting` sources run by priority, then `run` resolves with the code, the last one that was given.
+   * sd_event_exit(3)
+   */
+  // A function of the object, which may be passed on as it is, and for which no other thread is sent a copy of the loop.
+  readonly exit = (code = 0): void => this.#core.exit(code);
 
   /** Frees everything at once; a loop that runs ends without its `exiting` sources. */
   [Symbol.dispose](): void {

@@ -1,21 +1,26 @@
-import { Heap, type HeapEntry } from './heap.js';
+import { Heap, type HeapItem } from './heap.js';
 
-/** What can stand in the queue. The links are the queue's own. */
+/** What can stand in the queue. All but the priority is the queue's own. */
 export interface Pending {
   readonly priority: number;
+  /** When it became pending, compared with others: a number that only grows. 0 while it is not. */
+  since: number;
   bucket: Bucket | undefined;
   previous: Pending | undefined;
   next: Pending | undefined;
 }
 
 /** All that is pending with one priority, in the order in which it became so. */
-class Bucket {
+class Bucket implements HeapItem {
   head: Pending | undefined;
   tail: Pending | undefined;
-  entry: HeapEntry<Bucket> | undefined;
+  heapIndex = -1;
 
   constructor(readonly priority: number) {}
 }
+
+/** How many priorities are remembered although nothing is pending with them. */
+const SPARE = 64;
 
 /**
  * The order of dispatch: by priority (lower first), within a priority by when a source became pending. Adding and
@@ -24,6 +29,9 @@ class Bucket {
 export class PendingQueue<P extends Pending> {
   readonly #buckets = new Map<number, Bucket>();
   readonly #nonEmpty = new Heap<Bucket>();
+  /** The one that was used last. */
+  #recent = new Bucket(Number.NaN);
+  #counter = 0;
   #size = 0;
 
   get size(): number {
@@ -32,23 +40,24 @@ export class PendingQueue<P extends Pending> {
 
   /** What is next; it stays in the queue. */
   first(): P | undefined {
-    return this.#nonEmpty.first()?.item.head as P | undefined;
+    return this.#nonEmpty.first()?.head as P | undefined;
   }
 
-  /** Appends; harmless when it already stands in the queue. */
+  /** Appends what becomes pending now; harmless when it already stands in the queue. */
   add(pending: P): void {
     if (pending.bucket !== undefined) return;
+    pending.since = ++this.#counter;
     const bucket = this.#bucket(pending.priority);
-    pending.bucket = bucket;
-    pending.previous = bucket.tail;
-    if (bucket.tail === undefined) {
-      bucket.head = pending;
-      bucket.entry = this.#nonEmpty.add(bucket, bucket.priority);
-    } else {
-      bucket.tail.next = pending;
-    }
-    bucket.tail = pending;
-    this.#size++;
+    this.#insert(pending, bucket, bucket.tail);
+  }
+
+  /** Puts back what was taken out, at its place among those that became pending before and after it. */
+  restore(pending: P): void {
+    if (pending.bucket !== undefined) return;
+    const bucket = this.#bucket(pending.priority);
+    let previous = bucket.tail;
+    while (previous !== undefined && previous.since > pending.since) previous = previous.previous;
+    this.#insert(pending, bucket, previous);
   }
 
   /** Takes out; harmless when it does not stand in the queue. */
@@ -61,18 +70,37 @@ export class PendingQueue<P extends Pending> {
     else pending.next.previous = pending.previous;
     pending.bucket = pending.previous = pending.next = undefined;
     this.#size--;
-    if (bucket.head === undefined && bucket.entry !== undefined) {
-      this.#nonEmpty.remove(bucket.entry);
-      this.#buckets.delete(bucket.priority);
-    }
+    if (bucket.head !== undefined) return;
+    this.#nonEmpty.remove(bucket);
+    if (this.#buckets.size > SPARE) this.#forget(bucket);
+  }
+
+  #insert(pending: Pending, bucket: Bucket, previous: Pending | undefined): void {
+    const next = previous === undefined ? bucket.head : previous.next;
+    this.#size++;
+    pending.bucket = bucket;
+    pending.previous = previous;
+    pending.next = next;
+    if (previous === undefined) bucket.head = pending;
+    else previous.next = pending;
+    if (next === undefined) bucket.tail = pending;
+    else next.previous = pending;
+    if (bucket.heapIndex < 0) this.#nonEmpty.add(bucket, bucket.priority);
   }
 
   #bucket(priority: number): Bucket {
+    if (this.#recent.priority === priority) return this.#recent;
     let bucket = this.#buckets.get(priority);
     if (bucket === undefined) {
       bucket = new Bucket(priority);
       this.#buckets.set(priority, bucket);
     }
+    this.#recent = bucket;
     return bucket;
+  }
+
+  #forget(bucket: Bucket): void {
+    this.#buckets.delete(bucket.priority);
+    if (this.#recent === bucket) this.#recent = new Bucket(Number.NaN);
   }
 }

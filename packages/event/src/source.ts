@@ -1,18 +1,27 @@
-import { Observable, type Observer, type Operator, Subscriber, type Subscription } from 'rxjs';
+import type { Observable, Subscriber, Subscription, Unsubscribable } from 'rxjs';
 import type { LoopCore } from './loop-core.js';
 import type { Pending } from './pending.js';
+import { RateLimit, type RateLimitOptions } from './rate-limit.js';
 
-/** What every source can be given. */
+/** What every source can be given. Where an option is an Observable, its error ends the source. */
 export interface SourceOptions {
-  /** Lower runs first; any integer, 0 by default. sd_event_source_set_priority(3). */
-  readonly priority?: number;
+  /**
+   * Lower runs first; any integer, 0 by default. An Observable changes it with each value, also of a source that waits for
+   * its turn. sd_event_source_set_priority(3).
+   */
+  readonly priority?: number | Observable<number>;
   /** What the source is for, in the messages of errors. sd_event_source_set_description(3). */
   readonly description?: string;
   /**
    * What an error thrown by an observer does: `false` (the default) surfaces it as Node's `uncaughtException`, `true` ends
-   * the loop with code 1, a number with that code. sd_event_source_set_exit_on_failure(3).
+   * the loop with code 1, a number with that code, and the error becomes a warning of Node's.
+   * sd_event_source_set_exit_on_failure(3).
    */
   readonly exitOnFailure?: boolean | number;
+  /** Called once an iteration, by priority, before the loop waits. sd_event_source_set_prepare(3). */
+  readonly prepare?: () => void;
+  /** At most so many dispatches in so long a time. sd_event_source_set_ratelimit(3). */
+  readonly ratelimit?: RateLimitOptions;
 }
 
 /** When a source of this kind can become pending, which decides how the loop has to look for it. */
@@ -21,58 +30,117 @@ export type SourceKind = 'kernel' | 'defer' | 'post' | 'exit';
 /** What the loop needs to know of a source, whatever its values. */
 export interface Dispatchable extends Pending {
   readonly kind: SourceKind;
+  readonly prepare: (() => void) | undefined;
+  /** Its neighbours in the loop's list of all sources. */
+  older: Dispatchable | undefined;
+  newer: Dispatchable | undefined;
+  /** Whether its rate limit holds it back. */
+  readonly suspended: boolean;
+  /** Counts a dispatch that is about to be. @returns whether the rate limit has room for it */
+  admit(): boolean;
   /** Delivers the value that it is pending with; the loop has taken it out of its queue. */
   dispatch(): void;
   complete(): void;
+  /** Ends it by an error. */
+  fail(error: unknown): void;
 }
+
+/** What a kind of source holds for one subscription. */
+export interface Attachment<T> {
+  /** Frees it all, at the end of the subscription. */
+  detach?(): void;
+  /** Comes after each dispatch of a value, also when the observer threw or unsubscribed. */
+  dispatched?(value: T): void;
+  /** The rate limit begins (false) or ceases (true) to hold the source back. */
+  online?(on: boolean): void;
+}
+
+/** Sees to it that a source becomes pending. What it throws is the subscription's error. */
+export type Attach<T> = (source: Source<T>) => Attachment<T>;
 
 /**
  * One subscription to a source: it becomes pending with a value, waits in the loop's queue for its turn, and is then
  * dispatched to its subscriber.
  */
-export class Source<T> implements Dispatchable {
-  readonly priority: number;
+export class Source<T> implements Dispatchable, Unsubscribable {
+  priority: number;
+  since = 0;
   bucket: Pending['bucket'] = undefined;
   previous: Pending | undefined = undefined;
   next: Pending | undefined = undefined;
+  older: Dispatchable | undefined = undefined;
+  newer: Dispatchable | undefined = undefined;
+  readonly kind: SourceKind;
 
   readonly #core: LoopCore;
+  readonly #options: SourceOptions;
   readonly #subscriber: Subscriber<T>;
-  #value: T | undefined;
-  #further: T[] = [];
-  #next = 0;
-  #end: { readonly error: unknown } | 'complete' | undefined;
+  #attachment: Attachment<T> | undefined;
+  #value: T | undefined = undefined;
+  #further: T[] | undefined = undefined;
+  #nextFurther = 0;
+  #end: { readonly error: unknown } | 'complete' | undefined = undefined;
+  #limit: RateLimit | undefined = undefined;
+  /** Whether it is pending but not in the queue, because its rate limit holds it back. */
+  #held = false;
 
-  /** Runs after each dispatch of a value, also when the observer threw or unsubscribed. */
-  dispatched: ((value: T) => void) | undefined;
-
-  constructor(
-    core: LoopCore,
-    readonly kind: SourceKind,
-    readonly options: SourceOptions,
-    subscriber: Subscriber<T>,
-  ) {
+  /** Adds the source to the loop. Throws what `attach` throws. */
+  constructor(core: LoopCore, kind: SourceKind, options: SourceOptions, subscriber: Subscriber<T>, attach: Attach<T>) {
+    const { priority = 0, ratelimit } = options;
     this.#core = core;
+    this.#options = options;
     this.#subscriber = subscriber;
-    this.priority = options.priority ?? 0;
+    this.kind = kind;
+    this.priority = typeof priority === 'number' ? priority : 0;
+    this.#attachment = attach(this);
+    core.add(this);
+    // Of exit sources none may be held back: the loop would be gone when the time is over.
+    if (ratelimit !== undefined && kind !== 'exit') this.#limit = new RateLimit(core, this, ratelimit);
+    if (typeof priority === 'object') this.follow(priority, (value) => this.#reprioritize(value));
+  }
+
+  get prepare(): (() => void) | undefined {
+    return this.#options.prepare;
+  }
+
+  get suspended(): boolean {
+    return this.#limit?.reached === true;
   }
 
   /** Makes it pending; while it is, a newer value replaces the older. */
   pend(value: T): void {
     this.#value = value;
-    this.#core.enqueue(this);
+    this.#enqueue();
   }
 
   /** Makes it pending once more for `value`: every value is dispatched, in order. */
   pendAlso(value: T): void {
-    if (this.bucket === undefined) this.pend(value);
-    else this.#further.push(value);
+    if (this.pending) {
+      this.#further ??= [];
+      this.#further.push(value);
+    } else {
+      this.pend(value);
+    }
   }
 
   /** Makes it pending for its end: by an error if one is given, else complete. Values not yet dispatched are dropped. */
   pendEnd(error?: unknown): void {
     this.#end = error === undefined ? 'complete' : { error };
+    this.#held = false;
     this.#core.enqueue(this);
+  }
+
+  /** Whether the subscription has ended. */
+  get closed(): boolean {
+    return this.#subscriber.closed;
+  }
+
+  get pending(): boolean {
+    return this.bucket !== undefined || this.#held;
+  }
+
+  admit(): boolean {
+    return this.#limit === undefined || this.#end !== undefined || this.#limit.admit();
   }
 
   dispatch(): void {
@@ -83,95 +151,64 @@ export class Source<T> implements Dispatchable {
     }
     const value = this.#value as T;
     this.#value = undefined;
-    if (this.#further.length > 0) this.#pendNext();
+    if (this.#further !== undefined) this.#pendNext(this.#further);
+    const attachment = this.#attachment;
     this.#subscriber.next(value);
-    this.dispatched?.(value);
+    attachment?.dispatched?.(value);
   }
 
-  /** Takes the next of several values. Not by shift(), which moves all the others of a long array. */
-  #pendNext(): void {
-    this.pend(this.#further[this.#next++] as T);
-    if (this.#next < this.#further.length) return;
-    this.#further = [];
-    this.#next = 0;
+  /** Calls `next` with each value of an option that is an Observable, as long as the source is there. */
+  follow<V>(option: Observable<V>, next: (value: V) => void): Subscription {
+    const subscription = option.subscribe({ next, error: (error) => this.pendEnd(error) });
+    this.#subscriber.add(subscription);
+    return subscription;
   }
 
-  /** Ends the subscription. */
+  suspend(): void {
+    this.#held = true;
+    this.#attachment?.online?.(false);
+  }
+
+  resume(): void {
+    this.#attachment?.online?.(true);
+    if (!this.#held) return;
+    this.#held = false;
+    this.#core.restore(this);
+  }
+
   complete(): void {
     this.#subscriber.complete();
   }
-}
 
-/** What `subscribe` takes. */
-type ObserverOrNext<T> = Partial<Observer<T>> | ((value: T) => void) | null;
-
-/**
- * An Observable that, with all that is piped from it, keeps the loop's promise about errors: one that an observer throws
- * or leaves unhandled ends the subscription and is handed to `fail`. RxJS on its own would report it and go on.
- */
-export class SourceObservable<T> extends Observable<T> {
-  readonly #fail: (error: unknown) => void;
-
-  constructor(
-    fail: (error: unknown) => void,
-    subscribe?: (this: Observable<T>, subscriber: Subscriber<T>) => (() => void) | undefined,
-  ) {
-    super(subscribe);
-    this.#fail = fail;
+  fail(error: unknown): void {
+    this.#subscriber.error(error);
   }
 
-  /** @deprecated Internal of RxJS: what is piped from this Observable is of the same class. */
-  override lift<R>(operator?: Operator<T, R>): Observable<R> {
-    const lifted = new SourceObservable<R>(this.#fail);
-    lifted.source = this;
-    lifted.operator = operator;
-    return lifted;
+  /** Removes the source from the loop. For RxJS, when the subscription ends. */
+  unsubscribe(): void {
+    const attachment = this.#attachment;
+    this.#attachment = undefined;
+    this.#core.delete(this);
+    this.#limit?.[Symbol.dispose]();
+    attachment?.detach?.();
   }
 
-  override subscribe(observerOrNext?: ObserverOrNext<T>): Subscription;
-  override subscribe(
-    next?: ((value: T) => void) | null,
-    error?: ((error: unknown) => void) | null,
-    complete?: (() => void) | null,
-  ): Subscription;
-  override subscribe(
-    observerOrNext?: ObserverOrNext<T>,
-    error?: ((error: unknown) => void) | null,
-    complete?: (() => void) | null,
-  ): Subscription {
-    // RxJS's own subscribers, those of operators, pass errors on by themselves.
-    if (observerOrNext instanceof Subscriber) return super.subscribe(observerOrNext);
-    const observer: Partial<Observer<T>> =
-      typeof observerOrNext === 'object' && observerOrNext !== null
-        ? observerOrNext
-        : { ...(observerOrNext && { next: observerOrNext }), ...(error && { error }), ...(complete && { complete }) };
-    let subscription: Subscription | undefined;
-    let failed = false;
-    const guard = (deliver: () => void): void => {
-      try {
-        deliver();
-      } catch (thrown) {
-        failed = true;
-        subscription?.unsubscribe();
-        this.#fail(thrown);
-      }
-    };
-    subscription = super.subscribe({
-      // Without `guard`, whose closure would cost an allocation an event.
-      next: (value) => {
-        if (failed) return;
-        try {
-          observer.next?.(value);
-        } catch (thrown) {
-          failed = true;
-          subscription?.unsubscribe();
-          this.#fail(thrown);
-        }
-      },
-      error: (failure) => guard(() => (observer.error ? observer.error(failure) : this.#fail(failure))),
-      complete: () => guard(() => observer.complete?.()),
-    });
-    if (failed) subscription.unsubscribe();
-    return subscription;
+  #enqueue(): void {
+    if (this.closed) return;
+    if (this.suspended) this.#held = true;
+    else this.#core.enqueue(this);
+  }
+
+  /** Takes the next of several values. Not by shift(), which moves all the others of a long array. */
+  #pendNext(further: readonly T[]): void {
+    this.pend(further[this.#nextFurther++] as T);
+    if (this.#nextFurther < further.length) return;
+    this.#further = undefined;
+    this.#nextFurther = 0;
+  }
+
+  #reprioritize(priority: number): void {
+    if (Number.isInteger(priority)) this.#core.reprioritize(this, priority);
+    else this.pendEnd(new RangeError(`priority must be an integer, not ${priority}`));
   }
 }

@@ -1,16 +1,35 @@
 import { type Clock, EPOLLIN, now, TimerFd } from '@sdrx/linux';
-import { Heap, type HeapEntry } from './heap.js';
+import { Heap, type HeapItem } from './heap.js';
 import type { Watch, Watcher } from './watcher.js';
 
 /** A time that is waited for. */
-export class Timer {
-  earliest: HeapEntry<Timer> | undefined;
-  latest: HeapEntry<Timer> | undefined;
+export abstract class Timer implements HeapItem {
+  heapIndex = -1;
+  /** Milliseconds on the clock. */
+  at = 0;
+  /** Among equal times the lower comes first. */
+  order = 0;
+  accuracy: Accuracy | undefined = undefined;
 
-  constructor(
-    readonly at: number,
-    readonly elapsed: (timer: Timer) => void,
-  ) {}
+  /** Called once, at its time or up to the accuracy later. @param now what the clock shows */
+  abstract elapsed(now: number): void;
+}
+
+/**
+ * All timers of one accuracy. Among them the one that is due first is also the one that can wait least, so that one heap
+ * tells both.
+ */
+class Accuracy {
+  readonly timers = new Heap<Timer>();
+  readonly asFirst: Place = { accuracy: this, heapIndex: -1 };
+  readonly asLimit: Place = { accuracy: this, heapIndex: -1 };
+
+  constructor(readonly milliseconds: number) {}
+}
+
+/** Where an accuracy stands in one of the two heaps of them. */
+interface Place extends HeapItem {
+  readonly accuracy: Accuracy;
 }
 
 /**
@@ -21,10 +40,14 @@ export class Timer {
 export class Timers implements Disposable {
   readonly #fd: TimerFd;
   readonly #watch: Watch;
-  readonly #earliest = new Heap<Timer>();
-  readonly #latest = new Heap<Timer>();
+  readonly #accuracies = new Map<number, Accuracy>();
+  /** The accuracies by the time of their first timer. */
+  readonly #firsts = new Heap<Place>();
+  /** The accuracies by the latest time at which their first timer has to elapse. */
+  readonly #limits = new Heap<Place>();
   #armed = Number.POSITIVE_INFINITY;
   #changed = false;
+  #added = 0;
 
   /** Throws EPERM for an alarm clock without CAP_WAKE_ALARM. */
   constructor(
@@ -35,32 +58,60 @@ export class Timers implements Disposable {
     this.#watch = watcher.watch(this.#fd.fd, EPOLLIN, () => this.#expired());
   }
 
-  /** Calls `elapsed` once at `at`, or up to `accuracy` later; both in milliseconds, `at` on this clock. */
-  add(at: number, accuracy: number, elapsed: (timer: Timer) => void): Timer {
-    const timer = new Timer(at, elapsed);
-    timer.earliest = this.#earliest.add(timer, at);
-    timer.latest = this.#latest.add(timer, at + accuracy);
+  /** Has `timer` elapse at `at`, in milliseconds on this clock, or up to `milliseconds` later. */
+  add(timer: Timer, at: number, milliseconds: number): void {
+    let accuracy = this.#accuracies.get(milliseconds);
+    if (accuracy === undefined) {
+      accuracy = new Accuracy(milliseconds);
+      this.#accuracies.set(milliseconds, accuracy);
+    }
+    timer.at = at;
+    timer.order = this.#added++;
+    timer.accuracy = accuracy;
+    accuracy.timers.add(timer, at, timer.order);
     this.#changed = true;
-    return timer;
+    if (timer.heapIndex === 0) this.#place(accuracy);
   }
 
   /** Forgets a timer; harmless when it has elapsed. */
   remove(timer: Timer): void {
-    if (timer.earliest) this.#earliest.remove(timer.earliest);
-    if (timer.latest) this.#latest.remove(timer.latest);
+    const { accuracy } = timer;
+    if (timer.heapIndex < 0 || accuracy === undefined) return;
+    const wasFirst = timer.heapIndex === 0;
+    accuracy.timers.remove(timer);
     this.#changed = true;
+    if (wasFirst) this.#place(accuracy);
   }
 
   /** Sets the timerfd for what has been added and removed since; before each wait. */
   arm(): void {
     if (!this.#changed) return;
     this.#changed = false;
-    const first = this.#earliest.first()?.key ?? Number.POSITIVE_INFINITY;
-    const limit = this.#latest.first()?.key ?? Number.POSITIVE_INFINITY;
-    const wake = this.#earliest.secondKey() > limit ? first : limit;
+    const limit = this.#limits.firstKey();
+    const wake = this.#second() > limit ? this.#firsts.firstKey() : limit;
     if (wake === this.#armed) return;
     this.#armed = wake;
     this.#fd.arm(wake);
+  }
+
+  /** The second earliest time of all. */
+  #second(): number {
+    const first = this.#firsts.first();
+    return Math.min(this.#firsts.secondKey(), first?.accuracy.timers.secondKey() ?? Number.POSITIVE_INFINITY);
+  }
+
+  /** After the first timer of an accuracy came or went. */
+  #place(accuracy: Accuracy): void {
+    const { timers, asFirst, asLimit, milliseconds } = accuracy;
+    this.#firsts.remove(asFirst);
+    this.#limits.remove(asLimit);
+    const first = timers.first();
+    if (first === undefined) {
+      this.#accuracies.delete(milliseconds);
+      return;
+    }
+    this.#firsts.add(asFirst, first.at, first.order);
+    this.#limits.add(asLimit, first.at + milliseconds);
   }
 
   #expired(): void {
@@ -68,13 +119,15 @@ export class Timers implements Disposable {
     this.#armed = Number.POSITIVE_INFINITY;
     this.#changed = true;
     const time = now(this.clock);
-    const { size } = this.#earliest;
-    for (let first = this.#earliest.first(); first !== undefined && first.key <= time; first = this.#earliest.first()) {
-      this.remove(first.item);
-      first.item.elapsed(first.item);
+    let elapsed = false;
+    while (this.#firsts.firstKey() <= time) {
+      const timer = this.#firsts.first()?.accuracy.timers.first() as Timer;
+      this.remove(timer);
+      timer.elapsed(time);
+      elapsed = true;
     }
     // The clock was set back. Nothing is pending, so no iteration follows that would arm the timer again.
-    if (this.#earliest.size === size) this.arm();
+    if (!elapsed) this.arm();
   }
 
   [Symbol.dispose](): void {

@@ -5,6 +5,7 @@ export * from './eventfd.js';
 export * from './fd.js';
 export * from './file-handle.js';
 export * from './flock.js';
+export * from './fork.js';
 export * from './id-map.js';
 export * from './inotify.js';
 export * from './libc.js';

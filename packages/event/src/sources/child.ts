@@ -61,11 +61,11 @@ export function child(
       release();
       throw error;
     }
-    source.dispatched = ({ pid }) => {
+    const dispatched = ({ pid }: ChildExit): void => {
       reap(pid);
       source.complete();
     };
-    return release;
+    return { detach: release, dispatched };
   });
 }
 

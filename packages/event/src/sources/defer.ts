@@ -11,9 +11,6 @@ export interface DeferOptions extends SourceOptions {
 export function defer(core: LoopCore, { repeat = false, ...options }: DeferOptions = {}): Observable<void> {
   return core.source<void>('defer', options, (source) => {
     source.pend();
-    source.dispatched = () => (repeat ? source.pend() : source.complete());
-    return () => {
-      source.dispatched = undefined;
-    };
+    return { dispatched: () => (repeat ? source.pend() : source.complete()) };
   });
 }

@@ -34,12 +34,13 @@ export function inotify(
 ): Observable<InotifyEvent> {
   const path = typeof which === 'number' ? `/proc/self/fd/${which}` : which;
   return core.source<InotifyEvent>('kernel', options, (source) => {
-    source.dispatched = (event) => {
-      if ((event.mask & IN_IGNORED) !== 0) source.complete();
-    };
-    return core.inotify.listen(path, mask, core.watcher, ({ mask: happened, cookie, name }: InotifyRecord) => {
+    const detach = core.inotify.listen(path, mask, core.watcher, ({ mask: happened, cookie, name }: InotifyRecord) => {
       // Others may have asked the kernel for more about the same inode.
       if ((happened & (mask | ALWAYS)) !== 0) source.pendAlso({ mask: happened, cookie, name });
     });
+    const dispatched = (event: InotifyEvent): void => {
+      if ((event.mask & IN_IGNORED) !== 0) source.complete();
+    };
+    return { detach, dispatched };
   });
 }

@@ -28,6 +28,6 @@ export function io(core: LoopCore, fd: number, { events = EPOLLIN, ...options }:
       seen = source.bucket === undefined ? revents : seen | revents;
       source.pend({ fd, revents: seen });
     });
-    return () => watch[Symbol.dispose]();
+    return { detach: () => watch[Symbol.dispose]() };
   });
 }

@@ -58,10 +58,11 @@ export function memoryPressure(core: LoopCore, options: MemoryPressureOptions = 
           source.pendEnd(error);
         }
       });
-      return () => {
+      const detach = (): void => {
         watch[Symbol.dispose]();
         fd.close();
       };
+      return { detach };
     } catch (error) {
       fd.close();
       throw error;

@@ -14,7 +14,7 @@ import type { SourceOptions } from '../source.js';
  */
 export function signal(core: LoopCore, which: Signal, options: SourceOptions = {}): Observable<SignalInfo> {
   const signo = signalNumber(which);
-  return core.source<SignalInfo>('kernel', options, (source) =>
-    core.signals.listen(signo, core.watcher, (info) => source.pendAlso(info)),
-  );
+  return core.source<SignalInfo>('kernel', options, (source) => ({
+    detach: core.signals.listen(signo, core.watcher, (info) => source.pendAlso(info)),
+  }));
 }

@@ -1,8 +1,8 @@
 import { type Clock, now } from '@sdrx/linux';
 import type { Observable } from 'rxjs';
 import type { LoopCore } from '../loop-core.js';
-import type { SourceOptions } from '../source.js';
-import type { Timer } from '../timers.js';
+import type { Attachment, Source, SourceOptions } from '../source.js';
+import { Timer, type Timers } from '../timers.js';
 
 /** How late a timer may be when nothing else is said, in milliseconds. */
 const DEFAULT_ACCURACY = 1;
@@ -39,37 +39,69 @@ export interface TimeEvent {
  * Fails with EPERM for an alarm clock without CAP_WAKE_ALARM.
  */
 export function time(core: LoopCore, options: TimeOptions): Observable<TimeEvent> {
-  const { clock = 'monotonic', after, at, every, accuracy = DEFAULT_ACCURACY, ...rest } = options;
-  requireDuration({ after, at, accuracy });
-  requireDuration({ every }, SHORTEST);
+  const { clock = 'monotonic', after, at, every, accuracy = DEFAULT_ACCURACY } = options;
+  requireDuration('after', after);
+  requireDuration('at', at);
+  requireDuration('accuracy', accuracy);
+  requireDuration('every', every, SHORTEST);
   if (after !== undefined && at !== undefined) throw new RangeError('a timer takes `after` or `at`, not both');
   if (after === undefined && at === undefined && every === undefined) {
     throw new RangeError('a timer takes one of `after`, `at` and `every`');
   }
-  return core.source<TimeEvent>('kernel', rest, (source) => {
-    const timers = core.timers(clock);
-    const elapsed = ({ at: scheduled }: Timer): void => source.pend({ clock, scheduled, now: now(clock) });
-    const start = at ?? now(clock) + (after ?? every ?? 0);
-    let timer = timers.add(start, accuracy, elapsed);
-    let period = 0;
+  return core.source<TimeEvent>('kernel', options, (source) => {
+    const first = at ?? now(clock) + (after ?? every ?? 0);
+    const schedule = new Schedule(source, core.timers(clock), every === undefined ? undefined : { first, every });
+    schedule.start(first, accuracy);
     core.wake();
-    source.dispatched = () => {
-      if (every === undefined) return source.complete();
-      // Counted from the start: adding up periods would add up their rounding errors.
-      period = Math.max(period, Math.floor((now(clock) - start) / every)) + 1;
-      timer = timers.add(start + period * every, accuracy, elapsed);
-    };
-    return () => {
-      source.dispatched = undefined;
-      timers.remove(timer);
-    };
+    return schedule;
   });
 }
 
-function requireDuration(durations: Record<string, number | undefined>, least = 0): void {
-  for (const [name, value] of Object.entries(durations)) {
-    if (value !== undefined && !(value >= least && Number.isFinite(value))) {
-      throw new RangeError(`\`${name}\` must be a number of milliseconds of ${least} or more, not ${value}`);
-    }
+/** Times at a fixed distance. */
+interface Grid {
+  readonly first: number;
+  readonly every: number;
+}
+
+/** What one subscription waits for. */
+class Schedule extends Timer implements Attachment<TimeEvent> {
+  readonly #source: Source<TimeEvent>;
+  readonly #timers: Timers;
+  readonly #grid: Grid | undefined;
+
+  constructor(source: Source<TimeEvent>, timers: Timers, grid: Grid | undefined) {
+    super();
+    this.#source = source;
+    this.#timers = timers;
+    this.#grid = grid;
   }
+
+  start(at: number, accuracy: number): void {
+    this.#timers.add(this, at, accuracy);
+  }
+
+  override elapsed(time: number): void {
+    this.#source.pend({ clock: this.#timers.clock, scheduled: this.at, now: time });
+  }
+
+  dispatched({ clock, scheduled }: TimeEvent): void {
+    if (this.#grid === undefined) {
+      this.#source.complete();
+      return;
+    }
+    if (this.#source.closed) return;
+    // Counted from the start: adding up periods would add up their rounding errors.
+    const { first, every } = this.#grid;
+    const past = Math.max(Math.round((scheduled - first) / every), Math.floor((now(clock) - first) / every));
+    this.start(first + (past + 1) * every, this.accuracy?.milliseconds ?? 0);
+  }
+
+  detach(): void {
+    this.#timers.remove(this);
+  }
+}
+
+function requireDuration(name: string, value: number | undefined, least = 0): void {
+  if (value === undefined || (value >= least && value < Number.POSITIVE_INFINITY)) return;
+  throw new RangeError(`\`${name}\` must be a number of milliseconds of ${least} or more, not ${value}`);
 }

@@ -1,0 +1,103 @@
+import type { Observable, Subscription } from 'rxjs';
+import type { LoopCore } from './loop-core.js';
+import { Timer } from './timers.js';
+
+/** At most so many dispatches in so long a time; what comes beyond waits. sd_event_source_set_ratelimit(3). */
+export interface RateLimitOptions {
+  /** How long the window is that begins with a dispatch, in milliseconds, more than 0. */
+  readonly interval: number;
+  /** How many dispatches a window has room for, 1 or more. */
+  readonly burst: number;
+  /** Called when a window ends that held the source back. sd_event_source_set_ratelimit_expire_callback(3). */
+  readonly onExpire?: () => void;
+  /** Lets the source go on at once, with a new window and without `onExpire`. sd_event_source_leave_ratelimit(3). */
+  readonly leave?: Observable<unknown>;
+}
+
+/** Throws RangeError for numbers out of their range. */
+export function checkRateLimit({ interval, burst }: RateLimitOptions): void {
+  if (!(interval > 0 && Number.isFinite(interval))) {
+    throw new RangeError(`\`ratelimit.interval\` must be a number of milliseconds above 0, not ${interval}`);
+  }
+  if (!(Number.isInteger(burst) && burst >= 1)) {
+    throw new RangeError(`\`ratelimit.burst\` must be an integer of 1 or more, not ${burst}`);
+  }
+}
+
+/** What a limit does to its source. */
+interface Limited {
+  /** It is held back from now on. */
+  suspend(): void;
+  /** It may go on. */
+  resume(): void;
+  follow<V>(option: Observable<V>, next: (value: V) => void): Subscription;
+  /** Ends it by an error. */
+  fail(error: unknown): void;
+}
+
+/** The rate limit of one subscription to a source; as a timer, the end of the window that holds it back. */
+export class RateLimit extends Timer {
+  readonly #core: LoopCore;
+  readonly #source: Limited;
+  readonly #options: RateLimitOptions;
+  #begin = Number.NEGATIVE_INFINITY;
+  #count = 0;
+  #reached = false;
+
+  constructor(core: LoopCore, source: Limited, options: RateLimitOptions) {
+    super();
+    this.#core = core;
+    this.#source = source;
+    this.#options = options;
+    if (options.leave !== undefined) source.follow(options.leave, () => this.#leave());
+  }
+
+  /** Whether the source is held back. */
+  get reached(): boolean {
+    return this.#reached;
+  }
+
+  /** Counts a dispatch. @returns whether there is room for it, else the source is held back until the window ends */
+  admit(): boolean {
+    const { interval, burst } = this.#options;
+    const time = this.#core.currentTime('monotonic');
+    if (time - this.#begin > interval) {
+      this.#begin = time;
+      this.#count = 0;
+    }
+    if (++this.#count <= burst) return true;
+    this.#reached = true;
+    this.#core.timers('monotonic').add(this, this.#begin + interval, 0);
+    this.#source.suspend();
+    return false;
+  }
+
+  override elapsed(): void {
+    // Not now, while the kernel is asked, which must not be disturbed by what `onExpire` does.
+    this.#core.afterCollecting(() => this.#expire());
+  }
+
+  [Symbol.dispose](): void {
+    if (!this.#reached) return;
+    this.#reached = false;
+    this.#core.timers('monotonic').remove(this);
+  }
+
+  #expire(): void {
+    if (!this.#leave()) return;
+    try {
+      this.#options.onExpire?.();
+    } catch (error) {
+      this.#source.fail(error);
+    }
+  }
+
+  /** @returns whether the source was held back */
+  #leave(): boolean {
+    if (!this.#reached) return false;
+    this[Symbol.dispose]();
+    this.#begin = Number.NEGATIVE_INFINITY;
+    this.#source.resume();
+    return true;
+  }
+}

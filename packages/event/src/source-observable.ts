@@ -1,0 +1,156 @@
+import { Observable, type Observer, type Operator, Subscriber, type Subscription, type Unsubscribable } from 'rxjs';
+import type { LoopCore } from './loop-core.js';
+import { type Attach, Source, type SourceKind, type SourceOptions } from './source.js';
+
+/** What `subscribe` takes: an observer, or its functions one by one. */
+type Arguments<T> = [
+  observerOrNext?: Partial<Observer<T>> | ((value: T) => void) | null,
+  error?: ((error: unknown) => void) | null,
+  complete?: (() => void) | null,
+];
+
+/** Who hears of the errors that nobody handles. */
+interface Failing {
+  fail(error: unknown): void;
+}
+
+/**
+ * The Observable of a source. With all that is piped from it, it keeps the loop's promise about errors: one that an
+ * observer throws or leaves unhandled ends the subscription, and surfaces or ends the loop, as the options say. RxJS on its
+ * own would report it and go on.
+ */
+export class SourceObservable<T> extends Observable<T> implements Failing {
+  readonly #core: LoopCore;
+  readonly #kind: SourceKind;
+  readonly #options: SourceOptions;
+  readonly #attach: Attach<T>;
+
+  constructor(core: LoopCore, kind: SourceKind, options: SourceOptions, attach: Attach<T>) {
+    super();
+    this.#core = core;
+    this.#kind = kind;
+    this.#options = options;
+    this.#attach = attach;
+  }
+
+  /** @deprecated Internal of RxJS: what is piped from this Observable keeps the promise, too. */
+  override lift<R>(operator?: Operator<T, R>): Observable<R> {
+    return new PipedObservable<R>(this, operator, this);
+  }
+
+  override subscribe(...args: Arguments<T>): Subscription {
+    const [observer] = args;
+    const subscriber = observer instanceof Subscriber ? observer : new GuardedSubscriber<T>(this, args);
+    try {
+      this.#core.requireUsable(this.#options.description);
+      const source = new Source(this.#core, this.#kind, this.#options, subscriber, this.#attach);
+      if (subscriber instanceof GuardedSubscriber) subscriber.hold(source);
+      else subscriber.add(source);
+    } catch (error) {
+      subscriber.error(error);
+    }
+    return subscriber;
+  }
+
+  fail(error: unknown): void {
+    const { exitOnFailure = false } = this.#options;
+    if (exitOnFailure === false) {
+      surface(error);
+      return;
+    }
+    process.emitWarning(error instanceof Error ? error : String(error));
+    this.#core.exit(exitOnFailure === true ? 1 : exitOnFailure);
+  }
+}
+
+/** Node's `uncaughtException`: the error is nobody's, and must not be lost. */
+export function surface(error: unknown): void {
+  process.nextTick(() => {
+    throw error;
+  });
+}
+
+/** What operators made of the Observable of a source. */
+class PipedObservable<T> extends Observable<T> {
+  readonly #root: Failing;
+
+  constructor(source: Observable<unknown>, operator: Operator<never, T> | undefined, root: Failing) {
+    super();
+    this.source = source;
+    this.operator = operator;
+    this.#root = root;
+  }
+
+  /** @deprecated Internal of RxJS. */
+  override lift<R>(operator?: Operator<T, R>): Observable<R> {
+    return new PipedObservable<R>(this, operator, this.#root);
+  }
+
+  override subscribe(...args: Arguments<T>): Subscription {
+    const [observer] = args;
+    return super.subscribe(observer instanceof Subscriber ? observer : new GuardedSubscriber(this.#root, args));
+  }
+}
+
+/** The last subscriber of a chain. RxJS's own, those of operators, pass errors on by themselves. */
+class GuardedSubscriber<T> extends Subscriber<T> {
+  readonly #root: Failing;
+  readonly #observer: Partial<Observer<T>> | ((value: T) => void);
+  #source: Unsubscribable | undefined = undefined;
+
+  constructor(root: Failing, [observer, error, complete]: Arguments<T>) {
+    super();
+    this.#root = root;
+    this.#observer =
+      error || complete
+        ? {
+            ...(typeof observer === 'function' && { next: observer }),
+            ...(error && { error }),
+            ...(complete && { complete }),
+          }
+        : (observer ?? {});
+  }
+
+  /** Ends the source with the subscription. As `add`, which would take an array for each. */
+  hold(source: Unsubscribable): void {
+    if (this.closed) source.unsubscribe();
+    else this.#source = source;
+  }
+
+  override unsubscribe(): void {
+    if (this.closed) return;
+    super.unsubscribe();
+    this.#source?.unsubscribe();
+  }
+
+  protected override _next(value: T): void {
+    try {
+      if (typeof this.#observer === 'function') this.#observer(value);
+      else this.#observer.next?.(value);
+    } catch (thrown) {
+      this.unsubscribe();
+      this.#root.fail(thrown);
+    }
+  }
+
+  protected override _error(error: unknown): void {
+    const observer = this.#observer;
+    this.#end(() => ('error' in observer && observer.error ? observer.error(error) : this.#root.fail(error)));
+  }
+
+  protected override _complete(): void {
+    const observer = this.#observer;
+    if (typeof observer === 'function') this.unsubscribe();
+    else this.#end(() => observer.complete?.());
+  }
+
+  #end(deliver: () => void): void {
+    try {
+      deliver();
+    } catch (thrown) {
+      this.#root.fail(thrown);
+    } finally {
+      this.unsubscribe();
+    }
+  }
+}
