@@ -10,13 +10,17 @@ process.on('uncaughtException', (error) => {
   if (!(error instanceof HandlerFailure)) throw error;
 });
 
+const write = (line: string): void => {
+  // At once, so that something is to be seen of a scenario that hangs.
+  process.stdout.write(`${line}\n`);
+};
 let lines: string[] = [];
 for await (const line of createInterface(process.stdin)) {
   if (line !== 'end') {
     lines.push(line);
     continue;
   }
-  const trace = await new Scenario(lines.join('\n')).run();
+  await new Scenario(lines.join('\n'), write).run();
+  write('end');
   lines = [];
-  process.stdout.write([...trace, 'end', ''].join('\n'));
 }

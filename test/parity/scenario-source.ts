@@ -1,5 +1,5 @@
 import type { SourceOptions } from '@sdrx/event';
-import { type ChildChange, type Clock, type Signal, type SignalInfo, signalName } from '@sdrx/linux';
+import { type ChildChange, type Clock, isSystemError, type Signal, type SignalInfo, signalName } from '@sdrx/linux';
 import { BehaviorSubject, map, type Observable, Subject, type Subscription, take } from 'rxjs';
 import { epollNames, inotifyNames, maskOf, namesOf } from './names.js';
 import type { Scenario } from './scenario.js';
@@ -124,7 +124,10 @@ export class ScenarioSource {
     const values = kinds[kind]?.(this, ...args);
     const subscription = (mode === 'oneshot' ? values?.pipe(take(1)) : values)?.subscribe({
       next: (value) => this.#dispatch(kind, value),
-      error: ({ code }: NodeJS.ErrnoException) => this.scenario.trace(`error ${this.#name} ${code}`),
+      error: (error) => {
+        if (!isSystemError(error)) throw error;
+        this.scenario.trace(`error ${this.#name} ${error.code}`);
+      },
     });
     this.#subscription = subscription;
   }

@@ -20,27 +20,31 @@ export class Scenario {
   readonly world = new World((line) => this.trace(line));
   readonly #statements: readonly string[];
   readonly #sources = new Map<string, ScenarioSource>();
-  readonly #trace: string[] = [];
+  readonly #write: (line: string) => void;
+  #traced = 0;
+  #secondRun: string | undefined;
 
-  constructor(text: string) {
+  /** @param write takes the trace, line by line */
+  constructor(text: string, write: (line: string) => void) {
+    this.#write = write;
     this.#statements = text.split('\n').filter((line) => line.trim() !== '' && !line.startsWith('#'));
   }
 
-  /** Runs it to its end. @returns the trace */
-  async run(): Promise<string[]> {
+  /** Runs it to its end. */
+  async run(): Promise<void> {
     for (const line of this.#statements) {
       if (!HOOKS.some((hook) => line.startsWith(`${hook} `))) this.execute(line);
     }
     this.trace(`finished ${await this.loop.run()}`);
+    if (this.#secondRun !== undefined) this.trace(`run ${this.#secondRun}`);
     for (const line of this.#statements) if (line.startsWith('finally ')) this.execute(line.slice('finally '.length));
     for (const source of this.#sources.values()) source.off();
     this.world.cleanUp();
-    return this.#trace;
   }
 
   trace(line: string): void {
-    this.#trace.push(line);
-    if (this.#trace.length === MAX_TRACE) this.loop.exit(125);
+    this.#write(line);
+    if (++this.#traced === MAX_TRACE) this.loop.exit(125);
   }
 
   /** Executes the statements of lines `HOOK NAME nth ...` and `HOOK NAME * ...`. */
@@ -106,17 +110,14 @@ export class Scenario {
 
   /** Whether the loop's time stands still while the clock goes on. */
   #nowIsConstant(clock: Clock): boolean {
-    const start = now(clock);
     const before = this.loop.now(clock);
-    while (now(clock) <= start + 1);
-    return this.loop.now(clock) === before && before <= start;
+    for (const start = now(clock); now(clock) <= start + 1; );
+    return this.loop.now(clock) === before;
   }
 
-  /** The error of a second run, which arrives later, belongs to where it was called. */
   #runAgain(): void {
-    const index = this.#trace.push('run') - 1;
     this.loop.run().catch(({ code }: NodeJS.ErrnoException) => {
-      this.#trace[index] = `run ${code}`;
+      this.#secondRun = code;
     });
   }
 }

@@ -185,7 +185,9 @@ static uint32_t cookies[MAX_THINGS];
 static size_t cookie_count;
 static int traced;
 static bool failed;
+static int second_run;
 static bool tie;
+static bool unsupported; /* The scenario needs a newer libsystemd. */
 
 static void trace(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
@@ -197,6 +199,12 @@ static void trace(const char *format, ...) {
   putchar('\n');
   /* A scenario that does not end by itself. */
   if (++traced == MAX_TRACE) sd_event_exit(event, 125);
+}
+
+static void give_up(const char *statement) {
+  trace("unsupported %s", statement);
+  unsupported = true;
+  sd_event_exit(event, 0);
 }
 
 static const char *error_name(int error) {
@@ -460,7 +468,7 @@ static void add_source(const struct words *words) {
 
   int result = add(source, words);
   if (result == -ENOSYS) {
-    trace("unsupported %s", source->kind);
+    give_up(words->word[0]);
     return;
   }
   if (result < 0) {
@@ -518,7 +526,7 @@ static bool execute_on_source(const struct words *words) {
     check(sd_event_source_set_io_events(need_source(need(words, 1))->source, events), "set_io_events");
   } else if (strcmp(verb, "leave") == 0) {
     if (sd_event_source_leave_ratelimit) sd_event_source_leave_ratelimit(need_source(need(words, 1))->source);
-    else trace("unsupported leave");
+    else give_up("leave");
   } else {
     return false;
   }
@@ -538,11 +546,11 @@ static const char *state_name(void) {
 
 /** Whether the loop's time stands still while the clock goes on. */
 static bool now_is_constant(clockid_t clock) {
-  uint64_t before, after, start = clock_now(clock);
+  uint64_t before, after;
   check(sd_event_now(event, clock, &before), "sd_event_now");
-  while (clock_now(clock) <= start + 1000);
+  for (uint64_t start = clock_now(clock); clock_now(clock) <= start + 1000;);
   check(sd_event_now(event, clock, &after), "sd_event_now");
-  return before == after && before <= start;
+  return before == after;
 }
 
 static bool execute_on_loop(const struct words *words) {
@@ -564,7 +572,7 @@ static bool execute_on_loop(const struct words *words) {
     clockid_t clock = (clockid_t)number_of(clock_names, LENGTH(clock_names), need(words, 1));
     trace("now %s", now_is_constant(clock) ? "stands still" : "goes on");
   } else if (strcmp(verb, "run") == 0) {
-    trace("run %s", error_name(sd_event_loop(event)));
+    second_run = sd_event_loop(event);
   } else if (strcmp(verb, "watchdog") == 0) {
     check(sd_event_set_watchdog(event, true), "sd_event_set_watchdog");
   } else if (strcmp(verb, "exit-on-signal") == 0) {
@@ -738,7 +746,7 @@ static bool execute_on_processes(const struct words *words) {
 static void execute(const char *statement) {
   struct words words = split(statement);
   find_words(&words);
-  if (words.count == 0) return;
+  if (words.count == 0 || unsupported) return;
   if (execute_on_source(&words) || execute_on_loop(&words) || execute_on_descriptors(&words) ||
       execute_on_files(&words) || execute_on_processes(&words))
     return;
@@ -762,6 +770,8 @@ static void look_for_pending(void) {
 
 /** Whether it is left to chance which source is dispatched next. */
 static bool is_tie(void) {
+  int code;
+  if (sd_event_get_exit_code(event, &code) >= 0) return false;
   const struct source *first = NULL;
   bool shared = false;
   for (size_t i = 0; i < source_count; i++) {
@@ -825,8 +835,8 @@ static void clean_up(void) {
   unsetenv("NOTIFY_SOCKET");
   memset(sources, 0, sizeof(sources));
   fd_count = process_count = source_count = cookie_count = 0;
-  lines = traced = 0;
-  tie = false;
+  lines = traced = second_run = 0;
+  tie = unsupported = false;
 }
 
 static void run_scenario(void) {
@@ -847,6 +857,7 @@ static void run_scenario(void) {
   int code = loop();
   if (code < 0 && sd_event_get_state(event) != SD_EVENT_FINISHED) trace("loop %s", error_name(code));
   else trace("finished %d", code);
+  if (second_run < 0) trace("run %s", error_name(second_run));
   for (int i = 0; i < lines; i++)
     if (strncmp(line[i], "finally ", 8) == 0) execute(line[i] + 8);
   if (tie) trace("tie");
@@ -857,6 +868,9 @@ static void run_scenario(void) {
 }
 
 int main(void) {
+  /* So that something is to be seen of a scenario that hangs. */
+  setlinebuf(stdout);
+
   /* As sd_event_add_signal(3) and sd_event_add_child(3) want it. */
   sigset_t blocked;
   sigemptyset(&blocked);
@@ -872,7 +886,6 @@ int main(void) {
     }
     run_scenario();
     puts("end");
-    fflush(stdout);
   }
   return 0;
 }
