@@ -7,7 +7,7 @@ export { listenFds, type PassedFd } from './service/listen-fds.js';
 export { type Notification, notify, notifyBarrier } from './service/notify.js';
 export { watchdog, watchdogTimeout } from './service/watchdog.js';
 export type { SourceOptions } from './source.js';
-export type { ChildExit } from './sources/child.js';
+export type { Child, ChildExit, ChildExitOptions, ChildOptions } from './sources/child.js';
 export type { DeferOptions } from './sources/defer.js';
 export type { InotifyEvent, InotifyOptions } from './sources/inotify.js';
 export type { IoEvent, IoOptions } from './sources/io.js';

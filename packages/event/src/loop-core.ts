@@ -4,7 +4,6 @@ import { InotifyHub } from './inotify-hub.js';
 import { KernelPriorities } from './kernel-priorities.js';
 import { PendingQueue } from './pending.js';
 import { checkRateLimit } from './rate-limit.js';
-import { SignalHub } from './signal-hub.js';
 import type { Attach, Dispatchable, SourceKind, SourceOptions } from './source.js';
 import { SourceObservable, surface } from './source-observable.js';
 import { Timers } from './timers.js';
@@ -41,8 +40,6 @@ export class LoopCore implements Disposable {
   readonly #kernelPriorities = new KernelPriorities();
   /** The files that are watched. */
   readonly inotify = new InotifyHub();
-  /** The signals that are listened to. */
-  readonly signals = new SignalHub();
   readonly #timers = new Map<Clock, Timers>();
   #watcher: Watcher | undefined;
   #poll: NodePoll | undefined;
@@ -158,6 +155,11 @@ export class LoopCore implements Disposable {
   enqueue(source: Dispatchable): void {
     this.#queueOf(source).add(source);
     this.wake();
+  }
+
+  /** Takes a pending source out of the queue. */
+  dequeue(source: Dispatchable): void {
+    this.#queueOf(source).remove(source);
   }
 
   /** Puts a source that has been pending in the queue again, at its old place. */

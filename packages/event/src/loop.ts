@@ -1,8 +1,8 @@
-import type { ChildProcess, Clock, Signal, SignalInfo } from '@sdrx/linux';
+import type { ChildChange, Clock, Fd, Signal, SignalInfo } from '@sdrx/linux';
 import type { Observable } from 'rxjs';
 import { LoopCore, type LoopState } from './loop-core.js';
 import type { SourceOptions } from './source.js';
-import { type ChildExit, child } from './sources/child.js';
+import { type Child, type ChildExit, type ChildExitOptions, type ChildOptions, child } from './sources/child.js';
 import { type DeferOptions, defer } from './sources/defer.js';
 import { exiting } from './sources/exiting.js';
 import { type InotifyEvent, type InotifyOptions, inotify } from './sources/inotify.js';
@@ -23,7 +23,7 @@ export class EventLoop implements Disposable {
   readonly #core = new LoopCore();
 
   /** See `sources/io.ts`: an fd becomes ready. */
-  io(fd: number, options?: IoOptions): Observable<IoEvent> {
+  io(fd: number | Fd, options?: IoOptions): Observable<IoEvent> {
     return io(this.#core, fd, options);
   }
 
@@ -37,8 +37,10 @@ export class EventLoop implements Disposable {
     return signal(this.#core, which, options);
   }
 
-  /** See `sources/child.ts`: a child process ends. */
-  child(which: ChildProcess | number, options?: SourceOptions): Observable<ChildExit> {
+  /** See `sources/child.ts`: a child process ends, or stops and goes on. */
+  child(which: Child, options?: ChildExitOptions): Observable<ChildExit>;
+  child(which: Child, options?: ChildOptions): Observable<ChildChange>;
+  child(which: Child, options?: ChildOptions): Observable<ChildChange> {
     return child(this.#core, which, options);
   }
 

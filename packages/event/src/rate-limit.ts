@@ -1,4 +1,4 @@
-import type { Observable, Subscription } from 'rxjs';
+import type { Observable } from 'rxjs';
 import type { LoopCore } from './loop-core.js';
 import { Timer } from './timers.js';
 
@@ -30,7 +30,7 @@ interface Limited {
   suspend(): void;
   /** It may go on. */
   resume(): void;
-  follow<V>(option: Observable<V>, next: (value: V) => void): Subscription;
+  follow<V>(option: Observable<V>, next: (value: V) => void): void;
   /** Ends it by an error. */
   fail(error: unknown): void;
 }

@@ -1,4 +1,4 @@
-import type { Observable, Subscriber, Subscription, Unsubscribable } from 'rxjs';
+import type { Observable, Subscriber, Unsubscribable } from 'rxjs';
 import type { LoopCore } from './loop-core.js';
 import type { Pending } from './pending.js';
 import { RateLimit, type RateLimitOptions } from './rate-limit.js';
@@ -130,6 +130,12 @@ export class Source<T> implements Dispatchable, Unsubscribable {
     this.#core.enqueue(this);
   }
 
+  /** Makes it pending no more. */
+  withdraw(): void {
+    this.#held = false;
+    this.#core.dequeue(this);
+  }
+
   /** Whether the subscription has ended. */
   get closed(): boolean {
     return this.#subscriber.closed;
@@ -158,10 +164,18 @@ export class Source<T> implements Dispatchable, Unsubscribable {
   }
 
   /** Calls `next` with each value of an option that is an Observable, as long as the source is there. */
-  follow<V>(option: Observable<V>, next: (value: V) => void): Subscription {
-    const subscription = option.subscribe({ next, error: (error) => this.pendEnd(error) });
+  follow<V>(option: Observable<V>, next: (value: V) => void): void {
+    const subscription = option.subscribe({
+      next: (value) => {
+        try {
+          next(value);
+        } catch (error) {
+          this.pendEnd(error);
+        }
+      },
+      error: (error) => this.pendEnd(error),
+    });
     this.#subscriber.add(subscription);
-    return subscription;
   }
 
   suspend(): void {
@@ -208,7 +222,7 @@ export class Source<T> implements Dispatchable, Unsubscribable {
   }
 
   #reprioritize(priority: number): void {
-    if (Number.isInteger(priority)) this.#core.reprioritize(this, priority);
-    else this.pendEnd(new RangeError(`priority must be an integer, not ${priority}`));
+    if (!Number.isInteger(priority)) throw new RangeError(`priority must be an integer, not ${priority}`);
+    this.#core.reprioritize(this, priority);
   }
 }

@@ -4,22 +4,45 @@ type Ready = (revents: number) => void;
 
 /** One fd in the epoll set. */
 export class Watch implements Disposable {
+  readonly fd: number;
+  readonly token: number;
+  readonly ready: Ready;
+  readonly #watcher: Watcher;
+  /** A descriptor of our own for the same open file. */
+  readonly #copy: Fd | undefined;
+  #events: number;
+  #paused = false;
   #disposed = false;
 
-  constructor(
-    readonly fd: number,
-    readonly token: number,
-    readonly ready: Ready,
-    readonly copy: Fd | undefined,
-    readonly remove: (watch: Watch) => void,
-  ) {}
+  constructor(watcher: Watcher, fd: number, copy: Fd | undefined, token: number, events: number, ready: Ready) {
+    this.#watcher = watcher;
+    this.fd = fd;
+    this.#copy = copy;
+    this.token = token;
+    this.#events = events;
+    this.ready = ready;
+  }
+
+  /** Waits for these events from now on, an EPOLL* mask; wakes an EPOLLONESHOT again. */
+  change(events: number): void {
+    this.#events = events;
+    if (!this.#paused) this.#watcher.modify(this, events);
+  }
+
+  /** Waits for nothing, not even errors, until told otherwise. */
+  pause(on: boolean): void {
+    if (this.#paused === on || this.#disposed) return;
+    this.#paused = on;
+    if (on) this.#watcher.suspend(this);
+    else this.#watcher.resume(this, this.#events);
+  }
 
   /** Ends the watching; once is enough. */
   [Symbol.dispose](): void {
     if (this.#disposed) return;
     this.#disposed = true;
-    this.remove(this);
-    this.copy?.close();
+    this.#watcher.remove(this);
+    this.#copy?.close();
   }
 }
 
@@ -64,7 +87,7 @@ export class Watcher implements Disposable {
       this.#free.push(token);
       throw error;
     }
-    const watch = new Watch(copy?.number ?? fd, token, ready, copy, this.#remove);
+    const watch = new Watch(this, copy?.number ?? fd, copy, token, events, ready);
     this.#watches[token] = watch;
     this.#owners.set(watch.fd, watch);
     this.#count++;
@@ -80,18 +103,38 @@ export class Watcher implements Disposable {
     }
   }
 
-  [Symbol.dispose](): void {
-    this.#epoll[Symbol.dispose]();
+  /** For `Watch`: changes what to wait for. */
+  modify(watch: Watch, events: number): void {
+    if (this.#owns(watch)) this.#epoll.modify(watch.fd, events, watch.token);
   }
 
-  #remove = (watch: Watch): void => {
-    // An fd that was closed left the epoll set by itself, and its number may already be another watch's.
-    if (this.#owners.get(watch.fd) === watch) {
+  /** For `Watch`: leaves the epoll set for a while. */
+  suspend(watch: Watch): void {
+    if (this.#owns(watch)) this.#epoll.remove(watch.fd);
+  }
+
+  /** For `Watch`: enters the epoll set again. */
+  resume(watch: Watch, events: number): void {
+    if (this.#owns(watch)) this.#epoll.add(watch.fd, events, watch.token);
+  }
+
+  /** For `Watch`: forgets it. */
+  remove(watch: Watch): void {
+    if (this.#owns(watch)) {
       this.#owners.delete(watch.fd);
       this.#epoll.remove(watch.fd);
     }
     this.#watches[watch.token] = undefined;
     this.#free.push(watch.token);
     this.#count--;
-  };
+  }
+
+  [Symbol.dispose](): void {
+    this.#epoll[Symbol.dispose]();
+  }
+
+  /** An fd that was closed left the epoll set by itself, and its number may already be another watch's. */
+  #owns(watch: Watch): boolean {
+    return this.#owners.get(watch.fd) === watch;
+  }
 }

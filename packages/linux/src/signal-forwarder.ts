@@ -4,9 +4,13 @@ import { memoryFile } from './memfd.js';
 import { check, SystemError } from './system-error.js';
 
 /*
- * Node's V8 and thread-pool threads block no signal, and nothing can make them: whatever the main thread blocks, the
- * kernel hands to one of them, and the default action ends the process. So the signal gets a handler that sends it on to
- * the main thread with rt_tgsigqueueinfo(2), siginfo and all. There it stays pending, blocked, for a signalfd.
+ * Node's V8 and thread-pool threads block no signal: whatever the main thread blocks, the kernel hands to one of them, and
+ * the default action ends the process. So the signal gets a handler that sends it on to the main thread with
+ * rt_tgsigqueueinfo(2), siginfo and all. There it stays pending, blocked, for a signalfd.
+ *
+ * That wakes another thread for each signal. But a handler may change the mask that its thread goes on with: ours adds the
+ * signal. So each thread forwards it once at most; when all have, it stays pending for the process, and the signalfd
+ * finds it there. Such a thread blocks the signal for good, which leaves it to the main thread, whoever listens then.
  *
  * A handler can run at any moment in a thread that is not JavaScript's, so it can't be JavaScript; it is the one system
  * call, in machine code. It touches nothing but registers and its own siginfo, hence is safe wherever it interrupts
@@ -36,16 +40,21 @@ const mmap = libc<
 >('intptr_t mmap(intptr_t, size_t, int, int, int, long)');
 const gettid = libc<() => number>('int gettid()');
 
-/** `void handler(int signo, siginfo_t *info, void *)`: moves the code, then rt_tgsigqueueinfo(tgid, tid, signo, info). */
+/**
+ * `void handler(int signo, siginfo_t *info, ucontext_t *context)`: adds the signal to the context's mask, moves the code,
+ * then rt_tgsigqueueinfo(tgid, tid, signo, info).
+ */
 function handlerCode(tgid: number, tid: number): Buffer {
   switch (process.arch) {
     case 'x64': {
       const code = Buffer.from(
-        '8b4608' + // mov eax, [rsi+8]              code
-          '894604' + // mov [rsi+4], eax          errno
+        '8d4fff' + // lea ecx, [rdi-1]
+          '480fab8a28010000' + // bts [rdx+296], rcx   uc_sigmask
+          '8b4608' + // mov eax, [rsi+8]               code
+          '894604' + // mov [rsi+4], eax               errno
           'c74608c4ffffff' + // mov dword [rsi+8], -60
-          '89fa' + // mov edx, edi                signo
-          '4989f2' + // mov r10, rsi              info
+          '89fa' + // mov edx, edi                     signo
+          '4989f2' + // mov r10, rsi                   info
           'bf00000000' + // mov edi, tgid
           'be00000000' + // mov esi, tid
           'b829010000' + // mov eax, 297
@@ -53,8 +62,8 @@ function handlerCode(tgid: number, tid: number): Buffer {
           'c3', // ret
         'hex',
       );
-      code.writeInt32LE(tgid, 19);
-      code.writeInt32LE(tid, 24);
+      code.writeInt32LE(tgid, 30);
+      code.writeInt32LE(tid, 35);
       return code;
     }
     case 'arm64': {
@@ -63,8 +72,14 @@ function handlerCode(tgid: number, tid: number): Buffer {
         0x72a00000 | ((value >>> 16) << 5) | register, // movk w<register>, high half, lsl 16
       ];
       const instructions = [
+        0x51000404, // sub w4, w0, #1
+        0xd2800025, // mov x5, #1
+        0x9ac420a5, // lsl x5, x5, x4
+        0xf9401444, // ldr x4, [x2, #40]       uc_sigmask
+        0xaa050084, // orr x4, x4, x5
+        0xf9001444, // str x4, [x2, #40]
         0xb9400824, // ldr w4, [x1, #8]        code
-        0xb9000424, // str w4, [x1, #4] errno
+        0xb9000424, // str w4, [x1, #4]        errno
         0x12800764, // mov w4, #-60
         0xb9000824, // str w4, [x1, #8]
         0x2a0003e2, // mov w2, w0       signo

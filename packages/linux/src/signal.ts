@@ -13,9 +13,14 @@ const SIGSET_SIZE = 128;
 const pthreadSigmask = libc<(how: number, set: Uint8Array, old: Uint8Array | null) => number>(
   'int pthread_sigmask(int, const void *, void *)',
 );
-const sigqueueCall = libc<(pid: number, signo: number, value: bigint) => number>('int sigqueue(int, int, intptr_t)');
+const sigqueueCall = libc<(pid: number, signo: number, value: number) => number>('int sigqueue(int, int, intptr_t)');
 
-const NAMES: ReadonlyMap<string, number> = new Map(Object.entries(constants.signals));
+const REALTIME = Array.from({ length: SIGRTMAX - SIGRTMIN + 1 }, (_, offset) => offset);
+const NAMES: ReadonlyMap<string, number> = new Map([
+  ...Object.entries(constants.signals),
+  ...REALTIME.map((offset): [string, number] => [`SIGRTMIN${offset === 0 ? '' : `+${offset}`}`, SIGRTMIN + offset]),
+  ...REALTIME.map((offset): [string, number] => [`SIGRTMAX${offset === 0 ? '' : `-${offset}`}`, SIGRTMAX - offset]),
+]);
 const NUMBERS: ReadonlyMap<number, string> = new Map(
   // Where two names share a number, the first of the table is the usual one.
   Object.entries(constants.signals)
@@ -34,9 +39,6 @@ export function signalNumber(signal: Signal): number {
   }
   const known = NAMES.get(signal);
   if (known !== undefined) return known;
-  const [, base, offset = '0'] = /^SIGRT(MIN|MAX)([+-]\d+)?$/.exec(signal) ?? [];
-  const signo = (base === 'MIN' ? SIGRTMIN : SIGRTMAX) + Number(offset);
-  if (base !== undefined && signo >= SIGRTMIN && signo <= SIGRTMAX) return signo;
   throw new RangeError(`no signal has the name ${signal}`);
 }
 
@@ -80,5 +82,5 @@ export function isBlocked(signo: number): boolean {
  */
 export function sigqueue(pid: number, signal: Signal, value: number): void {
   if ((value | 0) !== value) throw new RangeError(`a signal carries no value ${value}, but a 32-bit integer`);
-  check(sigqueueCall(pid, signalNumber(signal), BigInt(value)), 'sigqueue', pid);
+  check(sigqueueCall(pid, signalNumber(signal), value), 'sigqueue', pid);
 }

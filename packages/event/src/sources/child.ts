@@ -2,17 +2,22 @@ import {
   type ChildChange,
   type ChildProcess,
   EPOLLIN,
+  Fd,
   isSystemError,
   pidfdOpen,
+  pidfdSendSignal,
+  WCONTINUED,
   WEXITED,
   WNOHANG,
   WNOWAIT,
+  WSTOPPED,
   waitPid,
   waitPidfd,
 } from '@sdrx/linux';
 import type { Observable } from 'rxjs';
+import { onChildStateChange } from '../child-state-change.js';
 import type { LoopCore } from '../loop-core.js';
-import type { SourceOptions } from '../source.js';
+import type { Attachment, Source, SourceOptions } from '../source.js';
 import type { Watch } from '../watcher.js';
 
 /** How a child process ended. */
@@ -24,58 +29,146 @@ export interface ChildExit {
   readonly status: number;
 }
 
+export interface ChildOptions extends SourceOptions {
+  /**
+   * Comes also when a signal stops the child (`stopped`, or `trapped` when it is traced). Of several changes that follow
+   * one another quickly the last is told, as by waitid(2) WSTOPPED.
+   */
+  readonly stopped?: boolean;
+  /** Comes also when SIGCONT lets the child go on (`continued`). waitid(2) WCONTINUED. */
+  readonly continued?: boolean;
+  /**
+   * Ends the child with the subscription: if it still runs, it gets SIGKILL and is reaped.
+   * sd_event_source_set_child_process_own(3).
+   */
+  readonly own?: boolean;
+}
+
+/** A child by its process, by a pidfd, which stays the caller's, or by its id. */
+export type Child = ChildProcess | Fd | number;
+
 /**
- * Comes once, when a child process ends, and completes. The child is reaped after the observer ran, which therefore still
- * finds it under /proc. Uses a pidfd: SIGCHLD stays free for others. sd_event_add_child(3), pidfd_open(2).
+ * Comes once, when a child process ends, and completes; with `stopped` or `continued` also each time it does that. The child
+ * is reaped after the observer ran, which therefore still finds it under /proc. Its end is told by a pidfd, so that SIGCHLD
+ * stays free for others; only stopping and continuing need that signal, and share it with Node.
+ * sd_event_add_child(3), sd_event_add_child_pidfd(3), pidfd_open(2).
  *
- * Fails with ESRCH for a process that does not exist, ECHILD for one that is no child of ours or was reaped elsewhere.
+ * Fails with ESRCH for a process that does not exist, ECHILD for one that is no child of ours or was reaped elsewhere,
+ * EBADF for a ChildProcess or Fd that was closed; with `stopped` or `continued` EOPNOTSUPP in a worker thread.
  */
-export function child(
-  core: LoopCore,
-  child: ChildProcess | number,
-  options: SourceOptions = {},
-): Observable<ChildExit> {
-  return core.source<ChildExit>('kernel', options, (source) => {
-    const own = typeof child === 'number' ? pidfdOpen(child) : undefined;
-    const pidfd = typeof child === 'number' ? (own?.number ?? -1) : child.pidfd.number;
-    let watch: Watch | undefined;
-    const release = (): void => {
-      watch?.[Symbol.dispose]();
-      own?.close();
-    };
+export function child(core: LoopCore, which: Child, options?: ChildExitOptions): Observable<ChildExit>;
+export function child(core: LoopCore, which: Child, options?: ChildOptions): Observable<ChildChange>;
+export function child(core: LoopCore, which: Child, options: ChildOptions = {}): Observable<ChildChange> {
+  return core.source<ChildChange>('kernel', options, (source) => new WatchedChild(core, source, which, options));
+}
+
+/** Options with which a child's end is all that comes. */
+export interface ChildExitOptions extends ChildOptions {
+  readonly stopped?: false;
+  readonly continued?: false;
+}
+
+/** What one subscription holds of its child. */
+class WatchedChild implements Attachment<ChildChange> {
+  readonly #source: Source<ChildChange>;
+  readonly #pidfd: number;
+  /** What waitid(2) is asked for. */
+  readonly #changes: number;
+  readonly #own: boolean;
+  readonly #undo: (() => void)[] = [];
+  #watch: Watch | undefined;
+  /** The child's id once it was seen to have ended. From then on the pidfd is not used: the observer may close it. */
+  #endedPid: number | undefined;
+
+  /** Throws ESRCH, ECHILD, EBADF, EMFILE, EOPNOTSUPP. */
+  constructor(core: LoopCore, source: Source<ChildChange>, which: Child, options: ChildOptions) {
+    const { stopped = false, continued = false, own = false } = options;
+    this.#source = source;
+    this.#changes = WEXITED | (stopped ? WSTOPPED : 0) | (continued ? WCONTINUED : 0);
+    this.#own = own;
+    this.#pidfd = this.#open(which);
     try {
-      watch = core.watcher.watch(pidfd, EPOLLIN, () => {
-        try {
-          const change = peek(pidfd);
-          if (change === undefined || !isExit(change)) return;
-          // From here on the pidfd is not used any more: the observer may close it.
-          watch?.[Symbol.dispose]();
-          source.pend(change);
-        } catch (error) {
-          source.pendEnd(error);
-        }
-      });
+      this.#watch = core.watcher.watch(this.#pidfd, EPOLLIN, () => this.#look());
       // The pidfd of any process can be watched; whether it is a child shows only here.
-      peek(pidfd);
+      waitPidfd(this.#pidfd, WEXITED | WNOHANG | WNOWAIT);
+      if (!stopped && !continued) return;
+      this.#undo.push(onChildStateChange(() => this.#look()));
+      // What it has done before we listened.
+      this.#look();
     } catch (error) {
-      release();
+      this.#release();
       throw error;
     }
-    const dispatched = ({ pid }: ChildExit): void => {
+  }
+
+  dispatched({ pid, code }: ChildChange): void {
+    if (isExit(code)) {
       reap(pid);
-      source.complete();
-    };
-    return { detach: release, dispatched };
-  });
+      this.#source.complete();
+    } else if (!this.#source.closed) {
+      // Others may have come while it waited for its turn.
+      this.#look();
+    }
+  }
+
+  detach(): void {
+    if (this.#own) this.#end();
+    this.#release();
+  }
+
+  online(on: boolean): void {
+    this.#watch?.pause(!on);
+  }
+
+  #open(which: Child): number {
+    if (typeof which === 'object') return which instanceof Fd ? which.number : which.pidfd.number;
+    const pidfd = pidfdOpen(which);
+    this.#undo.push(() => pidfd.close());
+    return pidfd.number;
+  }
+
+  /** Makes the source pending if the child changed. Its end stays to be reaped, of other changes each is taken. */
+  #look(): void {
+    if (this.#endedPid !== undefined || this.#source.pending) return;
+    try {
+      const peek = this.#changes | WNOHANG | WNOWAIT;
+      const change = waitPidfd(this.#pidfd, peek);
+      if (change === undefined) return;
+      if (isExit(change.code)) {
+        this.#endedPid = change.pid;
+        this.#watch?.[Symbol.dispose]();
+      } else {
+        waitPidfd(this.#pidfd, (this.#changes & ~WEXITED) | WNOHANG);
+      }
+      this.#source.pend(change);
+    } catch (error) {
+      this.#watch?.[Symbol.dispose]();
+      this.#source.pendEnd(error);
+    }
+  }
+
+  #end(): void {
+    if (this.#endedPid !== undefined) {
+      reap(this.#endedPid);
+      return;
+    }
+    try {
+      pidfdSendSignal(this.#pidfd, 'SIGKILL');
+      waitPidfd(this.#pidfd, WEXITED);
+    } catch (error) {
+      // Somebody else was faster.
+      if (!isSystemError(error, 'ESRCH', 'ECHILD', 'EBADF')) throw error;
+    }
+  }
+
+  #release(): void {
+    this.#watch?.[Symbol.dispose]();
+    for (let step = this.#undo.pop(); step !== undefined; step = this.#undo.pop()) step();
+  }
 }
 
-/** How the child ended, if it has; it stays to be reaped. Throws ECHILD. */
-function peek(pidfd: number): ChildChange | undefined {
-  return waitPidfd(pidfd, WEXITED | WNOHANG | WNOWAIT);
-}
-
-function isExit(change: ChildChange): change is ChildExit {
-  return change.code === 'exited' || change.code === 'killed' || change.code === 'dumped';
+function isExit(code: ChildChange['code']): boolean {
+  return code === 'exited' || code === 'killed' || code === 'dumped';
 }
 
 function reap(pid: number): void {

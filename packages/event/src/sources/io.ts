@@ -1,11 +1,17 @@
-import { EPOLLIN } from '@sdrx/linux';
-import type { Observable } from 'rxjs';
+import { EPOLLIN, Fd } from '@sdrx/linux';
+import { Observable } from 'rxjs';
 import type { LoopCore } from '../loop-core.js';
 import type { SourceOptions } from '../source.js';
 
 export interface IoOptions extends SourceOptions {
-  /** What to wait for, an EPOLL* mask of epoll_ctl(2); EPOLLIN by default. */
-  readonly events?: number;
+  /**
+   * What to wait for, an EPOLL* mask of epoll_ctl(2); EPOLLIN by default. An Observable changes it with each value (until
+   * the first only EPOLLERR and EPOLLHUP are told), forgets what is pending, and wakes an EPOLLONESHOT again.
+   * sd_event_source_set_io_events(3).
+   */
+  readonly events?: number | Observable<number>;
+  /** Closes the fd at the end of the subscription, of which there can be only one. sd_event_source_set_io_fd_own(3). */
+  readonly own?: boolean;
 }
 
 export interface IoEvent {
@@ -15,19 +21,42 @@ export interface IoEvent {
 }
 
 /**
- * Becomes ready when `fd` has one of `events`; level-triggered unless `events` has EPOLLET. The fd stays the caller's,
- * and the subscription ends before it is closed, or right after. sd_event_add_io(3), epoll_ctl(2).
+ * Becomes ready when `fd` has one of `events`; level-triggered unless `events` has EPOLLET. Without `own` the fd stays the
+ * caller's, and the subscription ends before it is closed, or right after. sd_event_add_io(3), epoll_ctl(2).
  *
  * Fails with EPERM for a regular file, EBADF.
  */
-export function io(core: LoopCore, fd: number, { events = EPOLLIN, ...options }: IoOptions = {}): Observable<IoEvent> {
+export function io(
+  core: LoopCore,
+  fd: number | Fd,
+  { events = EPOLLIN, own = false, ...options }: IoOptions = {},
+): Observable<IoEvent> {
   return core.source<IoEvent>('kernel', options, (source) => {
+    const number = typeof fd === 'number' ? fd : fd.number;
+    const owned = own ? new Fd(typeof fd === 'number' ? fd : fd.take()) : undefined;
     let seen = 0;
-    const watch = core.watcher.watch(fd, events, (revents) => {
+    const ready = (revents: number): void => {
       // An edge is told once, so what is pending already must not be forgotten for what comes now.
-      seen = source.bucket === undefined ? revents : seen | revents;
-      source.pend({ fd, revents: seen });
-    });
-    return { detach: () => watch[Symbol.dispose]() };
+      seen = source.pending ? seen | revents : revents;
+      source.pend({ fd: number, revents: seen });
+    };
+    try {
+      const watch = core.watcher.watch(number, typeof events === 'number' ? events : 0, ready);
+      if (events instanceof Observable) {
+        source.follow(events, (mask) => {
+          source.withdraw();
+          watch.change(mask);
+        });
+      }
+      const detach = (): void => {
+        watch[Symbol.dispose]();
+        owned?.close();
+      };
+      // A level that nobody takes away would keep the loop awake while the rate limit holds the source back.
+      return { detach, online: (on) => watch.pause(!on) };
+    } catch (error) {
+      owned?.close();
+      throw error;
+    }
   });
 }

@@ -1,6 +1,7 @@
 import { type Signal, type SignalInfo, signalNumber } from '@sdrx/linux';
 import type { Observable } from 'rxjs';
 import type { LoopCore } from '../loop-core.js';
+import { listenToSignal } from '../received-signal.js';
 import type { SourceOptions } from '../source.js';
 
 /**
@@ -9,12 +10,13 @@ import type { SourceOptions } from '../source.js';
  * at a time, as everywhere. When the last subscription ends, the signal has its former action again.
  * sd_event_add_signal(3), signal(7).
  *
- * Throws RangeError for an unknown signal. Fails with EINVAL for SIGKILL and SIGSTOP, EOPNOTSUPP in a worker thread, and
- * EBUSY when another loop of the process listens to the signal.
+ * Several loops of the main thread may listen to one signal; each of them gets it.
+ *
+ * Throws RangeError for an unknown signal. Fails with EINVAL for SIGKILL and SIGSTOP, EOPNOTSUPP in a worker thread.
  */
 export function signal(core: LoopCore, which: Signal, options: SourceOptions = {}): Observable<SignalInfo> {
   const signo = signalNumber(which);
   return core.source<SignalInfo>('kernel', options, (source) => ({
-    detach: core.signals.listen(signo, core.watcher, (info) => source.pendAlso(info)),
+    detach: listenToSignal(signo, core.watcher, (info) => source.pendAlso(info)),
   }));
 }
