@@ -12,11 +12,11 @@ type Kind = (source: ScenarioSource, ...args: string[]) => Observable<unknown>;
 
 /** The kinds of sources, from the words after their name to what the trace tells of their values. */
 const kinds: Readonly<Record<string, Kind>> = {
-  io: ({ scenario: { loop, world }, options, events, setting }, name = '') => {
+  io: ({ scenario: { loop, world }, options, events, own }, name = '') => {
     const fd = world.fd(name);
-    return (
-      setting.own ? loop.io(fd, { ...options, events, own: true }) : loop.io(fd.number, { ...options, events })
-    ).pipe(map(({ revents }) => namesOf(epollNames, revents)));
+    return loop
+      .io(own ? fd : fd.number, { ...options, events, own })
+      .pipe(map(({ revents }) => namesOf(epollNames, revents)));
   },
   time: ({ scenario: { loop }, options, setting: { accuracy, every } }, clock, start, time) => {
     const absolute = start === 'at';
@@ -31,11 +31,14 @@ const kinds: Readonly<Record<string, Kind>> = {
       );
   },
   signal: ({ scenario: { loop }, options }, signal) => loop.signal(signal as Signal, options).pipe(map(signalText)),
-  child: ({ scenario: { loop, world }, options, setting }, process = '', list = '') => {
+  child: ({ scenario: { loop, world }, options, own }, process = '', list = '') => {
     const changes = list.split(',');
-    const [exited, stopped, continued] = ['exited', 'stopped', 'continued'].map((change) => changes.includes(change));
-    const wanted = { exited, stopped, continued, own: setting.own !== undefined };
-    return loop.child(world.process(process), { ...options, ...wanted }).pipe(map(childText));
+    const wanted = {
+      exited: changes.includes('exited'),
+      stopped: changes.includes('stopped'),
+      continued: changes.includes('continued'),
+    };
+    return loop.child(world.process(process), { ...options, ...wanted, own }).pipe(map(childText));
   },
   inotify: ({ scenario: { loop, world }, options }, path = '', mask = '') =>
     loop.inotify(path, { ...options, mask: maskOf(inotifyNames, mask) }).pipe(
@@ -65,6 +68,7 @@ function childText({ code, status }: ChildChange): string {
 export class ScenarioSource {
   /** The words `key=value` of its statement, and `key` alone with an empty value. */
   readonly setting: Readonly<Record<string, string | undefined>>;
+  readonly own: boolean;
   readonly options: SourceOptions;
   readonly priority: BehaviorSubject<number>;
   readonly eventMask: BehaviorSubject<number>;
@@ -90,6 +94,7 @@ export class ScenarioSource {
     );
     this.priority = new BehaviorSubject(Number(this.setting.priority ?? 0));
     this.eventMask = new BehaviorSubject(kind === 'io' ? maskOf(epollNames, args[1] ?? '') : 0);
+    this.own = this.setting.own !== undefined;
     this.options = this.#options();
     this.mode = this.setting.enabled ?? (kind === 'defer' ? 'oneshot' : 'on');
   }

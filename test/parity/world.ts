@@ -5,6 +5,7 @@ import {
   mkdirSync,
   mkdtempSync,
   openSync,
+  readdirSync,
   readFileSync,
   renameSync,
   rmSync,
@@ -24,6 +25,8 @@ export class World {
   readonly #openBefore = openFds();
   readonly #folder = mkdtempSync(join(tmpdir(), 'sdrx-test-'));
   readonly #fds = new Map<string, linux.Fd>();
+  /** Also those of descriptors that were given away. */
+  readonly #numbers = new Map<string, number>();
   readonly #processes = new Map<string, linux.ChildProcess>();
   readonly #environment = new Set<string>();
   readonly #cookies: number[] = [];
@@ -61,10 +64,11 @@ export class World {
   }
 
   readonly #descriptorVerbs: Verbs = {
-    eventfd: (name = '', count) => this.#fds.set(name, linux.eventfd(Number(count))),
+    eventfd: (name = '', count) => this.#own(name, linux.eventfd(Number(count))),
     sockets: (one = '', other = '') => {
       const [ours, theirs] = linux.socketPair();
-      this.#fds.set(one, ours).set(other, theirs);
+      this.#own(one, ours);
+      this.#own(other, theirs);
     },
     fifo: (name = '', path = '') => {
       runProgram('mkfifo', [path]);
@@ -78,7 +82,7 @@ export class World {
     accept: (name = '', listener = '') => {
       const socket = linux.accept(this.fd(listener).number);
       if (socket === undefined) throw new Error('nobody connects');
-      this.#fds.set(name, socket);
+      this.#own(name, socket);
     },
     manager: (name = '') => {
       this.#bound(name, 'notify', linux.SOCK_DGRAM);
@@ -101,7 +105,7 @@ export class World {
       this.#trace(`receive ${name} ${size === undefined ? 'EAGAIN' : `'${buffer.toString('utf8', 0, size)}'`}`);
     },
     close: (name = '') => this.fd(name).close(),
-    open: (name = '') => this.#trace(`open ${name} ${linux.isOpen(this.fd(name).number) ? 'yes' : 'no'}`),
+    open: (name = '') => this.#trace(`open ${name} ${linux.isOpen(found(this.#numbers, name)) ? 'yes' : 'no'}`),
   };
 
   readonly #fileVerbs: Verbs = {
@@ -124,7 +128,7 @@ export class World {
       linux.setNonBlocking(reader.number, false);
       const script = command === 'waiting' ? 'exec cat' : `exit ${command}`;
       this.#processes.set(name, linux.spawn('sh', { args: ['-c', script], fds: [reader, null, 2] }));
-      this.#fds.set(`input of ${name}`, writer);
+      this.#own(`input of ${name}`, writer);
       reader.close();
     },
     await: (name = '', change = '') => {
@@ -148,13 +152,18 @@ export class World {
 
   readonly verbs: Verbs = { ...this.#descriptorVerbs, ...this.#fileVerbs, ...this.#processVerbs };
 
+  #own(name: string, fd: linux.Fd): void {
+    this.#fds.set(name, fd);
+    this.#numbers.set(name, fd.number);
+  }
+
   #open(name: string, path: string, flags: number): void {
-    this.#fds.set(name, new linux.Fd(openSync(path, flags, 0o600)));
+    this.#own(name, new linux.Fd(openSync(path, flags, 0o600)));
   }
 
   #bound(name: string, path: string, type: Parameters<typeof linux.unixSocket>[0]): linux.Fd {
     const socket = linux.unixSocket(type);
-    this.#fds.set(name, socket);
+    this.#own(name, socket);
     linux.bind(socket.number, path);
     return socket;
   }
@@ -180,12 +189,20 @@ function isAlive(pid: number): boolean {
   }
 }
 
-/** A signal reaches the main thread through another one, which takes a moment; its place in the trace must not hang on that. */
+/**
+ * A signal reaches the main thread through another one, unless all others block it already, which takes a moment; its place
+ * in the trace must not hang on that.
+ */
 function waitUntilPending(signal: linux.Signal): void {
   const bit = 1n << BigInt(linux.signalNumber(signal) - 1);
-  let pending: bigint;
-  do {
-    const [, mask = '0'] = /^SigPnd:\s*(\w+)$/m.exec(readFileSync('/proc/thread-self/status', 'ascii')) ?? [];
-    pending = BigInt(`0x${mask}`);
-  } while ((pending & bit) === 0n);
+  const has = (thread: string, mask: string): boolean => (signalMask(thread, mask) & bit) !== 0n;
+  for (;;) {
+    const mainOnly = readdirSync('/proc/self/task').every((thread) => has(thread, 'SigBlk'));
+    if (has('self', 'SigPnd') || (mainOnly && has('self', 'ShdPnd'))) return;
+  }
+}
+
+function signalMask(thread: string, name: string): bigint {
+  const status = readFileSync(`/proc/${thread}/status`, 'ascii');
+  return BigInt(`0x${new RegExp(`^${name}:\\s*(\\w+)$`, 'm').exec(status)?.[1] ?? '0'}`);
 }
