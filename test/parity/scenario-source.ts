@@ -1,6 +1,6 @@
 import type { SourceOptions } from '@sdrx/event';
 import { type ChildChange, type Clock, isSystemError, type Signal, type SignalInfo, signalName } from '@sdrx/linux';
-import { BehaviorSubject, map, type Observable, Subject, type Subscription, take } from 'rxjs';
+import { BehaviorSubject, map, type Observable, Subject, type Subscription, take, tap } from 'rxjs';
 import { epollNames, inotifyNames, maskOf, namesOf } from './names.js';
 import type { Scenario } from './scenario.js';
 
@@ -30,7 +30,11 @@ const kinds: Readonly<Record<string, Kind>> = {
         ),
       );
   },
-  signal: ({ scenario: { loop }, options }, signal) => loop.signal(signal as Signal, options).pipe(map(signalText)),
+  signal: ({ scenario: { loop, world }, options }, signal = '') =>
+    loop.signal(signal as Signal, options).pipe(
+      tap(() => world.raised.delete(signal)),
+      map(signalText),
+    ),
   child: ({ scenario: { loop, world }, options, own }, process = '', list = '') => {
     const changes = list.split(',');
     const wanted = {

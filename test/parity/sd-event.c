@@ -186,6 +186,7 @@ static size_t cookie_count;
 static int traced;
 static bool failed;
 static int second_run;
+static sigset_t raised; /* and not dispatched yet */
 static bool tie;
 static bool unsupported; /* The scenario needs a newer libsystemd. */
 
@@ -346,6 +347,7 @@ static int on_time(sd_event_source *s, uint64_t scheduled, void *userdata) {
 static int on_signal(sd_event_source *s, const struct signalfd_siginfo *info, void *userdata) {
   struct source *source = userdata;
   (void)s;
+  sigdelset(&raised, (int)info->ssi_signo);
   trace("signal %s %s %s value %d%s", source->name, signal_name((int)info->ssi_signo),
         info->ssi_code == SI_USER ? "sent" : "queued", info->ssi_int, info->ssi_pid == (uint32_t)getpid() ? "" : " of another");
   return dispatched(source);
@@ -523,10 +525,12 @@ static bool execute_on_source(const struct words *words) {
     if (s != NULL) check(sd_event_source_set_priority(s, atoll(need(words, 2))), "set_priority");
   } else if (strcmp(verb, "events") == 0) {
     uint32_t events = mask_of(epoll_names, LENGTH(epoll_names), need(words, 2));
-    check(sd_event_source_set_io_events(need_source(need(words, 1))->source, events), "set_io_events");
+    sd_event_source *s = need_source(need(words, 1))->source;
+    if (s != NULL) check(sd_event_source_set_io_events(s, events), "set_io_events");
   } else if (strcmp(verb, "leave") == 0) {
-    if (sd_event_source_leave_ratelimit) sd_event_source_leave_ratelimit(need_source(need(words, 1))->source);
-    else give_up("leave");
+    sd_event_source *s = need_source(need(words, 1))->source;
+    if (!sd_event_source_leave_ratelimit) give_up("leave");
+    else if (s != NULL) sd_event_source_leave_ratelimit(s);
   } else {
     return false;
   }
@@ -729,7 +733,9 @@ static bool execute_on_processes(const struct words *words) {
   } else if (strcmp(verb, "alive") == 0) {
     trace("alive %s %s", need(words, 1), kill(find_process(words->word[1])->pid, 0) == 0 ? "yes" : "no");
   } else if (strcmp(verb, "raise") == 0) {
-    check(kill(getpid(), signal_of(need(words, 1))), "kill");
+    int signo = signal_of(need(words, 1));
+    if (!sigismember(&raised, signo)) check(kill(getpid(), signo), "kill");
+    sigaddset(&raised, signo);
   } else if (strcmp(verb, "queue") == 0) {
     union sigval value = {.sival_int = atoi(need(words, 2))};
     check(sigqueue(getpid(), signal_of(need(words, 1)), value), "sigqueue");
@@ -834,6 +840,7 @@ static void clean_up(void) {
   }
   unsetenv("NOTIFY_SOCKET");
   memset(sources, 0, sizeof(sources));
+  sigemptyset(&raised);
   fd_count = process_count = source_count = cookie_count = 0;
   lines = traced = second_run = 0;
   tie = unsupported = false;

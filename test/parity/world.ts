@@ -30,6 +30,8 @@ export class World {
   readonly #processes = new Map<string, linux.ChildProcess>();
   readonly #environment = new Set<string>();
   readonly #cookies: number[] = [];
+  /** The signals that were raised and not dispatched yet. */
+  readonly raised = new Set<string>();
 
   constructor(trace: (line: string) => void) {
     this.#trace = trace;
@@ -136,7 +138,10 @@ export class World {
     },
     kill: (name = '', signal) => this.process(name).kill(signal as linux.Signal),
     alive: (name = '') => this.#trace(`alive ${name} ${isAlive(this.process(name).pid) ? 'yes' : 'no'}`),
-    raise: (signal) => {
+    // Not while one is under way, which would take it in, or not.
+    raise: (signal = '') => {
+      if (this.raised.has(signal)) return;
+      this.raised.add(signal);
       process.kill(process.pid, linux.signalNumber(signal as linux.Signal));
       waitUntilPending(signal as linux.Signal);
     },
