@@ -31,6 +31,11 @@ export const benchPackages = [
   { name: 'gcc', provides: 'gcc', why: 'compiles the programs that produce load' },
   { name: 'hyperfine', provides: 'hyperfine', why: 'compares start-up times' },
   { name: 'libc6-dev', provides: '/usr/include/stdio.h', why: 'declares the C library to these programs' },
+  {
+    name: 'libsystemd-dev',
+    provides: '/usr/include/systemd/sd-event.h',
+    why: 'declares sd-event, which we compare with',
+  },
   { name: 'time', provides: '/usr/bin/time', why: 'tells the peak memory of processes' },
 ];
 

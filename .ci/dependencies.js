@@ -10,7 +10,14 @@ const matrixPackage = '@sdrx/ci';
 /** What decides which packages an installation holds. */
 function inputs() {
   const packages = readdirSync(`${root}/packages`).map((name) => `packages/${name}/package.json`);
-  return ['pnpm-lock.yaml', 'pnpm-workspace.yaml', 'package.json', '.ci/package.json', ...packages];
+  return [
+    'pnpm-lock.yaml',
+    'pnpm-workspace.yaml',
+    'package.json',
+    '.ci/package.json',
+    'docs/package.json',
+    ...packages,
+  ];
 }
 
 function inputsHash() {

@@ -18,7 +18,7 @@ const FIRST_UID = 60_600;
 
 printMachine();
 using folder = new Folder();
-const load = await compile(folder, 'allocate-load');
+const load = await compile(folder, 'support/allocate-load');
 await using service = await Service.start(ours(folder));
 const { runtimeDirectory, socket } = service.program;
 

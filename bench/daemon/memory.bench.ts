@@ -27,8 +27,8 @@ const note = (name: string, ...kilobytes: readonly number[]) => {
 printMachine();
 using folder = new Folder();
 await using debian = await Debian.enter(folder);
-const load = await compile(folder, 'varlink-load');
-const allocateLoad = await compile(folder, 'allocate-load');
+const load = await compile(folder, 'support/varlink-load');
+const allocateLoad = await compile(folder, 'support/allocate-load');
 const sdrx = ours(folder);
 const peer = systemd(debian);
 

@@ -24,7 +24,7 @@ process.env.PATH = environment.PATH;
 printMachine();
 using folder = new Folder();
 await using debian = await Debian.enter(folder);
-const untilReady = await compile(folder, 'until-ready');
+const untilReady = await compile(folder, 'support/until-ready');
 const lock = folder.join('lock');
 
 const node = ['node', '-e', '0'];

@@ -48,8 +48,8 @@ type Test = Omit<CallsOptions, 'socket'>;
 printMachine();
 using folder = new Folder();
 await using debian = await Debian.enter(folder);
-const load = await compile(folder, 'varlink-load');
-const allocateLoad = await compile(folder, 'allocate-load');
+const load = await compile(folder, 'support/varlink-load');
+const allocateLoad = await compile(folder, 'support/allocate-load');
 const own = ours(folder);
 const peer = systemd(debian);
 

@@ -1,6 +1,5 @@
-import { isLeft } from 'fp-ts/lib/Either.js';
 import * as t from 'io-ts';
-import { Child } from './child.js';
+import { resultOf } from './result-of.js';
 
 export interface CallsOptions {
   readonly socket: string;
@@ -52,7 +51,7 @@ export function getUserRecords(
 ): Promise<Calls> {
   const numbers = [clients, seconds, calls, idle].map(String);
   const how = connections === 'kept' ? 'kept' : 'connect';
-  return load([program, socket, how, ...numbers, REQUEST, `"userName":"${USER}"`], Calls, meanwhile);
+  return resultOf([program, socket, how, ...numbers, REQUEST, `"userName":"${USER}"`], Calls, meanwhile);
 }
 
 /**
@@ -66,15 +65,5 @@ export function allocate(
   { socket, clients, each, uid }: { socket: string; clients: number; each: number; uid: number },
   meanwhile: () => unknown = () => {},
 ): Promise<Allocations> {
-  return load([program, socket, ...[clients, each, uid].map(String)], Allocations, meanwhile);
-}
-
-async function load<A>(command: readonly string[], codec: t.Decoder<unknown, A>, meanwhile: () => unknown): Promise<A> {
-  await using child = new Child(command);
-  const text = await child.line();
-  const result = codec.decode(JSON.parse(text));
-  if (isLeft(result)) throw new Error(`${command[0]} printed ${text}`);
-  await meanwhile();
-  await child.finish();
-  return result.right;
+  return resultOf([program, socket, ...[clients, each, uid].map(String)], Allocations, meanwhile);
 }

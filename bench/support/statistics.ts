@@ -6,6 +6,13 @@ export function median(values: readonly number[]): number {
   return (low + high) / 2;
 }
 
+/** The value that 99 % of the others are below. Throws for none. */
+export function p99(values: readonly number[]): number {
+  const value = [...values].sort((a, b) => a - b)[Math.floor(values.length * 0.99)];
+  if (value === undefined) throw new RangeError('a percentile of nothing');
+  return value;
+}
+
 /** `lowest–highest`, as `format` writes each. */
 export function range(values: readonly number[], format: (value: number) => string): string {
   return `${format(Math.min(...values))}–${format(Math.max(...values))}`;

@@ -240,7 +240,7 @@ t.test(
 
 t.test('what is no time is refused at once', (t) => {
   using loop = new EventLoop();
-  const wrong: readonly [TimeOptions, RegExp][] = [
+  const wrong: readonly [object, RegExp][] = [
     [{}, /one of `after`, `at` and `every`/],
     [{ clock: 'realtime', accuracy: 5 }, /one of `after`, `at` and `every`/],
     [{ after: 1, at: 1 }, /not both/],
@@ -257,7 +257,8 @@ t.test('what is no time is refused at once', (t) => {
     [{ after: 1, priority: 0.5 }, /priority must be an integer, not 0.5/],
     [{ after: 1, exitOnFailure: 0.5 }, /exitOnFailure must be .* not 0.5/],
   ];
-  for (const [options, message] of wrong) t.throws(() => loop.time(options), { name: 'RangeError', message });
+  for (const [options, message] of wrong)
+    t.throws(() => loop.time(options as TimeOptions), { name: 'RangeError', message });
   t.end();
 });
 

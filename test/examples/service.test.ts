@@ -1,14 +1,9 @@
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
-import { EventLoop } from '@sdrx/event';
-import { bind, read, SOCK_DGRAM, sigqueue, unixSocket } from '@sdrx/linux';
-import { firstValueFrom, map } from 'rxjs';
+import { sigqueue } from '@sdrx/linux';
 import t from 'tap';
-import { Folder } from '../support/folder.js';
 import { programPath } from '../support/program-path.js';
-
-const program = programPath('../../../examples/dist/service.js', import.meta.url);
+import { ServiceManager } from '../support/service-manager.js';
+import { RunningExample } from './running-example.js';
 
 t.test('the service of the README is the example', async (t) => {
   const readme = readFileSync(programPath('../../../README.md', import.meta.url), 'utf8');
@@ -17,35 +12,14 @@ t.test('the service of the README is the example', async (t) => {
 });
 
 t.test('the example is ready, obeys a queued signal, and stops on SIGTERM', async (t) => {
-  using folder = new Folder();
-  using manager = unixSocket(SOCK_DGRAM);
-  bind(manager.number, folder.join('notify'));
-  using loop = new EventLoop();
-  const finished = loop.run();
-  const nextMessage = () =>
-    firstValueFrom(
-      loop.io(manager.number).pipe(
-        map(() => {
-          const message = Buffer.alloc(256);
-          return message.toString('utf8', 0, read(manager.number, message));
-        }),
-      ),
-    );
+  const manager = new ServiceManager(t);
+  const example = new RunningExample(t, 'service', { environment: { NOTIFY_SOCKET: manager.notifySocket } });
+  await manager.waitFor(/^READY=1$/);
+  sigqueue(example.pid, 'SIGRTMIN+18', 42);
+  await example.prints(`process ${process.pid} sent 42`);
 
-  const child = spawn(process.execPath, [program], {
-    env: { ...process.env, NOTIFY_SOCKET: folder.join('notify') },
-    stdio: ['ignore', 'pipe', 'inherit'],
-  });
-  const exit = once(child, 'exit');
-  const output = once(child.stdout.setEncoding('utf8'), 'data');
-  t.equal(await nextMessage(), 'READY=1');
-
-  sigqueue(child.pid ?? 0, 'SIGRTMIN+18', 42);
-  t.strictSame(await output, [`process ${process.pid} sent 42\n`]);
-
-  child.kill('SIGTERM');
-  t.equal(await nextMessage(), 'STOPPING=1');
-  t.strictSame(await exit, [0, null]);
-  loop.exit();
-  await finished;
+  example.kill('SIGTERM');
+  t.equal(await example.ended(), 0);
+  await manager.waitFor(/^STOPPING=1$/);
+  t.equal(manager.notifications.length, 2);
 });

@@ -3,11 +3,15 @@ import * as t from 'io-ts';
 
 /** A variable of the environment that does not hold what its protocol says. */
 export class EnvironmentError extends Error {
+  /** What tells it from other errors. */
   override readonly name = 'EnvironmentError';
+  /** As of a system call that is given the like. */
   readonly code = 'EINVAL';
 
   constructor(
+    /** The variable's name. */
     readonly variable: string,
+    /** What it holds. */
     readonly value: string | undefined,
     expected: string,
   ) {

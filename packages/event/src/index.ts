@@ -12,4 +12,4 @@ export type { DeferOptions } from './sources/defer.js';
 export type { InotifyEvent, InotifyOptions } from './sources/inotify.js';
 export type { IoEvent, IoOptions } from './sources/io.js';
 export type { MemoryPressureOptions } from './sources/memory-pressure.js';
-export type { TimeEvent, TimeOptions } from './sources/time.js';
+export type { TimeEvent, TimeOptions, TimerAfter, TimerAt, TimerEvery, TimerOptions } from './sources/time.js';

@@ -109,9 +109,13 @@ export class LoopCore implements Disposable {
    * returns runs at the end of the subscription and frees what it took. Subscribing fails with ESTALE once the loop
    * finished, ECHILD in a process that was forked from the loop's.
    */
-  source<T>(kind: SourceKind, options: SourceOptions, attach: Attach<T>): Observable<T> {
+  source<T, O extends SourceOptions = SourceOptions>(
+    kind: SourceKind,
+    options: O,
+    attach: Attach<T, O>,
+  ): Observable<T> {
     checkOptions(options);
-    return new SourceObservable<T>(this, kind, options, attach);
+    return new SourceObservable(this, kind, options, attach);
   }
 
   /** Throws ESTALE once the loop finished, ECHILD in a forked process. */

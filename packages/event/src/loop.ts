@@ -13,58 +13,105 @@ import { signal } from './sources/signal.js';
 import { type TimeEvent, type TimeOptions, time } from './sources/time.js';
 
 /**
- * An event loop like sd-event's: sources with priorities, one epoll instance, a defined order. It runs inside Node's own
- * loop and keeps Node alive from `run` until it exits, no longer.
+ * An event loop like sd-event's: sources with priorities, one epoll instance, a defined order. It runs inside Node's
+ * own loop and keeps Node alive from `run` until it exits, no longer.
  *
- * A source is a cold Observable: to subscribe adds it, to unsubscribe removes it and frees what it holds. Sources may be
- * subscribed to before `run`; nothing is delivered until then. When the loop has exited they complete.
+ * A source is a cold Observable: to subscribe adds it, to unsubscribe removes it and frees what it holds. Sources may
+ * be subscribed to before `run`; nothing is delivered until then. When the loop has exited they complete.
  */
 export class EventLoop implements Disposable {
   readonly #core = new LoopCore();
 
-  /** See `sources/io.ts`: an fd becomes ready. */
+  /**
+   * Becomes ready when `fd` has one of `events`; level-triggered unless `events` has EPOLLET. Without `own` the fd
+   * stays the caller's, and the subscription ends before it is closed, or right after. sd_event_add_io(3),
+   * epoll_ctl(2).
+   *
+   * Fails with EPERM for a regular file, EBADF.
+   */
   io(fd: number | Fd, options?: IoOptions): Observable<IoEvent> {
     return io(this.#core, fd, options);
   }
 
-  /** See `sources/time.ts`: a time on a clock, once or again and again. */
+  /**
+   * Comes once, at a time on a clock, and completes; or again and again with `every`, which keeps to its grid: times
+   * that have passed when the observer is done are left out, and its next one is the first that lies ahead.
+   * sd_event_add_time(3).
+   *
+   * Throws RangeError for times that are no numbers or negative, for both `after` and `at` or none of the three.
+   * Fails with EPERM for an alarm clock without CAP_WAKE_ALARM.
+   */
   time(options: TimeOptions): Observable<TimeEvent> {
     return time(this.#core, options);
   }
 
-  /** See `sources/signal.ts`: the process receives a signal. */
+  /**
+   * Comes for every such signal that the process receives, with what siginfo_t tells, instead of the signal's action.
+   * Real-time signals (`SIGRTMIN+n`) are queued and never lost below RLIMIT_SIGPENDING; of a standard signal one is
+   * pending at a time, as everywhere. When the last subscription ends, the signal has its former action again.
+   * sd_event_add_signal(3), signal(7).
+   *
+   * Several loops of the main thread may listen to one signal; each of them gets it.
+   *
+   * Throws RangeError for an unknown signal. Fails with EINVAL for SIGKILL and SIGSTOP, EOPNOTSUPP in a worker thread.
+   */
   signal(which: Signal, options?: SourceOptions): Observable<SignalInfo> {
     return signal(this.#core, which, options);
   }
 
-  /** See `sources/child.ts`: a child process ends, or stops and goes on. */
+  /**
+   * Comes once, when a child process ends, and completes; with `stopped` or `continued` also each time it does that.
+   * The child is reaped after the observer ran, which therefore still finds it under /proc. Its end is told by a pidfd,
+   * so that SIGCHLD stays free for others; only stopping and continuing need that signal, and share it with Node.
+   * sd_event_add_child(3), sd_event_add_child_pidfd(3), pidfd_open(2).
+   *
+   * Fails with ESRCH for a process that does not exist, ECHILD for one that is no child of ours or was reaped
+   * elsewhere, EBADF for a ChildProcess or Fd that was closed; with `stopped` or `continued` EOPNOTSUPP in a worker
+   * thread.
+   */
   child(which: Child, options?: ChildExitOptions): Observable<ChildExit>;
   child(which: Child, options?: ChildOptions): Observable<ChildChange>;
   child(which: Child, options?: ChildOptions): Observable<ChildChange> {
     return child(this.#core, which, options);
   }
 
-  /** See `sources/inotify.ts`: something happens to a file, given by path or descriptor. */
+  /**
+   * Comes when something happens to a file or in a directory, given by its path or by a descriptor of it. After
+   * IN_Q_OVERFLOW events are missing: look for yourself. After IN_IGNORED, when the file is gone for good, it
+   * completes. sd_event_add_inotify(3), inotify(7).
+   *
+   * Fails with ENOENT, EACCES, ENOSPC (fs.inotify.max_user_watches), EMFILE (fs.inotify.max_user_instances).
+   */
   inotify(which: string | number, options?: InotifyOptions): Observable<InotifyEvent> {
     return inotify(this.#core, which, options);
   }
 
-  /** See `sources/defer.ts`: the next iteration, or every one. */
+  /** Comes once, as soon as it is its turn, and completes; or on every iteration. sd_event_add_defer(3). */
   defer(options?: DeferOptions): Observable<void> {
     return defer(this.#core, options);
   }
 
-  /** See `sources/post.ts`: after iterations in which another source ran. */
+  /** Comes after every iteration in which a source of another kind ran. sd_event_add_post(3). */
   post(options?: SourceOptions): Observable<void> {
     return post(this.#core, options);
   }
 
-  /** See `sources/exiting.ts`: the loop exits. */
+  /** Comes once, when the loop exits, before `run` resolves, and completes; by priority. sd_event_add_exit(3). */
   exiting(options?: SourceOptions): Observable<void> {
     return exiting(this.#core, options);
   }
 
-  /** See `sources/memory-pressure.ts`: memory is short. */
+  /**
+   * Comes whenever memory is short: what the service manager set up with MEMORY_PRESSURE_WATCH and
+   * MEMORY_PRESSURE_WRITE, else the pressure of the process's own cgroup, else that of the whole system.
+   * sd_event_add_memory_pressure(3), systemd.io/MEMORY_PRESSURE, Documentation/accounting/psi.rst.
+   *
+   * Throws RangeError for a window or threshold out of range. Fails with EHOSTDOWN when MEMORY_PRESSURE_WATCH=/dev/null
+   * turns it off, EOPNOTSUPP when neither the cgroup nor the system has pressure information, EnvironmentError when the
+   * variables are malformed, EBUSY when they are set and options ask for something else, what opening and writing the
+   * file fails with (ENOENT, EACCES, ECONNREFUSED, EINVAL for a trigger that the kernel refuses), and EIO when the file
+   * is gone later, with its cgroup. Completes when the other end of a socket is gone.
+   */
   memoryPressure(options?: MemoryPressureOptions): Observable<void> {
     return memoryPressure(this.#core, options);
   }
@@ -80,7 +127,8 @@ export class EventLoop implements Disposable {
   }
 
   /**
-   * The time on a clock in milliseconds with fractions; within a handler the same whenever it is asked for. sd_event_now(3)
+   * The time on a clock in milliseconds with fractions; within a handler the same whenever it is asked for.
+   * sd_event_now(3)
    */
   now(clock: Clock = 'monotonic'): number {
     return this.#core.currentTime(clock);
@@ -104,8 +152,8 @@ export class EventLoop implements Disposable {
   }
 
   /**
-   * Begins the exit: the `exiting` sources run by priority, then `run` resolves with the code, the last one that was given.
-   * sd_event_exit(3)
+   * Begins the exit: the `exiting` sources run by priority, then `run` resolves with the code, the last one that was
+   * given. sd_event_exit(3)
    */
   // A function of the object, which may be passed on as it is, and for which no other thread is sent a copy of the loop.
   readonly exit = (code = 0): void => this.#core.exit(code);

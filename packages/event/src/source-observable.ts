@@ -19,13 +19,13 @@ interface Failing {
  * observer throws or leaves unhandled ends the subscription, and surfaces or ends the loop, as the options say. RxJS on its
  * own would report it and go on.
  */
-export class SourceObservable<T> extends Observable<T> implements Failing {
+export class SourceObservable<T, O extends SourceOptions> extends Observable<T> implements Failing {
   readonly #core: LoopCore;
   readonly #kind: SourceKind;
-  readonly #options: SourceOptions;
-  readonly #attach: Attach<T>;
+  readonly #options: O;
+  readonly #attach: Attach<T, O>;
 
-  constructor(core: LoopCore, kind: SourceKind, options: SourceOptions, attach: Attach<T>) {
+  constructor(core: LoopCore, kind: SourceKind, options: O, attach: Attach<T, O>) {
     super();
     this.#core = core;
     this.#kind = kind;
@@ -43,7 +43,8 @@ export class SourceObservable<T> extends Observable<T> implements Failing {
     const subscriber = observer instanceof Subscriber ? observer : new GuardedSubscriber<T>(this, args);
     try {
       this.#core.requireUsable(this.#options.description);
-      const source = new Source(this.#core, this.#kind, this.#options, subscriber, this.#attach);
+      const source = new Source(this.#core, this.#kind, this.#options, subscriber);
+      source.begin(this.#attach(source, this.#options, this.#core));
       if (subscriber instanceof GuardedSubscriber) subscriber.hold(source);
       else subscriber.add(source);
     } catch (error) {

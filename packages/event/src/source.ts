@@ -56,7 +56,7 @@ export interface Attachment<T> {
 }
 
 /** Sees to it that a source becomes pending. What it throws is the subscription's error. */
-export type Attach<T> = (source: Source<T>) => Attachment<T>;
+export type Attach<T, O extends SourceOptions> = (source: Source<T>, options: O, core: LoopCore) => Attachment<T>;
 
 /**
  * One subscription to a source: it becomes pending with a value, waits in the loop's queue for its turn, and is then
@@ -75,7 +75,7 @@ export class Source<T> implements Dispatchable, Unsubscribable {
   readonly #core: LoopCore;
   readonly #options: SourceOptions;
   readonly #subscriber: Subscriber<T>;
-  #attachment: Attachment<T> | undefined;
+  #attachment: Attachment<T> | undefined = undefined;
   #value: T | undefined = undefined;
   #further: T[] | undefined = undefined;
   #nextFurther = 0;
@@ -84,18 +84,22 @@ export class Source<T> implements Dispatchable, Unsubscribable {
   /** Whether it is pending but not in the queue, because its rate limit holds it back. */
   #held = false;
 
-  /** Adds the source to the loop. Throws what `attach` throws. */
-  constructor(core: LoopCore, kind: SourceKind, options: SourceOptions, subscriber: Subscriber<T>, attach: Attach<T>) {
-    const { priority = 0, ratelimit } = options;
+  constructor(core: LoopCore, kind: SourceKind, options: SourceOptions, subscriber: Subscriber<T>) {
+    const { priority = 0 } = options;
     this.#core = core;
     this.#options = options;
     this.#subscriber = subscriber;
     this.kind = kind;
     this.priority = typeof priority === 'number' ? priority : 0;
-    this.#attachment = attach(this);
-    core.add(this);
+  }
+
+  /** Adds the source to the loop. */
+  begin(attachment: Attachment<T>): void {
+    const { priority, ratelimit } = this.#options;
+    this.#attachment = attachment;
+    this.#core.add(this);
     // Of exit sources none may be held back: the loop would be gone when the time is over.
-    if (ratelimit !== undefined && kind !== 'exit') this.#limit = new RateLimit(core, this, ratelimit);
+    if (ratelimit !== undefined && this.kind !== 'exit') this.#limit = new RateLimit(this.#core, this, ratelimit);
     if (typeof priority === 'object') this.follow(priority, (value) => this.#reprioritize(value));
   }
 

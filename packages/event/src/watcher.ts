@@ -51,8 +51,8 @@ export class Watcher implements Disposable {
   readonly #epoll = new Epoll();
   readonly #watches: (Watch | undefined)[] = [];
   readonly #free: number[] = [];
-  /** Whose entry each fd in the epoll set is. */
-  readonly #owners = new Map<number, Watch>();
+  /** Whose entry each fd in the epoll set is. Not a Map: with one key that comes and goes it takes the longer the larger it is. */
+  readonly #owners: (Watch | undefined)[] = [];
   #count = 0;
 
   /** The epoll instance itself, readable when any of the fds is ready. */
@@ -89,7 +89,7 @@ export class Watcher implements Disposable {
     }
     const watch = new Watch(this, copy?.number ?? fd, copy, token, events, ready);
     this.#watches[token] = watch;
-    this.#owners.set(watch.fd, watch);
+    this.#owners[watch.fd] = watch;
     this.#count++;
     return watch;
   }
@@ -121,7 +121,7 @@ export class Watcher implements Disposable {
   /** For `Watch`: forgets it. */
   remove(watch: Watch): void {
     if (this.#owns(watch)) {
-      this.#owners.delete(watch.fd);
+      this.#owners[watch.fd] = undefined;
       this.#epoll.remove(watch.fd);
     }
     this.#watches[watch.token] = undefined;
@@ -135,6 +135,6 @@ export class Watcher implements Disposable {
 
   /** An fd that was closed left the epoll set by itself, and its number may already be another watch's. */
   #owns(watch: Watch): boolean {
-    return this.#owners.get(watch.fd) === watch;
+    return this.#owners[watch.fd] === watch;
   }
 }

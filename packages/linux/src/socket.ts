@@ -45,7 +45,8 @@ export interface PeerCredentials {
   readonly gid: number;
 }
 
-type SocketType = typeof SOCK_STREAM | typeof SOCK_DGRAM | typeof SOCK_SEQPACKET;
+/** What `unixSocket` and `socketPair` make. */
+export type SocketType = typeof SOCK_STREAM | typeof SOCK_DGRAM | typeof SOCK_SEQPACKET;
 
 /** A socket of the family AF_UNIX, close-on-exec and non-blocking. socket(2). */
 export function unixSocket(type: SocketType = SOCK_STREAM): Fd {

@@ -8,24 +8,35 @@ import type { EventLoop } from '../loop.js';
 export interface Notification {
   /** Start-up, or a reload, is done. */
   readonly READY?: 1;
+  /** A reload begins; READY ends it. */
   readonly RELOADING?: 1;
+  /** The end begins. */
   readonly STOPPING?: 1;
   /** CLOCK_MONOTONIC, with RELOADING. */
   readonly MONOTONIC_USEC?: number;
   /** One line for people. */
   readonly STATUS?: string;
+  /** Why it failed: the number of an error. */
   readonly ERRNO?: number;
+  /** Why it failed: the name of a D-Bus error. */
   readonly BUSERROR?: string;
+  /** The service's main process, if that is not the one that was started. */
   readonly MAINPID?: number;
+  /** A sign of life, or the wish to be treated as one that gave none. */
   readonly WATCHDOG?: 1 | 'trigger';
+  /** How long to wait for a sign of life from now on. */
   readonly WATCHDOG_USEC?: number;
+  /** How much longer the start, the reload or the end that goes on may take. */
   readonly EXTEND_TIMEOUT_USEC?: number;
   /** Keep the descriptors sent along, and pass them at the next start. */
   readonly FDSTORE?: 1;
+  /** Forget the kept descriptors of this FDNAME. */
   readonly FDSTOREREMOVE?: 1;
   /** 1 to 255 printable ASCII characters, no `:`. */
   readonly FDNAME?: string;
+  /** Keep them also when they report an error. */
   readonly FDPOLL?: 0;
+  /** Close the one descriptor sent along; see `notifyBarrier`. */
   readonly BARRIER?: 1;
 }
 

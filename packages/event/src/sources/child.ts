@@ -22,6 +22,7 @@ import type { Watch } from '../watcher.js';
 
 /** How a child process ended. */
 export interface ChildExit {
+  /** Its process id, free for others after the handler. */
   readonly pid: number;
   /** `exited` by itself, `killed` by a signal, or that with a core `dumped`. */
   readonly code: 'exited' | 'killed' | 'dumped';
@@ -38,24 +39,16 @@ export interface ChildOptions extends SourceOptions {
   /** Comes also when SIGCONT lets the child go on (`continued`). waitid(2) WCONTINUED. */
   readonly continued?: boolean;
   /**
-   * Ends the child with the subscription: if it still runs, it gets SIGKILL and is reaped.
-   * sd_event_source_set_child_process_own(3).
+   * Ends the child with the subscription: if it still runs, it gets SIGKILL and is reaped. Closes the pidfd, also one that
+   * was given. sd_event_source_set_child_process_own(3), sd_event_source_set_child_pidfd_own(3).
    */
   readonly own?: boolean;
 }
 
-/** A child by its process, by a pidfd, which stays the caller's, or by its id. */
+/** A child by its process or a pidfd, which stay the caller's unless the source is to `own` it, or by its id. */
 export type Child = ChildProcess | Fd | number;
 
-/**
- * Comes once, when a child process ends, and completes; with `stopped` or `continued` also each time it does that. The child
- * is reaped after the observer ran, which therefore still finds it under /proc. Its end is told by a pidfd, so that SIGCHLD
- * stays free for others; only stopping and continuing need that signal, and share it with Node.
- * sd_event_add_child(3), sd_event_add_child_pidfd(3), pidfd_open(2).
- *
- * Fails with ESRCH for a process that does not exist, ECHILD for one that is no child of ours or was reaped elsewhere,
- * EBADF for a ChildProcess or Fd that was closed; with `stopped` or `continued` EOPNOTSUPP in a worker thread.
- */
+/** `EventLoop.child`, which tells what users need to know. */
 export function child(core: LoopCore, which: Child, options?: ChildExitOptions): Observable<ChildExit>;
 export function child(core: LoopCore, which: Child, options?: ChildOptions): Observable<ChildChange>;
 export function child(core: LoopCore, which: Child, options: ChildOptions = {}): Observable<ChildChange> {
@@ -121,9 +114,8 @@ class WatchedChild implements Attachment<ChildChange> {
   }
 
   #open(which: Child): number {
-    if (typeof which === 'object') return which instanceof Fd ? which.number : which.pidfd.number;
-    const pidfd = pidfdOpen(which);
-    this.#undo.push(() => pidfd.close());
+    const pidfd = typeof which === 'number' ? pidfdOpen(which) : which instanceof Fd ? which : which.pidfd;
+    if (typeof which === 'number' || this.#own) this.#undo.push(() => pidfd.close());
     return pidfd.number;
   }
 

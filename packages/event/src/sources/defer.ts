@@ -7,7 +7,7 @@ export interface DeferOptions extends SourceOptions {
   readonly repeat?: boolean;
 }
 
-/** Comes once, as soon as it is its turn, and completes; or on every iteration. sd_event_add_defer(3). */
+/** `EventLoop.defer`, which tells what users need to know. */
 export function defer(core: LoopCore, { repeat = false, ...options }: DeferOptions = {}): Observable<void> {
   return core.source<void>('defer', options, (source) => {
     source.pend();

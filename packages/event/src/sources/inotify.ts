@@ -8,6 +8,7 @@ export interface InotifyOptions extends SourceOptions {
   readonly mask?: number;
 }
 
+/** What happened to a file. */
 export interface InotifyEvent {
   /** What happened, an IN_* mask. */
   readonly mask: number;
@@ -20,13 +21,7 @@ export interface InotifyEvent {
 /** Comes unasked, and concerns every source. */
 const ALWAYS = IN_IGNORED | IN_Q_OVERFLOW | IN_UNMOUNT;
 
-/**
- * Comes when something happens to a file or in a directory, given by its path or by a descriptor of it. After IN_Q_OVERFLOW
- * events are missing: look for yourself. After IN_IGNORED, when the file is gone for good, it completes.
- * sd_event_add_inotify(3), inotify(7).
- *
- * Fails with ENOENT, EACCES, ENOSPC (fs.inotify.max_user_watches), EMFILE (fs.inotify.max_user_instances).
- */
+/** `EventLoop.inotify`, which tells what users need to know. */
 export function inotify(
   core: LoopCore,
   which: string | number,

@@ -14,18 +14,15 @@ export interface IoOptions extends SourceOptions {
   readonly own?: boolean;
 }
 
+/** A descriptor that is ready. */
 export interface IoEvent {
+  /** The one that is watched. */
   readonly fd: number;
   /** What is ready, an EPOLL* mask. */
   readonly revents: number;
 }
 
-/**
- * Becomes ready when `fd` has one of `events`; level-triggered unless `events` has EPOLLET. Without `own` the fd stays the
- * caller's, and the subscription ends before it is closed, or right after. sd_event_add_io(3), epoll_ctl(2).
- *
- * Fails with EPERM for a regular file, EBADF.
- */
+/** `EventLoop.io`, which tells what users need to know. */
 export function io(
   core: LoopCore,
   fd: number | Fd,

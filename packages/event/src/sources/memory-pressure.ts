@@ -30,17 +30,7 @@ export interface MemoryPressureOptions extends SourceOptions {
   readonly window?: number;
 }
 
-/**
- * Comes whenever memory is short: what the service manager set up with MEMORY_PRESSURE_WATCH and MEMORY_PRESSURE_WRITE,
- * else the pressure of the process's own cgroup, else that of the whole system.
- * sd_event_add_memory_pressure(3), systemd.io/MEMORY_PRESSURE, Documentation/accounting/psi.rst.
- *
- * Throws RangeError for a window or threshold out of range. Fails with EHOSTDOWN when MEMORY_PRESSURE_WATCH=/dev/null
- * turns it off, EOPNOTSUPP when neither the cgroup nor the system has pressure information, EnvironmentError when the
- * variables are malformed, EBUSY when they are set and options ask for something else, what opening and writing the file
- * fails with (ENOENT, EACCES, ECONNREFUSED, EINVAL for a trigger that the kernel refuses), and EIO when the file is gone
- * later, with its cgroup. Completes when the other end of a socket is gone.
- */
+/** `EventLoop.memoryPressure`, which tells what users need to know. */
 export function memoryPressure(core: LoopCore, options: MemoryPressureOptions = {}): Observable<void> {
   const { type, threshold, window, ...rest } = options;
   const trigger = psiTrigger(type ?? 'some', threshold ?? 200, window ?? 2000);

@@ -10,20 +10,50 @@ const DEFAULT_ACCURACY = 1;
 /** The shortest period, a nanosecond: the clocks know nothing shorter. */
 const SHORTEST = 1e-6;
 
-export interface TimeOptions extends SourceOptions {
+/** When a timer elapses: `after` a while or `at` a time, then perhaps `every` so often, or only that. */
+export type TimeOptions = TimerOptions & (TimerAfter | TimerAt | TimerEvery);
+
+/** What all timers can be given. */
+export interface TimerOptions extends SourceOptions {
   /** The clock it runs on, `monotonic` by default. The alarm clocks wake a suspended machine and need CAP_WAKE_ALARM. */
   readonly clock?: Clock;
-  /** Milliseconds from now on, 0 or more. */
-  readonly after?: number;
-  /** Milliseconds on the clock: since 1970 for the realtime clocks, since boot for the others. */
-  readonly at?: number;
-  /** Again and again at this distance in milliseconds, more than 0, first after one such time unless `after` or `at` says when. */
-  readonly every?: number;
   /** How much later it may come so that the machine wakes up less often, in milliseconds; 1 by default. */
   readonly accuracy?: number;
 }
 
+/** First from now on. */
+export interface TimerAfter {
+  /** Milliseconds from now on, 0 or more. */
+  readonly after: number;
+  /** Not both. */
+  readonly at?: undefined;
+  /** Then again and again at this distance in milliseconds, more than 0. */
+  readonly every?: number | undefined;
+}
+
+/** First at a time on the clock. */
+export interface TimerAt {
+  /** Milliseconds on the clock: since 1970 for the realtime clocks, since boot for the others. */
+  readonly at: number;
+  /** Not both. */
+  readonly after?: undefined;
+  /** Then again and again at this distance in milliseconds, more than 0. */
+  readonly every?: number | undefined;
+}
+
+/** At a distance, the first one from now on. */
+export interface TimerEvery {
+  /** Milliseconds, more than 0. */
+  readonly every: number;
+  /** The first comes after one such time. */
+  readonly after?: undefined;
+  /** The first comes after one such time. */
+  readonly at?: undefined;
+}
+
+/** A time that has come. */
 export interface TimeEvent {
+  /** The clock it is a time on. */
   readonly clock: Clock;
   /** When it was due, in milliseconds on the clock. */
   readonly scheduled: number;
@@ -31,15 +61,9 @@ export interface TimeEvent {
   readonly now: number;
 }
 
-/**
- * Comes once, at a time on a clock, and completes; or again and again with `every`, which keeps to its grid: times that
- * have passed when the observer is done are left out, and its next one is the first that lies ahead. sd_event_add_time(3).
- *
- * Throws RangeError for times that are no numbers or negative, for both `after` and `at` or none of the three.
- * Fails with EPERM for an alarm clock without CAP_WAKE_ALARM.
- */
+/** `EventLoop.time`, which tells what users need to know. */
 export function time(core: LoopCore, options: TimeOptions): Observable<TimeEvent> {
-  const { clock = 'monotonic', after, at, every, accuracy = DEFAULT_ACCURACY } = options;
+  const { after, at, every, accuracy } = options;
   requireDuration('after', after);
   requireDuration('at', at);
   requireDuration('accuracy', accuracy);
@@ -48,13 +72,17 @@ export function time(core: LoopCore, options: TimeOptions): Observable<TimeEvent
   if (after === undefined && at === undefined && every === undefined) {
     throw new RangeError('a timer takes one of `after`, `at` and `every`');
   }
-  return core.source<TimeEvent>('kernel', options, (source) => {
-    const first = at ?? now(clock) + (after ?? every ?? 0);
-    const schedule = new Schedule(source, core.timers(clock), every === undefined ? undefined : { first, every });
-    schedule.start(first, accuracy);
-    core.wake();
-    return schedule;
-  });
+  return core.source<TimeEvent, TimeOptions>('kernel', options, begin);
+}
+
+/** A function of its own, not one for each Observable: of timers there may be very many. */
+function begin(source: Source<TimeEvent>, options: TimeOptions, core: LoopCore): Attachment<TimeEvent> {
+  const { clock = 'monotonic', after, at, every, accuracy = DEFAULT_ACCURACY } = options;
+  const first = at ?? now(clock) + (after ?? every ?? 0);
+  const schedule = new Schedule(source, core.timers(clock), every === undefined ? undefined : { first, every });
+  schedule.start(first, accuracy);
+  core.wake();
+  return schedule;
 }
 
 /** Times at a fixed distance. */

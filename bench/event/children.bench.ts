@@ -1,0 +1,15 @@
+// Child processes, from spawn to exit.
+import { printMachine } from '../support/table.js';
+import { contest, printOutcomes } from './contest.js';
+
+const aim = { sdEvent: 1, node: 3 };
+
+printMachine();
+printOutcomes(
+  await contest('children', [
+    { name: 'one at a time', work: 'children', events: 400, aim },
+    { name: '32 at a time', work: 'children', events: 400, width: 32, aim },
+  ]),
+);
+console.log(`/bin/true with our own standard streams; whose handler has seen it exit with 0 spawns the next. sd-event: posix_spawn(3)
+and sd_event_add_child(3). Node: child_process.spawn and its 'exit'.`);

@@ -1,0 +1,131 @@
+import { spawnSync } from 'node:child_process';
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { dirname, join, relative } from 'node:path';
+import t from 'tap';
+import { Folder } from '../support/folder.js';
+import { programPath } from '../support/program-path.js';
+
+const root = programPath('../../..', import.meta.url);
+const { packageManager, devDependencies } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
+
+/** Without what npm tells the scripts that it runs, such as the folder to install into. */
+const environment = Object.fromEntries(
+  Object.entries(process.env).filter(([name]) => !/^(npm_(config_local_prefix|package|lifecycle)|INIT_CWD)/.test(name)),
+);
+
+/** Runs a program to its end, without the module that tap has every Node load. Throws with all that it said if it fails. */
+function run(folder: string, program: string, ...args: readonly string[]): string {
+  const { status, error, stdout, stderr } = spawnSync('env', ['-u', 'NODE_OPTIONS', program, ...args], {
+    cwd: folder,
+    env: environment,
+    encoding: 'utf8',
+  });
+  if (status !== 0) throw error ?? new Error(`${program} ${args.join(' ')}: exit code ${status}\n${stdout}${stderr}`);
+  return stdout;
+}
+
+function codeOf(readme: string): string {
+  const [, code = ''] = /^```ts\n(.*?)^```$/ms.exec(readFileSync(readme, 'utf8')) ?? [];
+  return code;
+}
+
+/** A timer that sends a signal that starts a child that ends it. */
+const service = `
+import { EventLoop, type ChildExit, type TimeEvent } from '@sdrx/event';
+import { sigqueue, spawn, type SignalInfo } from '@sdrx/linux';
+import { merge, mergeMap, type Observable, tap } from 'rxjs';
+
+const loop = new EventLoop();
+const timer: Observable<TimeEvent> = loop.time({ after: 1 });
+const signal: Observable<SignalInfo> = loop.signal('SIGRTMIN+18');
+const program = merge(
+  timer.pipe(tap(() => sigqueue(process.pid, 'SIGRTMIN+18', 5))),
+  signal.pipe(
+    mergeMap(({ value }): Observable<ChildExit> => loop.child(spawn('sh', { args: ['-c', \`exit \${value}\`] }))),
+    tap(({ code, status }) => console.log(code, status)),
+    tap(() => loop.exit()),
+  ),
+);
+process.exitCode = await loop.run(program);
+`;
+
+const commonjs = `
+const { EventLoop } = require('@sdrx/event');
+const loop = new EventLoop();
+loop.time({ after: 1 }).subscribe(() => loop.exit());
+loop.run().then(async (code) => {
+  const imported = await import('@sdrx/event');
+  console.log('code', code, imported.EventLoop === EventLoop);
+});
+`;
+
+t.test('packed and installed in an empty folder', async (t) => {
+  using folder = new Folder();
+  for (const name of ['linux', 'event']) {
+    const pack = ['--yes', packageManager, 'pack', '--pack-destination', folder.path];
+    run(join(root, 'packages', name), 'npx', ...pack);
+  }
+  const tarballs = readdirSync(folder.path).map((name) => folder.join(name));
+  writeFileSync(folder.join('package.json'), '{ "type": "module" }');
+  const types = `@types/node@${devDependencies['@types/node']}`;
+  run(
+    folder.path,
+    'npm',
+    'install',
+    '--prefix',
+    folder.path,
+    '--prefer-offline',
+    '--no-audit',
+    '--no-fund',
+    ...tarballs,
+    types,
+  );
+  const installed = (name: string) => folder.join('node_modules', '@sdrx', name);
+
+  for (const name of ['linux', 'event']) {
+    await t.test(`${name} holds what its users need, and nothing else`, async (t) => {
+      const files = readdirSync(installed(name), { recursive: true, withFileTypes: true })
+        .filter((entry) => entry.isFile())
+        .map((entry) => relative(installed(name), join(entry.parentPath, entry.name)));
+      const sources = files.filter((path) => /^src\/.*\.ts$/.test(path));
+      t.ok(sources.length > 10);
+      const compiled = sources.flatMap((source) =>
+        ['.js', '.js.map', '.d.ts', '.d.ts.map'].map((suffix) => source.replace(/^src(.*)\.ts$/, `dist$1${suffix}`)),
+      );
+      const license = existsSync(join(root, 'LICENSE')) ? ['LICENSE'] : [];
+      t.strictSame(files.sort(), ['package.json', 'README.md', ...license, ...sources, ...compiled].sort());
+
+      const wrong = compiled.filter((path) => {
+        if (!path.endsWith('.map')) return false;
+        const { sources: mapped } = JSON.parse(readFileSync(join(installed(name), path), 'utf8'));
+        return !sources.includes(join(dirname(path), mapped[0]));
+      });
+      t.strictSame(wrong, [], 'source maps find their sources');
+    });
+  }
+
+  await t.test('it compiles with all checks on', async () => {
+    writeFileSync(folder.join('service.ts'), service);
+    for (const name of ['linux', 'event']) {
+      writeFileSync(folder.join(`${name}-readme.ts`), codeOf(join(installed(name), 'README.md')));
+    }
+    const options = ['--strict', '--exactOptionalPropertyTypes', '--noUncheckedIndexedAccess', '--sourceMap'];
+    const language = ['--target', 'es2022', '--module', 'nodenext', '--types', 'node'];
+    const files = ['service.ts', 'event-readme.ts', 'linux-readme.ts'];
+    const tsc = join(root, 'node_modules', 'typescript', 'bin', 'tsc');
+    run(folder.path, process.execPath, tsc, ...options, ...language, ...files);
+  });
+
+  await t.test('a service runs on timer, signal and child', async (t) => {
+    t.equal(run(folder.path, process.execPath, 'service.js'), 'exited 5\n');
+  });
+
+  await t.test("the program of linux's README runs", async (t) => {
+    t.equal(run(folder.path, process.execPath, 'linux-readme.js'), 'exited with 0: Linux\n');
+  });
+
+  await t.test('it can be required, too', async (t) => {
+    writeFileSync(folder.join('service.cjs'), commonjs);
+    t.equal(run(folder.path, process.execPath, 'service.cjs'), 'code 0 true\n');
+  });
+});
