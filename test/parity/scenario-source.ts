@@ -19,11 +19,11 @@ const kinds: Readonly<Record<string, Kind>> = {
       .pipe(map(({ revents }) => namesOf(epollNames, revents)));
   },
   time: ({ scenario: { loop }, options, setting: { accuracy, every } }, clock, start, time) => {
+    const timer = { ...options, clock: clock as Clock, ...(accuracy && { accuracy: Number(accuracy) }) };
     const absolute = start === 'at';
-    const when = { clock: clock as Clock, [absolute ? 'at' : 'after']: Number(time) };
-    const more = { ...(accuracy && { accuracy: Number(accuracy) }), ...(every && { every: Number(every) }) };
+    const when = absolute ? { at: Number(time) } : { after: Number(time) };
     return loop
-      .time({ ...options, ...when, ...more })
+      .time({ ...timer, ...when, ...(every && { every: Number(every) }) })
       .pipe(
         map(
           ({ scheduled, now }) => `${absolute ? `at ${Math.floor(scheduled)}` : ''}${now < scheduled ? ' early' : ''}`,

@@ -372,6 +372,7 @@ export class LoopCore implements Disposable {
       return;
     }
     this.#exitQueue.remove(next);
+    this.#iteration++;
     this.#dispatch(next);
   }
 }
