@@ -380,6 +380,7 @@ export class LoopCore implements Disposable {
       return;
     }
     this.#exitQueue.remove(next);
+    this.#iteration++;
     this.#dispatch(next);
   }
 }

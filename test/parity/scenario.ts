@@ -1,0 +1,123 @@
+import { EventLoop, exitOnSignal, watchdog } from '@sdrx/event';
+import { type Clock, now } from '@sdrx/linux';
+import { epollNames, maskOf } from './names.js';
+import { ScenarioSource, sourceKinds } from './scenario-source.js';
+import { World } from './world.js';
+
+/** What a handler throws when the scenario says that it fails. */
+export class HandlerFailure extends Error {
+  override readonly name = 'HandlerFailure';
+}
+
+/** A scenario that does not end by itself is ended at so many lines. */
+const MAX_TRACE = 1000;
+
+const HOOKS = ['when', 'prepare', 'expire', 'finally'];
+
+/** One run of a scenario (scenarios/README.md) on a loop of ours; sd-event.c does the same with libsystemd's. */
+export class Scenario {
+  readonly loop = new EventLoop();
+  readonly world = new World((line) => this.trace(line));
+  readonly #statements: readonly string[];
+  readonly #sources = new Map<string, ScenarioSource>();
+  readonly #write: (line: string) => void;
+  #traced = 0;
+  #secondRun: string | undefined;
+
+  /** @param write takes the trace, line by line */
+  constructor(text: string, write: (line: string) => void) {
+    this.#write = write;
+    this.#statements = text.split('\n').filter((line) => line.trim() !== '' && !line.startsWith('#'));
+  }
+
+  /** Runs it to its end. */
+  async run(): Promise<void> {
+    for (const line of this.#statements) {
+      if (!HOOKS.some((hook) => line.startsWith(`${hook} `))) this.execute(line);
+    }
+    this.trace(`finished ${await this.loop.run()}`);
+    if (this.#secondRun !== undefined) this.trace(`run ${this.#secondRun}`);
+    for (const line of this.#statements) if (line.startsWith('finally ')) this.execute(line.slice('finally '.length));
+    for (const source of this.#sources.values()) source.off();
+    this.world.cleanUp();
+  }
+
+  trace(line: string): void {
+    this.#write(line);
+    if (++this.#traced === MAX_TRACE) this.loop.exit(125);
+  }
+
+  /** Executes the statements of lines `HOOK NAME nth ...` and `HOOK NAME * ...`. */
+  runHooks(hook: string, name: string, nth: number): void {
+    for (const line of this.#statements) {
+      const [verb, of, when, ...statement] = line.split(' ');
+      if (verb === hook && of === name && (when === '*' || when === String(nth))) this.execute(statement.join(' '));
+    }
+  }
+
+  /** Whether a statement begins like this, in a hook or without one. */
+  mentions(beginning: string): boolean {
+    return this.#statements.some((line) => `${line} `.includes(`${beginning} `));
+  }
+
+  execute(statement: string): void {
+    const words = statement.split(' ').filter(Boolean);
+    const [verb = '', ...args] = words;
+    const execute = this.#verbs[verb] ?? this.world.verbs[verb];
+    if (execute !== undefined) execute(...args);
+    else if (sourceKinds.includes(verb)) this.#add(words);
+    else throw new Error(`there is no statement ${verb}`);
+  }
+
+  /** `KIND NAME ...`: a source that had the name is replaced. */
+  #add(words: readonly string[]): void {
+    const [, name = ''] = words;
+    const former = this.#sources.get(name);
+    former?.off();
+    const source = new ScenarioSource(this, words, former?.dispatched);
+    this.#sources.set(name, source);
+    source.enable();
+  }
+
+  #source(name: string): ScenarioSource {
+    const source = this.#sources.get(name);
+    if (source === undefined) throw new Error(`no source has the name ${name}`);
+    return source;
+  }
+
+  readonly #verbs: Readonly<Record<string, (...args: string[]) => void>> = {
+    remove: (name = '') => this.#source(name).remove(),
+    enable: (name = '', mode = '') => this.#source(name).enable(mode),
+    priority: (name = '', priority = '') => this.#source(name).priority.next(Number(priority)),
+    events: (name = '', events = '') => this.#source(name).eventMask.next(maskOf(epollNames, events)),
+    leave: (name = '') => this.#source(name).leave.next(),
+    exit: (code) => this.loop.exit(Number(code)),
+    fail: () => {
+      throw new HandlerFailure();
+    },
+    print: (text) => this.trace(`${text}`),
+    state: () => this.trace(`state ${this.loop.state}`),
+    iteration: () => this.trace(`iteration ${this.loop.iteration}`),
+    now: (clock) => this.trace(`now ${this.#nowIsConstant(clock as Clock) ? 'stands still' : 'goes on'}`),
+    run: () => this.#runAgain(),
+    watchdog: () => {
+      watchdog(this.loop).subscribe();
+    },
+    'exit-on-signal': () => {
+      exitOnSignal(this.loop).subscribe();
+    },
+  };
+
+  /** Whether the loop's time stands still while the clock goes on. */
+  #nowIsConstant(clock: Clock): boolean {
+    const before = this.loop.now(clock);
+    for (const start = now(clock); now(clock) <= start + 1; );
+    return this.loop.now(clock) === before;
+  }
+
+  #runAgain(): void {
+    this.loop.run().catch(({ code }: NodeJS.ErrnoException) => {
+      this.#secondRun = code;
+    });
+  }
+}

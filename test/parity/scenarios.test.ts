@@ -1,0 +1,31 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import t from 'tap';
+import { Folder } from '../support/folder.js';
+import { needsLibsystemd, ours, theirs, theirsOfTree } from './interpreters.js';
+
+const scenarios = fileURLToPath(new URL('../../parity/scenarios/', import.meta.url));
+const files = readdirSync(scenarios, { recursive: true, encoding: 'utf8' })
+  .filter((path) => path.endsWith('.txt'))
+  .sort();
+
+t.test('every scenario leaves the same trace as on libsystemd', needsLibsystemd, async (t) => {
+  using folder = new Folder();
+  await using here = ours();
+  await using there = theirs(folder);
+  await using newer = theirsOfTree(folder);
+
+  for (const file of files) {
+    const scenario = readFileSync(scenarios + file, 'utf8');
+    await t.test(file.slice(0, -'.txt'.length), async (t) => {
+      const trace = await here.run(scenario);
+      for (const peer of [there, newer]) {
+        if (peer === undefined) continue;
+        const expected = await peer.run(scenario);
+        const unsupported = expected.find((line) => line.startsWith('unsupported'));
+        if (unsupported) t.pass(`as on ${peer.name}`, { skip: unsupported });
+        else t.strictSame(trace, expected, `as on ${peer.name}`, { scenario });
+      }
+    });
+  }
+});
