@@ -163,7 +163,8 @@ class Writer {
       // Preparing goes by the priorities at its begin.
       priority: () => !(prepare && prepared) && `priority s${to} ${this.#priority()}`,
       events: () => kind === 'io' && this.#changeEvents(to, number),
-      raise: () => kind === 'signal' && `raise ${signalOf(`s${to}`)}`,
+      // While preparing, sd-event at times finds it one iteration later.
+      raise: () => !prepare && kind === 'signal' && `raise ${signalOf(`s${to}`)}`,
       new: () => added.kind !== 'signal' && this.#source(`n${this.#added++}`, added, false),
       exit: () => `exit ${number}`,
       fail: () => fromKind !== 'signal' && 'fail',

@@ -79,7 +79,7 @@ export class Watcher implements Disposable {
     try {
       // epoll(7) takes each fd once; a second subscription gets a descriptor of its own for the same open file. So it does
       // while the first one is paused, which needs the place again.
-      if (this.#owners.get(fd)?.paused || !this.#add(fd, events, token)) {
+      if (this.#owners[fd]?.paused || !this.#add(fd, events, token)) {
         copy = duplicate(fd);
         this.#epoll.add(copy.number, events, token);
       }
