@@ -79,7 +79,7 @@ const model: fc.Arbitrary<Model> = fc.record({
   }),
 });
 
-/** A scenario in the language of scenarios/README.md. */
+/** A scenario in the language that `scenario.ts` and `sd-event.c` interpret. */
 export const generatedScenario: fc.Arbitrary<string> = model.map((model) => new Writer(model).text());
 
 class Writer {
