@@ -1,5 +1,4 @@
 import { writeFileSync } from 'node:fs';
-import { performance } from 'node:perf_hooks';
 import { EventLoop, type RateLimitOptions } from '@sdrx/event';
 import { EPOLLIN, EventFd, IN_CREATE, sigqueue } from '@sdrx/linux';
 import { firstValueFrom, type Observable, of, Subject, throwError } from 'rxjs';
