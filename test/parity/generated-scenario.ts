@@ -70,10 +70,13 @@ const stepModel: fc.Arbitrary<StepModel> = fc.record({
   added: sourceModel,
 });
 
+/** Not the 0 that each source begins with: libsystemd 252 loses signals when one of several sources leaves their priority. */
+const priority = fc.integer({ min: -50, max: 50 }).filter((priority) => priority !== 0);
+
 const model: fc.Arbitrary<Model> = fc.record({
   sources: fc.array(sourceModel, { minLength: 2, maxLength: MAX_SOURCES }),
   steps: fc.array(stepModel, { maxLength: MAX_STEPS }),
-  priorities: fc.uniqueArray(fc.integer({ min: -50, max: 50 }), {
+  priorities: fc.uniqueArray(priority, {
     minLength: MAX_SOURCES + MAX_STEPS,
     maxLength: MAX_SOURCES + MAX_STEPS,
   }),

@@ -56,7 +56,8 @@ export class World {
   cleanUp(): void {
     for (const fd of this.#fds.values()) fd.close();
     for (const child of this.#processes.values()) {
-      if (child.kill('SIGKILL')) linux.waitPid(child.pid, linux.WEXITED);
+      // One that its source owned is gone.
+      if (child.pidfd.number >= 0 && child.kill('SIGKILL')) linux.waitPid(child.pid, linux.WEXITED);
       child[Symbol.dispose]();
     }
     for (const name of this.#environment) delete process.env[name];
