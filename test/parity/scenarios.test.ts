@@ -11,7 +11,7 @@ const files = readdirSync(scenarios, { recursive: true, encoding: 'utf8' })
 
 t.test('every scenario leaves the same trace as on libsystemd', needsLibsystemd, async (t) => {
   using folder = new Folder();
-  await using here = ours();
+  await using here = ours(folder);
   await using there = theirs(folder);
   await using newer = theirsOfTree(folder);
 
