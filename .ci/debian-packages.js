@@ -18,10 +18,14 @@ export const runPackages = [
 /** To run the tests, beside `runPackages`. @type {DebianPackage[]} */
 export const testPackages = [
   { name: 'debootstrap', provides: 'debootstrap', why: "unpacks a newer Debian, whose systemd has the API's clients" },
-  { name: 'gcc', provides: 'gcc', why: 'compiles what runs the same scenarios with sd-event' },
-  { name: 'libc6-dev', provides: '/usr/include/stdio.h', why: 'declares the C library to it' },
-  { name: 'libsystemd-dev', provides: '/usr/include/systemd/sd-event.h', why: 'declares sd-event to it' },
   { name: 'util-linux', provides: 'setpriv', why: 'runs a client as another user' },
+  { name: 'gcc', provides: 'gcc', why: 'compiles what our loop is compared with' },
+  { name: 'libc6-dev', provides: '/usr/include/stdio.h', why: 'declares the C library to it' },
+  {
+    name: 'libsystemd-dev',
+    provides: '/usr/include/systemd/sd-event.h',
+    why: "declares libsystemd's sd-event, which our loop is compared with",
+  },
 ];
 
 /** To run the benchmarks, beside `runPackages`. @type {DebianPackage[]} */

@@ -56,7 +56,7 @@ export class World {
   cleanUp(): void {
     for (const fd of this.#fds.values()) fd.close();
     for (const child of this.#processes.values()) {
-      // One that its source owned is gone.
+      // A source that owned it has reaped it.
       if (child.pidfd.number >= 0 && child.kill('SIGKILL')) linux.waitPid(child.pid, linux.WEXITED);
       child[Symbol.dispose]();
     }

@@ -284,11 +284,15 @@ export class LoopCore implements Disposable {
       if (this.#isOver) continue;
       let next = this.#queue.first();
       if (next === undefined || --this.#batch < 0 || this.#kernelPriorities.highest < next.priority) {
-        this.#collect();
+        const called = this.#collect();
         if (this.#isOver) continue;
         next = this.#queue.first();
-        // Node will tell when something is ready.
-        if (next === undefined) return false;
+        if (next === undefined) {
+          // What was called may have set timers.
+          if (called) continue;
+          // Node will tell when something is ready.
+          return false;
+        }
       }
       this.#queue.remove(next);
       this.#dispatch(next);
@@ -320,16 +324,20 @@ export class LoopCore implements Disposable {
       .sort((a, b) => a.priority - b.priority);
   }
 
-  /** sd_event_wait(3), without the waiting, which is Node's part */
-  #collect(): void {
+  /** sd_event_wait(3), without the waiting, which is Node's part. @returns whether it called a user's code */
+  #collect(): boolean {
     for (const timers of this.#timers.values()) timers.arm();
     if (!this.watcher.empty) this.watcher.poll();
+    const called = this.#collected.length > 0;
+    // What it subscribes to is to be prepared for.
+    if (called) this.#begun = false;
     while (this.#collected.length > 0) {
       const calls = this.#collected;
       this.#collected = [];
       for (const call of calls) this.#call('running', call);
     }
     this.#batch = Math.max(BATCH, this.#queue.size);
+    return called;
   }
 
   /** sd_event_dispatch(3) */

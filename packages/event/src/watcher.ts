@@ -23,6 +23,10 @@ export class Watch implements Disposable {
     this.ready = ready;
   }
 
+  get paused(): boolean {
+    return this.#paused;
+  }
+
   /** Waits for these events from now on, an EPOLL* mask; wakes an EPOLLONESHOT again. */
   change(events: number): void {
     this.#events = events;
@@ -73,11 +77,9 @@ export class Watcher implements Disposable {
     const token = this.#free.pop() ?? this.#watches.length;
     let copy: Fd | undefined;
     try {
-      try {
-        this.#epoll.add(fd, events, token);
-      } catch (error) {
-        // epoll(7) takes each fd once; a second subscription gets a descriptor of its own for the same open file.
-        if (!isSystemError(error, 'EEXIST')) throw error;
+      // epoll(7) takes each fd once; a second subscription gets a descriptor of its own for the same open file. So it does
+      // while the first one is paused, which needs the place again.
+      if (this.#owners[fd]?.paused || !this.#add(fd, events, token)) {
         copy = duplicate(fd);
         this.#epoll.add(copy.number, events, token);
       }
@@ -131,6 +133,17 @@ export class Watcher implements Disposable {
 
   [Symbol.dispose](): void {
     this.#epoll[Symbol.dispose]();
+  }
+
+  /** @returns false when the epoll set has the fd already */
+  #add(fd: number, events: number, token: number): boolean {
+    try {
+      this.#epoll.add(fd, events, token);
+      return true;
+    } catch (error) {
+      if (isSystemError(error, 'EEXIST')) return false;
+      throw error;
+    }
   }
 
   /** An fd that was closed left the epoll set by itself, and its number may already be another watch's. */
