@@ -127,16 +127,20 @@ t.test(
   }),
 );
 
+/** One that no other test has made the threads block. */
+const FRESH = SIGRTMIN + 9;
+
 t.test(
-  'a signal that is sent to one of the other threads is received, whichever of those that do not block it',
+  'each of the other threads hands a signal that it is sent on, and blocks it from then on',
   leavingNoFd(async (t) => {
-    using signals = new ReceivedSignals(COMMAND);
-    const threads = otherThreads(COMMAND);
+    using signals = new ReceivedSignals(FRESH);
+    const threads = otherThreads(FRESH);
     t.ok(threads.length >= 1, `${threads.length} threads`);
     for (const tid of threads) {
-      t.equal(tgkill(SYS_TGKILL, process.pid, tid, COMMAND), 0);
-      t.strictSame(await signals.take(1), [{ signo: COMMAND, code: -6, pid: process.pid, uid, value: 0 }]);
+      t.equal(tgkill(SYS_TGKILL, process.pid, tid, FRESH), 0);
+      t.strictSame(await signals.take(1), [{ signo: FRESH, code: -6, pid: process.pid, uid, value: 0 }]);
     }
+    t.strictSame(otherThreads(FRESH), []);
   }),
 );
 

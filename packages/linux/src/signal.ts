@@ -18,8 +18,10 @@ const sigqueueCall = libc<(pid: number, signo: number, value: number) => number>
 const REALTIME = Array.from({ length: SIGRTMAX - SIGRTMIN + 1 }, (_, offset) => offset);
 const NAMES: ReadonlyMap<string, number> = new Map([
   ...Object.entries(constants.signals),
-  ...REALTIME.map((offset): [string, number] => [`SIGRTMIN${offset === 0 ? '' : `+${offset}`}`, SIGRTMIN + offset]),
-  ...REALTIME.map((offset): [string, number] => [`SIGRTMAX${offset === 0 ? '' : `-${offset}`}`, SIGRTMAX - offset]),
+  ['SIGRTMIN', SIGRTMIN],
+  ['SIGRTMAX', SIGRTMAX],
+  ...REALTIME.map((offset): [string, number] => [`SIGRTMIN+${offset}`, SIGRTMIN + offset]),
+  ...REALTIME.map((offset): [string, number] => [`SIGRTMAX-${offset}`, SIGRTMAX - offset]),
 ]);
 const NUMBERS: ReadonlyMap<number, string> = new Map(
   // Where two names share a number, the first of the table is the usual one.
