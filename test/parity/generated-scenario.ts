@@ -11,7 +11,8 @@ const VERBS = [
   ...['add', 'add', 'take', 'off', 'on', 'oneshot', 'remove', 'priority', 'priority', 'events'],
   ...['raise', 'raise', 'new', 'new', 'exit', 'fail', 'state', 'iteration'],
 ] as const;
-const EVENTS = ['in', 'out', 'in,et', 'none'];
+// No edges: one that comes while the former is pending is told with it or on its own, by when the kernel is asked.
+const EVENTS = ['in', 'out', 'none'];
 const MAX_SOURCES = 7;
 const MAX_STEPS = 14;
 /** A source that comes so often ends the loop. */
