@@ -11,7 +11,8 @@ const VERBS = [
   ...['add', 'add', 'take', 'off', 'on', 'oneshot', 'remove', 'priority', 'priority', 'events'],
   ...['raise', 'raise', 'new', 'new', 'exit', 'fail', 'state', 'iteration'],
 ] as const;
-const EVENTS = ['in', 'out', 'in,et', 'none'];
+// No edges: one that comes while the former is pending is told with it or on its own, by when the kernel is asked.
+const EVENTS = ['in', 'out', 'none'];
 const MAX_SOURCES = 7;
 const MAX_STEPS = 14;
 /** A source that comes so often ends the loop. */
@@ -70,16 +71,19 @@ const stepModel: fc.Arbitrary<StepModel> = fc.record({
   added: sourceModel,
 });
 
+/** Not the 0 that each source begins with: libsystemd 252 loses signals when one of several sources leaves their priority. */
+const priority = fc.integer({ min: -50, max: 50 }).filter((priority) => priority !== 0);
+
 const model: fc.Arbitrary<Model> = fc.record({
   sources: fc.array(sourceModel, { minLength: 2, maxLength: MAX_SOURCES }),
   steps: fc.array(stepModel, { maxLength: MAX_STEPS }),
-  priorities: fc.uniqueArray(fc.integer({ min: -50, max: 50 }), {
+  priorities: fc.uniqueArray(priority, {
     minLength: MAX_SOURCES + MAX_STEPS,
     maxLength: MAX_SOURCES + MAX_STEPS,
   }),
 });
 
-/** A scenario in the language that `scenario.ts` and `sd-event.c` interpret. */
+/** A scenario in the language of scenarios/README.md. */
 export const generatedScenario: fc.Arbitrary<string> = model.map((model) => new Writer(model).text());
 
 class Writer {
@@ -163,8 +167,7 @@ class Writer {
       // Preparing goes by the priorities at its begin.
       priority: () => !(prepare && prepared) && `priority s${to} ${this.#priority()}`,
       events: () => kind === 'io' && this.#changeEvents(to, number),
-      // While preparing, sd-event at times finds it one iteration later.
-      raise: () => !prepare && kind === 'signal' && `raise ${signalOf(`s${to}`)}`,
+      raise: () => kind === 'signal' && `raise ${signalOf(`s${to}`)}`,
       new: () => added.kind !== 'signal' && this.#source(`n${this.#added++}`, added, false),
       exit: () => `exit ${number}`,
       fail: () => fromKind !== 'signal' && 'fail',

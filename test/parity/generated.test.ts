@@ -10,7 +10,7 @@ const seed = process.env.PARITY_SEED;
 
 t.test(`${numRuns} generated scenarios leave the same trace as on libsystemd`, needsLibsystemd, async (t) => {
   using folder = new Folder();
-  await using here = ours();
+  await using here = ours(folder);
   await using there = theirs(folder);
 
   const sameTrace = fc.asyncProperty(generatedScenario, async (scenario) => {

@@ -10,9 +10,9 @@ import { runProgram } from '../support/run-program.js';
 import { within } from '../support/within.js';
 
 /** The longest that a scenario may take, in milliseconds. */
-const LIMIT = 30_000;
+const LIMIT = 10_000;
 
-const HEADER = '/usr/include/systemd/sd-event.h';
+export const HEADER = '/usr/include/systemd/sd-event.h';
 
 /** Options for a test that compares with libsystemd. */
 export const needsLibsystemd = existsSync(HEADER)
@@ -26,11 +26,12 @@ export class Interpreter implements AsyncDisposable {
   constructor(
     readonly name: string,
     readonly command: readonly string[],
+    readonly folder: Folder,
   ) {}
 
   /** The trace of a scenario. Rejects when the program ends instead, or takes too long. */
   async run(scenario: string): Promise<string[]> {
-    this.#program ??= new Program(this.command);
+    this.#program ??= new Program(this.command, this.folder.path);
     const program = this.#program;
     const trace: string[] = [];
     const complaint = (what: string): string =>
@@ -60,8 +61,9 @@ class Program {
   readonly #exited: Promise<unknown>;
   readonly #lines: AsyncIterator<string>;
 
-  constructor([file = '', ...args]: readonly string[]) {
-    this.#process = spawn(file, args, { env: plainEnvironment });
+  constructor([file = '', ...args]: readonly string[], folder: string) {
+    // What one that is killed leaves goes with the test's own folder.
+    this.#process = spawn(file, args, { env: { ...plainEnvironment, TMPDIR: folder } });
     this.#exited = once(this.#process, 'exit');
     this.#process.stderr.on('data', (data) => {
       this.complaints += data;
@@ -91,13 +93,13 @@ class Program {
 }
 
 /** The interpreter on our loops. */
-export function ours(): Interpreter {
-  return new Interpreter('ours', [process.execPath, programPath('./interpreter.js', import.meta.url)]);
+export function ours(folder: Folder): Interpreter {
+  return new Interpreter('ours', [process.execPath, programPath('./interpreter.js', import.meta.url)], folder);
 }
 
 /** The interpreter on this system's libsystemd, compiled into `folder`. */
 export function theirs(folder: Folder): Interpreter {
-  return new Interpreter('libsystemd', [compile(folder)]);
+  return new Interpreter('libsystemd', [compile(folder)], folder);
 }
 
 /** The same on the libsystemd of a newer Debian, which `npm test` unpacks; undefined without it. */
@@ -109,7 +111,7 @@ export function theirsOfTree(folder: Folder): Interpreter | undefined {
       ? ['lib/ld-linux-aarch64.so.1', 'aarch64-linux-gnu']
       : ['lib64/ld-linux-x86-64.so.2', 'x86_64-linux-gnu'];
   const command = [`${tree}/${loader}`, '--library-path', `${tree}/usr/lib/${libraries}`, compile(folder)];
-  return new Interpreter("the tree's libsystemd", command);
+  return new Interpreter("the tree's libsystemd", command, folder);
 }
 
 function compile(folder: Folder): string {

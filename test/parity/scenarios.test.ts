@@ -11,21 +11,20 @@ const files = readdirSync(scenarios, { recursive: true, encoding: 'utf8' })
 
 t.test('every scenario leaves the same trace as on libsystemd', needsLibsystemd, async (t) => {
   using folder = new Folder();
-  await using here = ours();
+  await using here = ours(folder);
   await using there = theirs(folder);
   await using newer = theirsOfTree(folder);
 
   for (const file of files) {
     const scenario = readFileSync(scenarios + file, 'utf8');
     await t.test(file.slice(0, -'.txt'.length), async (t) => {
-      const trace = await here.run(scenario);
-      for (const peer of [there, newer]) {
-        if (peer === undefined) continue;
-        const expected = await peer.run(scenario);
-        const unsupported = expected.find((line) => line.startsWith('unsupported'));
-        if (unsupported) t.pass(`as on ${peer.name}`, { skip: unsupported });
-        else t.strictSame(trace, expected, `as on ${peer.name}`, { scenario });
-      }
+      const peers = [there, newer].filter((peer) => peer !== undefined);
+      const [trace, ...expected] = await Promise.all([here, ...peers].map((interpreter) => interpreter.run(scenario)));
+      peers.forEach(({ name }, index) => {
+        const skip = expected[index]?.find((line) => line.startsWith('unsupported'));
+        if (skip) t.pass(`as on ${name}`, { skip });
+        else t.strictSame(trace, expected[index], `as on ${name}`, { scenario });
+      });
     });
   }
 });
