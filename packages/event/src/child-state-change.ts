@@ -1,6 +1,26 @@
 import { EOPNOTSUPP, isMainThread, SystemError } from '@sdrx/linux';
 
 const listeners = new Set<() => void>();
+/** Whether a loop listens to SIGCHLD itself, and calls us. */
+let received = false;
+let installed = false;
+
+/** Node's handler and ours would displace each other, so there is one of them at a time. */
+function install(): void {
+  const wanted = listeners.size > 0 && !received;
+  if (wanted === installed) return;
+  installed = wanted;
+  if (wanted) process.on('SIGCHLD', childrenChanged);
+  else process.off('SIGCHLD', childrenChanged);
+}
+
+/** Before a loop begins to listen to SIGCHLD, and after the last one ceased to. */
+export function receiveChildStateChanges(on: boolean): void {
+  received = on;
+  install();
+  // What came in between went to neither.
+  if (!on) childrenChanged();
+}
 
 /** Tells everybody that some child stopped, continued or ended; which one is for them to find out. */
 export function childrenChanged(): void {
@@ -15,9 +35,10 @@ export function childrenChanged(): void {
  */
 export function onChildStateChange(listener: () => void): () => void {
   if (!isMainThread()) throw new SystemError(EOPNOTSUPP, 'SIGCHLD outside of the main thread');
-  if (listeners.size === 0) process.on('SIGCHLD', childrenChanged);
   listeners.add(listener);
+  install();
   return () => {
-    if (listeners.delete(listener) && listeners.size === 0) process.off('SIGCHLD', childrenChanged);
+    listeners.delete(listener);
+    install();
   };
 }

@@ -11,7 +11,7 @@ import {
   signalName,
   signalNumber,
 } from '@sdrx/linux';
-import { childrenChanged } from './child-state-change.js';
+import { childrenChanged, receiveChildStateChanges } from './child-state-change.js';
 import type { Watch, Watcher } from './watcher.js';
 
 const SIGCHLD = signalNumber('SIGCHLD');
@@ -31,6 +31,10 @@ class ReceivedSignal {
     this.#fd = new SignalFd(signo);
     this.#undo.push(() => this.#fd[Symbol.dispose]());
     try {
+      if (signo === SIGCHLD) {
+        receiveChildStateChanges(true);
+        this.#undo.push(() => receiveChildStateChanges(false));
+      }
       const wasBlocked = isBlocked(signo);
       setBlocked(signo, true);
       this.#undo.push(() => {

@@ -129,13 +129,14 @@ export class Source<T> implements Dispatchable, Unsubscribable {
 
   /** Makes it pending for its end: by an error if one is given, else complete. Values not yet dispatched are dropped. */
   pendEnd(error?: unknown): void {
-    this.#end = error === undefined ? 'complete' : { error };
+    this.#end ??= error === undefined ? 'complete' : { error };
     this.#held = false;
     this.#core.enqueue(this);
   }
 
-  /** Makes it pending no more. */
+  /** Makes it pending no more, except for its end. */
   withdraw(): void {
+    if (this.#end !== undefined) return;
     this.#held = false;
     this.#core.dequeue(this);
   }

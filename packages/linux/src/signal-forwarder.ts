@@ -129,7 +129,7 @@ export function isMainThread(): boolean {
 /**
  * From now on every thread that receives `signo` sends it on to the main thread, which must have it blocked. Nothing is
  * lost up to RLIMIT_SIGPENDING; the order among several is not kept. sigaction(2). Throws EINVAL for SIGKILL, SIGSTOP.
- * @returns a function that puts the previous disposition back
+ * @returns a function that puts the previous disposition back, unless another one was set since
  */
 export function forwardToMainThread(signo: number): () => void {
   handler ??= loadCode(handlerCode(process.pid, process.pid));
@@ -139,6 +139,9 @@ export function forwardToMainThread(signo: number): () => void {
   action.writeInt32LE(SA_SIGINFO | SA_RESTART, SIGACTION_FLAGS);
   check(sigactionCall(signo, action, previous), 'sigaction', signo);
   return () => {
-    sigactionCall(signo, previous, null);
+    const current = allocate(SIGACTION_SIZE);
+    sigactionCall(signo, previous, current);
+    // Whoever set another handler meanwhile is to keep it.
+    if (current.readBigUInt64LE(0) !== handler) sigactionCall(signo, current, null);
   };
 }

@@ -64,7 +64,8 @@ export interface ChildExitOptions extends ChildOptions {
 /** What one subscription holds of its child. */
 class WatchedChild implements Attachment<ChildChange> {
   readonly #source: Source<ChildChange>;
-  readonly #pidfd: number;
+  /** Its number is looked at each time: once somebody closed it, that number may stand for another process. */
+  readonly #pidfd: Fd;
   /** What waitid(2) is asked for. */
   readonly #changes: number;
   readonly #own: boolean;
@@ -81,9 +82,9 @@ class WatchedChild implements Attachment<ChildChange> {
     this.#own = own;
     this.#pidfd = this.#open(which);
     try {
-      this.#watch = core.watcher.watch(this.#pidfd, EPOLLIN, () => this.#look());
+      this.#watch = core.watcher.watch(this.#pidfd.number, EPOLLIN, () => this.#look());
       // The pidfd of any process can be watched; whether it is a child shows only here.
-      waitPidfd(this.#pidfd, WEXITED | WNOHANG | WNOWAIT);
+      waitPidfd(this.#pidfd.number, WEXITED | WNOHANG | WNOWAIT);
       if (!stopped && !continued) return;
       this.#undo.push(onChildStateChange(() => this.#look()));
       // What it has done before we listened.
@@ -113,10 +114,10 @@ class WatchedChild implements Attachment<ChildChange> {
     this.#watch?.pause(!on);
   }
 
-  #open(which: Child): number {
+  #open(which: Child): Fd {
     const pidfd = typeof which === 'number' ? pidfdOpen(which) : which instanceof Fd ? which : which.pidfd;
     if (typeof which === 'number' || this.#own) this.#undo.push(() => pidfd.close());
-    return pidfd.number;
+    return pidfd;
   }
 
   /** Makes the source pending if the child changed. Its end stays to be reaped, of other changes each is taken. */
@@ -124,13 +125,13 @@ class WatchedChild implements Attachment<ChildChange> {
     if (this.#endedPid !== undefined || this.#source.pending) return;
     try {
       const peek = this.#changes | WNOHANG | WNOWAIT;
-      const change = waitPidfd(this.#pidfd, peek);
+      const change = waitPidfd(this.#pidfd.number, peek);
       if (change === undefined) return;
       if (isExit(change.code)) {
         this.#endedPid = change.pid;
         this.#watch?.[Symbol.dispose]();
       } else {
-        waitPidfd(this.#pidfd, (this.#changes & ~WEXITED) | WNOHANG);
+        waitPidfd(this.#pidfd.number, (this.#changes & ~WEXITED) | WNOHANG);
       }
       this.#source.pend(change);
     } catch (error) {
@@ -145,8 +146,8 @@ class WatchedChild implements Attachment<ChildChange> {
       return;
     }
     try {
-      pidfdSendSignal(this.#pidfd, 'SIGKILL');
-      waitPidfd(this.#pidfd, WEXITED);
+      pidfdSendSignal(this.#pidfd.number, 'SIGKILL');
+      waitPidfd(this.#pidfd.number, WEXITED);
     } catch (error) {
       // Somebody else was faster.
       if (!isSystemError(error, 'ESRCH', 'ECHILD', 'EBADF')) throw error;
