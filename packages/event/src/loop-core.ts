@@ -201,8 +201,8 @@ export class LoopCore implements Disposable {
   run(): Promise<number> {
     this.#refuseFork();
     if (this.#phase !== 'initial') throw new SystemError(this.#phase === 'finished' ? ESTALE : EBUSY, 'EventLoop.run');
-    this.#phase = 'running';
     this.#poll = new NodePoll(this.watcher.fd, () => this.wake());
+    this.#phase = 'running';
     this.wake();
     return new Promise((resolve, reject) => {
       this.#finished = () => {
@@ -233,7 +233,13 @@ export class LoopCore implements Disposable {
     this.#phase = 'finished';
     const sources: Dispatchable[] = [];
     for (let source = this.#newest; source !== undefined; source = source.older) sources.push(source);
-    for (const source of sources.reverse()) source.complete();
+    for (const source of sources.reverse()) {
+      try {
+        source.complete();
+      } catch (error) {
+        surface(error);
+      }
+    }
     for (const timers of this.#timers.values()) timers[Symbol.dispose]();
     this.#poll?.[Symbol.dispose]();
     this.#watcher?.[Symbol.dispose]();

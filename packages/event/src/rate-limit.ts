@@ -84,9 +84,8 @@ export class RateLimit extends Timer {
   }
 
   #expire(): void {
-    if (!this.#leave()) return;
     try {
-      this.#options.onExpire?.();
+      if (this.#leave()) this.#options.onExpire?.();
     } catch (error) {
       this.#source.fail(error);
     }

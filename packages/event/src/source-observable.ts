@@ -35,12 +35,12 @@ export class SourceObservable<T, O extends SourceOptions> extends Observable<T> 
 
   /** @deprecated Internal of RxJS: what is piped from this Observable keeps the promise, too. */
   override lift<R>(operator?: Operator<T, R>): Observable<R> {
-    return new PipedObservable<R>(this, operator, this);
+    return new PipedObservable<R>(this, operator);
   }
 
   override subscribe(...args: Arguments<T>): Subscription {
     const [observer] = args;
-    const subscriber = observer instanceof Subscriber ? observer : new GuardedSubscriber<T>(this, args);
+    const subscriber = isSubscriber(observer) ? observer : new GuardedSubscriber<T>(this, args);
     try {
       this.#core.requireUsable(this.#options.description);
       const source = new Source(this.#core, this.#kind, this.#options, subscriber);
@@ -73,24 +73,40 @@ export function surface(error: unknown): void {
 
 /** What operators made of the Observable of a source. */
 class PipedObservable<T> extends Observable<T> {
-  readonly #root: Failing;
-
-  constructor(source: Observable<unknown>, operator: Operator<never, T> | undefined, root: Failing) {
+  constructor(source: Observable<unknown>, operator: Operator<never, T> | undefined) {
     super();
     this.source = source;
     this.operator = operator;
-    this.#root = root;
   }
 
   /** @deprecated Internal of RxJS. */
   override lift<R>(operator?: Operator<T, R>): Observable<R> {
-    return new PipedObservable<R>(this, operator, this.#root);
+    return new PipedObservable<R>(this, operator);
   }
 
   override subscribe(...args: Arguments<T>): Subscription {
     const [observer] = args;
-    return super.subscribe(observer instanceof Subscriber ? observer : new GuardedSubscriber(this.#root, args));
+    return super.subscribe(isSubscriber(observer) ? observer : new GuardedSubscriber(rootOf(this), args));
   }
+}
+
+/** The source at the begin of a chain. Not handed on by `lift`, which RxJS's `publish` borrows for Observables of its own. */
+function rootOf(piped: Observable<unknown>): Failing {
+  let observable: Observable<unknown> | undefined = piped;
+  while (observable !== undefined && !(observable instanceof SourceObservable)) observable = observable.source;
+  return observable ?? { fail: surface };
+}
+
+/** As RxJS tells one, so that also that of another copy of RxJS ends its source. */
+function isSubscriber<T>(observer: Arguments<T>[0]): observer is Subscriber<T> {
+  return (
+    observer instanceof Subscriber ||
+    (typeof observer === 'object' &&
+      observer !== null &&
+      'add' in observer &&
+      'remove' in observer &&
+      'closed' in observer)
+  );
 }
 
 /** The last subscriber of a chain. RxJS's own, those of operators, pass errors on by themselves. */
@@ -120,8 +136,14 @@ class GuardedSubscriber<T> extends Subscriber<T> {
 
   override unsubscribe(): void {
     if (this.closed) return;
-    super.unsubscribe();
-    this.#source?.unsubscribe();
+    const source = this.#source;
+    this.#source = undefined;
+    try {
+      // First, as RxJS has it: what comes after may close what the source watches, or fail.
+      source?.unsubscribe();
+    } finally {
+      super.unsubscribe();
+    }
   }
 
   protected override _next(value: T): void {
@@ -129,8 +151,8 @@ class GuardedSubscriber<T> extends Subscriber<T> {
       if (typeof this.#observer === 'function') this.#observer(value);
       else this.#observer.next?.(value);
     } catch (thrown) {
-      this.unsubscribe();
       this.#root.fail(thrown);
+      this.#leave();
     }
   }
 
@@ -141,7 +163,7 @@ class GuardedSubscriber<T> extends Subscriber<T> {
 
   protected override _complete(): void {
     const observer = this.#observer;
-    if (typeof observer === 'function') this.unsubscribe();
+    if (typeof observer === 'function') this.#leave();
     else this.#end(() => observer.complete?.());
   }
 
@@ -150,8 +172,16 @@ class GuardedSubscriber<T> extends Subscriber<T> {
       deliver();
     } catch (thrown) {
       this.#root.fail(thrown);
-    } finally {
+    }
+    this.#leave();
+  }
+
+  /** Ends the subscription for the loop, which is not to hear of a teardown that fails. */
+  #leave(): void {
+    try {
       this.unsubscribe();
+    } catch (error) {
+      this.#root.fail(error);
     }
   }
 }

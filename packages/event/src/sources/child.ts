@@ -73,6 +73,8 @@ class WatchedChild implements Attachment<ChildChange> {
   #watch: Watch | undefined;
   /** The child's id once it was seen to have ended. From then on the pidfd is not used: the observer may close it. */
   #endedPid: number | undefined;
+  /** Whether that id may be another child's by now. */
+  #reaped = false;
 
   /** Throws ESRCH, ECHILD, EBADF, EMFILE, EOPNOTSUPP. */
   constructor(core: LoopCore, source: Source<ChildChange>, which: Child, options: ChildOptions) {
@@ -97,7 +99,7 @@ class WatchedChild implements Attachment<ChildChange> {
 
   dispatched({ pid, code }: ChildChange): void {
     if (isExit(code)) {
-      reap(pid);
+      this.#reap(pid);
       this.#source.complete();
     } else if (!this.#source.closed) {
       // Others may have come while it waited for its turn.
@@ -106,8 +108,11 @@ class WatchedChild implements Attachment<ChildChange> {
   }
 
   detach(): void {
-    if (this.#own) this.#end();
-    this.#release();
+    try {
+      if (this.#own) this.#end();
+    } finally {
+      this.#release();
+    }
   }
 
   online(on: boolean): void {
@@ -131,7 +136,9 @@ class WatchedChild implements Attachment<ChildChange> {
         this.#endedPid = change.pid;
         this.#watch?.[Symbol.dispose]();
       } else {
-        waitPidfd(this.#pidfd.number, (this.#changes & ~WEXITED) | WNOHANG);
+        // Another one may have come since.
+        this.#source.pend(waitPidfd(this.#pidfd.number, (this.#changes & ~WEXITED) | WNOHANG) ?? change);
+        return;
       }
       this.#source.pend(change);
     } catch (error) {
@@ -142,7 +149,7 @@ class WatchedChild implements Attachment<ChildChange> {
 
   #end(): void {
     if (this.#endedPid !== undefined) {
-      reap(this.#endedPid);
+      this.#reap(this.#endedPid);
       return;
     }
     try {
@@ -154,6 +161,17 @@ class WatchedChild implements Attachment<ChildChange> {
     }
   }
 
+  #reap(pid: number): void {
+    if (this.#reaped) return;
+    this.#reaped = true;
+    try {
+      waitPid(pid, WEXITED | WNOHANG);
+    } catch (error) {
+      // The observer may have waited for the child itself.
+      if (!isSystemError(error, 'ECHILD')) throw error;
+    }
+  }
+
   #release(): void {
     this.#watch?.[Symbol.dispose]();
     for (let step = this.#undo.pop(); step !== undefined; step = this.#undo.pop()) step();
@@ -162,13 +180,4 @@ class WatchedChild implements Attachment<ChildChange> {
 
 function isExit(code: ChildChange['code']): boolean {
   return code === 'exited' || code === 'killed' || code === 'dumped';
-}
-
-function reap(pid: number): void {
-  try {
-    waitPid(pid, WEXITED | WNOHANG);
-  } catch (error) {
-    // The observer may have waited for the child itself.
-    if (!isSystemError(error, 'ECHILD')) throw error;
-  }
 }

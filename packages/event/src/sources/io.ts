@@ -10,7 +10,10 @@ export interface IoOptions extends SourceOptions {
    * sd_event_source_set_io_events(3).
    */
   readonly events?: number | Observable<number>;
-  /** Closes the fd at the end of the subscription, of which there can be only one. sd_event_source_set_io_fd_own(3). */
+  /**
+   * Closes the fd at the end of the subscription, also of one that fails. There can be only one; a loop that has finished
+   * takes over nothing. sd_event_source_set_io_fd_own(3).
+   */
   readonly own?: boolean;
 }
 
