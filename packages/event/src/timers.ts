@@ -130,15 +130,23 @@ export class Timers implements Disposable {
     this.#armed = Number.POSITIVE_INFINITY;
     this.#changed = true;
     const time = now(this.clock);
-    let elapsed = false;
-    for (let at = this.#firsts.firstKey(); at <= time; at = this.#firsts.firstKey()) {
-      const timer = this.#firsts.first()?.accuracy.timers.first() as Timer;
-      this.remove(timer);
-      timer.elapsed(at, time, this.clock);
-      elapsed = true;
-    }
     // The clock was set back. Nothing is pending, so no iteration follows that would arm the timer again.
-    if (!elapsed) this.arm();
+    if (this.#firsts.firstKey() > time) this.arm();
+    while (this.#firsts.firstKey() <= time) this.#elapse(time);
+  }
+
+  /** The first timer, and those of its accuracy that come before any other's. */
+  #elapse(time: number): void {
+    const { accuracy } = this.#firsts.first() as Place;
+    const { timers } = accuracy;
+    const others = this.#firsts.secondKey();
+    do {
+      const at = timers.firstKey();
+      const timer = timers.first() as Timer;
+      timers.remove(timer);
+      timer.elapsed(at, time, this.clock);
+    } while (timers.firstKey() <= time && timers.firstKey() < others);
+    this.#place(accuracy);
   }
 
   [Symbol.dispose](): void {

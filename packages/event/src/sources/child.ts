@@ -33,7 +33,7 @@ export interface ChildExit {
 export interface ChildOptions extends SourceOptions {
   /**
    * Comes also when a signal stops the child (`stopped`, or `trapped` when it is traced). Of several changes that follow
-   * one another quickly the last is told, as by waitid(2) WSTOPPED.
+   * one another quickly the last is told, and of several subscriptions only one is, as by waitid(2) WSTOPPED.
    */
   readonly stopped?: boolean;
   /** Comes also when SIGCONT lets the child go on (`continued`). waitid(2) WCONTINUED. */
@@ -143,7 +143,7 @@ class WatchedChild implements Attachment<ChildChange> {
       this.#source.pend(change);
     } catch (error) {
       this.#watch?.[Symbol.dispose]();
-      this.#source.pendEnd(error);
+      this.#source.pendError(error);
     }
   }
 
