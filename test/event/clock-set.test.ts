@@ -2,6 +2,7 @@ import type { TimeEvent } from '@sdrx/event';
 import { type Clock, now } from '@sdrx/linux';
 import { firstValueFrom, type Observable } from 'rxjs';
 import t from 'tap';
+import { needsAlarms } from '../support/privileges.js';
 import { needsSettableClock, withClockShifted } from '../support/shift-clock.js';
 import { until } from '../support/until.js';
 import { within } from '../support/within.js';
@@ -30,22 +31,24 @@ async function waiting(): Promise<void> {
   await soon(() => false);
 }
 
-t.test(
-  'a timer on the realtime clock comes as soon as that is set to its time or beyond',
-  needsSettableClock,
-  onLoop(async (t, loop) => {
-    const at = now('realtime') + HALF_AN_HOUR;
-    const early = recorded(loop.time({ clock: 'realtime', at }));
-    const late = recorded(loop.time({ clock: 'realtime', at: at + 2 * HALF_AN_HOUR }));
-    await waiting();
-    await withClockShifted(HOUR, () => soon(() => early.events.length > 0));
-    const [event] = early.events;
-    t.equal(event?.scheduled, at);
-    t.ok((event?.now ?? 0) >= at);
-    t.strictSame(late.events, []);
-    late.unsubscribe();
-  }),
-);
+for (const clock of ['realtime', 'realtime-alarm'] as const) {
+  t.test(
+    `a timer on the ${clock} clock comes as soon as that is set to its time or beyond`,
+    clock === 'realtime' ? needsSettableClock : { ...needsAlarms, ...needsSettableClock },
+    onLoop(async (t, loop) => {
+      const at = now(clock) + HALF_AN_HOUR;
+      const early = recorded(loop.time({ clock, at }));
+      const late = recorded(loop.time({ clock, at: at + 2 * HALF_AN_HOUR }));
+      await waiting();
+      await withClockShifted(HOUR, () => soon(() => early.events.length > 0));
+      const [event] = early.events;
+      t.equal(event?.scheduled, at);
+      t.ok((event?.now ?? 0) >= at);
+      t.strictSame(late.events, []);
+      late.unsubscribe();
+    }),
+  );
+}
 
 t.test(
   'one that repeats comes once for all the times that were skipped, and keeps to its grid',
