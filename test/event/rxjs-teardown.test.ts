@@ -160,13 +160,11 @@ t.test(
       using loop = new EventLoop();
       const disposing = of(1).pipe(tap(() => loop[Symbol.dispose]()));
       const ends: string[] = [];
-      loop
-        .io(event.fd, { [name]: disposing })
-        .subscribe({
-          next: () => t.fail('came'),
-          error: () => ends.push('error'),
-          complete: () => ends.push('complete'),
-        });
+      loop.io(event.fd, { [name]: disposing }).subscribe({
+        next: () => t.fail('came'),
+        error: () => ends.push('error'),
+        complete: () => ends.push('complete'),
+      });
       t.strictSame(ends, ['complete'], name);
     }
   }),
