@@ -30,7 +30,8 @@ async function echo(): Promise<void> {
   });
   socket.end();
   server.close();
-  await once(server, 'close');
+  // Both of them: each has a descriptor until then.
+  await Promise.all([once(socket, 'close'), once(server, 'close')]);
 }
 
 /** What Node does by itself, and what must go on beside a loop that always has something to do. */
