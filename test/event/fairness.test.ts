@@ -155,11 +155,7 @@ t.test(
     const rest = keepNodeBusy(() => turn++);
     const waits: number[] = [];
     await rounds(async () => {
-      const come = firstValueFrom(
-        loop.io(event.fd).pipe(
-          tap(() => event.take()),
-        ),
-      );
+      const come = firstValueFrom(loop.io(event.fd).pipe(tap(() => event.take())));
       const before = turn;
       event.add();
       await come;
