@@ -71,7 +71,7 @@ class WatchedChild implements Attachment<ChildChange> {
   readonly #own: boolean;
   readonly #undo: (() => void)[] = [];
   #watch: Watch | undefined;
-  /** The child's id once it was seen to have ended. From then on the pidfd is not used: the observer may close it. */
+  /** The child's id once it was seen to have ended. From then on the pidfd may be closed: the observer may do it. */
   #endedPid: number | undefined;
   /** Whether that id may be another child's by now. */
   #reaped = false;
@@ -164,8 +164,11 @@ class WatchedChild implements Attachment<ChildChange> {
   #reap(pid: number): void {
     if (this.#reaped) return;
     this.#reaped = true;
+    const { number } = this.#pidfd;
     try {
-      waitPid(pid, WEXITED | WNOHANG);
+      // Of one that the observer has waited for itself the id may be another child's by now, but the pidfd is not.
+      if (number >= 0) waitPidfd(number, WEXITED | WNOHANG);
+      else waitPid(pid, WEXITED | WNOHANG);
     } catch (error) {
       // The observer may have waited for the child itself.
       if (!isSystemError(error, 'ECHILD')) throw error;
