@@ -31,6 +31,12 @@ export function releaseNamespaces(inodes: readonly number[], traces: NamespaceTr
   for (const inode of inodes) releaseRest(inode, traces);
 }
 
+/** The same for one. */
+export function releaseNamespace(inode: number, traces: NamespaceTraces): void {
+  releaseNamespaces([inode], traces);
+}
+
+/** All of it but the BPF entry. */
 function releaseRest(inode: number, { registry, liveness, log }: NamespaceTraces): void {
   const attempt = (what: string, step: () => void): void => {
     try {

@@ -7,7 +7,7 @@ import { namespaceResource } from '../interfaces/namespace-resource.js';
 import type { NamespaceEntry } from '../namespace-entry.js';
 import { registryName, userName } from '../namespace-name.js';
 import { enterUserNamespace, type NamespaceProcess } from '../namespace-process.js';
-import { releaseNamespaces, sweep } from '../release.js';
+import { releaseNamespace, sweep } from '../release.js';
 import { allocateRange, dynamicIds, isSize, type Size } from '../uid-range.js';
 import { refuseUserNamespace, requireUserNamespace } from '../userns.js';
 import type { WorkerContext } from '../worker-context.js';
@@ -93,7 +93,7 @@ function requireVacancy(context: WorkerContext, { owner, name, userns }: Request
   const { registry, liveness } = context;
   const isFull = () => registry.countOf(owner) >= NAMESPACES_PER_USER;
   const isKnown = () => registry.byInode(userns) !== undefined;
-  if (isKnown() && liveness?.isSame(fd, userns) === false) releaseNamespaces([userns], context);
+  if (isKnown() && liveness?.isSame(fd, userns) === false) releaseNamespace(userns, context);
   if (isFull() || isKnown() || registry.hasName(name)) sweep(context);
   if (isFull()) throw systemFailure(EUSERS);
   if (isKnown()) throw UserNamespaceExists();
