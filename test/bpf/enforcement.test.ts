@@ -1,5 +1,5 @@
-import { spawnSync } from 'node:child_process';
-import { mkdirSync, openSync, rmSync } from 'node:fs';
+import { execFileSync, spawnSync } from 'node:child_process';
+import { existsSync, mkdirSync, openSync, readdirSync, rmSync } from 'node:fs';
 import {
   BPF_MAP_TYPE_RINGBUF,
   type BpfLog,
@@ -13,6 +13,7 @@ import { Fd, namespaceInode, spawn } from '@sdrx/linux';
 import t, { type Test } from 'tap';
 import { Folder } from '../support/folder.js';
 import { programPath } from '../support/program-path.js';
+import { until } from '../support/until.js';
 import { UserNamespace } from '../support/user-namespace.js';
 import { waitForExit } from '../support/wait-for-exit.js';
 
@@ -21,6 +22,9 @@ const needsMachine = process.env.SDRX_VM
   ? {}
   : { skip: 'only for a virtual machine of its own, whose kernel enforces userns-restrict' };
 
+t.setTimeout(120_000);
+
+const ours = programPath('../../../packages/bpf/dist/userns-restrict.bpf.o', import.meta.url);
 const otherRelease = programPath('./programs/other-release.bpf.o', import.meta.url);
 
 /** What creates an inode or changes an owner, in a folder with a file `old`. */
@@ -74,6 +78,12 @@ function refused(namespace: UserNamespace | undefined, folder: string, ...option
 }
 
 const ALL = Object.keys(DEEDS);
+
+function number(value: number): Buffer {
+  const bytes = Buffer.alloc(4);
+  bytes.writeUInt32LE(value);
+  return bytes;
+}
 
 t.test('a registered namespace is kept off foreign mounts, and nobody else', needsMachine, async (t) => {
   using loop = new EventLoop();
@@ -227,6 +237,72 @@ t.test('the death of registered namespaces is told, of a whole chain too', needs
   await finished;
 });
 
+for (const program of ['sdrx_fentry_retire', 'sdrx_kprobe_retire', 'sdrx_fentry_free', 'sdrx_kprobe_free']) {
+  t.test(`deaths are told by ${program}`, needsMachine, async (t) => {
+    using object = BpfObject.load(ours, { programs: [program] });
+    object.attachAll();
+    using ring = object.ringBuffer('userns_ringbuf');
+    using list = BpfMap.create({ type: BPF_MAP_TYPE_HASH, keySize: 4, valueSize: 4, maxEntries: 1 });
+    const namespace = newNamespace(t);
+    using fd = namespace.open();
+    const inode = number(namespaceInode(fd.number));
+    object.map('userns_mnt_id_hash').set(inode, number(list.fd));
+    fd.close();
+    namespace[Symbol.dispose]();
+    let told: Buffer[] = [];
+    await until(() => {
+      told = [...ring.read()].map((record) => Buffer.from(record));
+      return told.length > 0;
+    });
+    t.strictSame(told, [inode]);
+  });
+}
+
+t.test("what systemd's daemon has pinned is taken over, and it goes on with ours", needsMachine, async (t) => {
+  const unit = 'systemd-nsresourced.service';
+  if (!existsSync(`/usr/lib/systemd/system/${unit}`)) return t.skip('this systemd has no such daemon');
+  const directory = '/sys/fs/bpf/systemd/userns-restrict';
+  const systemctl = (...args: readonly string[]) => execFileSync('systemctl', args);
+  const stop = () => systemctl('stop', 'systemd-nsresourced.socket', unit);
+  stop();
+  rmSync(directory, { recursive: true, force: true });
+  t.teardown(() => {
+    stop();
+    rmSync(directory, { recursive: true, force: true });
+    systemctl('start', 'systemd-nsresourced.socket');
+  });
+  systemctl('start', unit);
+  await until(() => existsSync(`${directory}/maps/userns_ringbuf`));
+  t.comment(readdirSync(directory, { recursive: true }).join(' '));
+  stop();
+
+  using loop = new EventLoop();
+  const namespace = newNamespace(t);
+  using fd = namespace.open();
+  using folder = new Folder();
+  {
+    // As systemd's daemon registers one, before we come.
+    using namespaces = BpfMap.openPinned(`${directory}/maps/userns_mnt_id_hash`);
+    using list = BpfMap.create({ type: BPF_MAP_TYPE_HASH, keySize: 4, valueSize: 4, maxEntries: 4096 });
+    namespaces.set(number(namespaceInode(fd.number)), number(list.fd));
+  }
+  t.strictSame(refused(namespace, folder.path), ALL);
+  const [restrict, log] = install(t, loop, directory);
+  t.comment(log.join('; '));
+  t.match(log.join('\n'), "path_mkdir attached, taken over from the program 'userns_restrict'");
+  t.strictSame(refused(namespace, folder.path), ALL);
+  using mount = new Fd(openSync(folder.path, 'r'));
+  restrict.allowMount(fd.number, mount.number);
+  t.strictSame(refused(namespace, folder.path), [], 'nothing of the other one is left');
+  restrict[Symbol.dispose]();
+
+  systemctl('start', unit);
+  const journal = () => execFileSync('journalctl', ['--boot', `--unit=${unit}`], { encoding: 'utf8' });
+  await until(() => journal().includes('already attached'));
+  t.notMatch(journal(), 'interfaces disabled');
+  t.strictSame(refused(namespace, folder.path), [], 'the lists are the same');
+});
+
 t.test('more deaths than the ring buffer has room for are all told', needsMachine, async (t) => {
   using loop = new EventLoop();
   const directory = place(t);
@@ -237,7 +313,7 @@ t.test('more deaths than the ring buffer has room for are all told', needsMachin
     ring.pin(`${directory}/maps/userns_ringbuf`);
   }
   const [restrict] = install(t, loop, directory);
-  const namespaces = Array.from({ length: 300 }, () => newNamespace(t));
+  const namespaces = Array.from({ length: 270 }, () => newNamespace(t));
   const inodes = namespaces.map((namespace) => {
     using fd = namespace.open();
     restrict.put(fd.number);
