@@ -1,9 +1,11 @@
 import { execFileSync, spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, openSync, readdirSync, rmSync } from 'node:fs';
 import {
+  BPF_MAP_TYPE_HASH,
   BPF_MAP_TYPE_RINGBUF,
   type BpfLog,
   BpfMap,
+  BpfObject,
   installUsernsRestrict,
   openUsernsRestrict,
   type UsernsRestrict,
@@ -258,9 +260,12 @@ for (const program of ['sdrx_fentry_retire', 'sdrx_kprobe_retire', 'sdrx_fentry_
   });
 }
 
-t.test("what systemd's daemon has pinned is taken over, and it goes on with ours", needsMachine, async (t) => {
-  const unit = 'systemd-nsresourced.service';
-  if (!existsSync(`/usr/lib/systemd/system/${unit}`)) return t.skip('this systemd has no such daemon');
+const unit = 'systemd-nsresourced.service';
+const needsSystemds = existsSync(`/usr/lib/systemd/system/${unit}`)
+  ? needsMachine
+  : { skip: 'this systemd has no systemd-nsresourced' };
+
+t.test("what systemd's daemon has pinned is taken over, and it goes on with ours", needsSystemds, async (t) => {
   const directory = '/sys/fs/bpf/systemd/userns-restrict';
   const systemctl = (...args: readonly string[]) => execFileSync('systemctl', args);
   const stop = () => systemctl('stop', 'systemd-nsresourced.socket', unit);
