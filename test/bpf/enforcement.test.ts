@@ -18,6 +18,7 @@ import { programPath } from '../support/program-path.js';
 import { until } from '../support/until.js';
 import { UserNamespace } from '../support/user-namespace.js';
 import { waitForExit } from '../support/wait-for-exit.js';
+import { number } from './number.js';
 
 /** Only a machine of its own lets BPF programs of these kinds in, and may be changed. */
 const needsMachine = process.env.SDRX_VM
@@ -80,12 +81,6 @@ function refused(namespace: UserNamespace | undefined, folder: string, ...option
 }
 
 const ALL = Object.keys(DEEDS);
-
-function number(value: number): Buffer {
-  const bytes = Buffer.alloc(4);
-  bytes.writeUInt32LE(value);
-  return bytes;
-}
 
 t.test('a registered namespace is kept off foreign mounts, and nobody else', needsMachine, async (t) => {
   using loop = new EventLoop();

@@ -46,7 +46,7 @@ export function bpfInfo(fd: number, size: number, prepare?: (info: Buffer) => vo
   const info = allocate(size);
   prepare?.(info);
   const attributes = bpfAttributes();
-  attributes.writeUInt32LE(fd, 0);
+  attributes.writeInt32LE(fd, 0);
   attributes.writeUInt32LE(size, 4);
   attributes.writeBigUInt64LE(addressOf(info), 8);
   bpf(BPF_OBJ_GET_INFO_BY_FD, attributes, 'OBJ_GET_INFO_BY_FD', fd);

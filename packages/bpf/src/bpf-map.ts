@@ -159,7 +159,7 @@ export class BpfMap implements Disposable {
     for (let done = 0; done < keys.length; ) {
       attributes.writeBigUInt64LE(address + BigInt(done * this.keySize), 16);
       attributes.writeUInt32LE(keys.length - done, 32);
-      attributes.writeUInt32LE(this.fd, 36);
+      attributes.writeInt32LE(this.fd, 36);
       const failed = tryBpf(BPF_MAP_DELETE_BATCH, attributes) === -1;
       const reason = errno();
       if (failed && reason !== ENOENT) throw new SystemError(reason, 'bpf(MAP_DELETE_BATCH)', this.name);

@@ -70,7 +70,7 @@ export class BpfProgram implements Disposable {
     packet.set(input);
     const output = allocate(input.byteLength);
     const attributes = bpfAttributes();
-    attributes.writeUInt32LE(this.fd, 0);
+    attributes.writeInt32LE(this.fd, 0);
     attributes.writeUInt32LE(packet.byteLength, 8);
     attributes.writeUInt32LE(output.byteLength, 12);
     attributes.writeBigUInt64LE(addressOf(packet), 16);

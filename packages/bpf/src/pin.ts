@@ -13,7 +13,7 @@ export function pin(fd: number, path: string): void {
   const name = Buffer.from(`${temporary}\0`);
   const attributes = bpfAttributes();
   attributes.writeBigUInt64LE(addressOf(name), 0);
-  attributes.writeUInt32LE(fd, 8);
+  attributes.writeInt32LE(fd, 8);
   bpf(BPF_OBJ_PIN, attributes, 'OBJ_PIN', temporary);
   renameSync(temporary, path);
 }
