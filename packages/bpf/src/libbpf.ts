@@ -91,11 +91,15 @@ export function libbpf(path = LIBBPF): Libbpf {
   const [major = 0, minor = 0] = version;
   if (major < OLDEST[0] || (major === OLDEST[0] && minor < OLDEST[1]))
     throw new BpfError('ERR_LIBBPF_TOO_OLD', `${path} is libbpf ${version.join('.') || 'before 0.6'}, ${needed}`);
-  printer ??= koffi.register(print, koffi.pointer(koffi.proto('int (int, void *, void *)')));
-  library.func('void *libbpf_set_print(void *)')(printer);
-  const functions = bind(library);
-  opened.set(path, functions);
-  return functions;
+  try {
+    const functions = bind(library);
+    printer ??= koffi.register(print, koffi.pointer(koffi.proto('int libbpf_print(int, void *, void *)')));
+    library.func('void *libbpf_set_print(void *)')(printer);
+    opened.set(path, functions);
+    return functions;
+  } catch (cause) {
+    throw new BpfError('ERR_LIBBPF_TOO_OLD', `${path} lacks what it should have, ${needed}`, [], { cause });
+  }
 }
 
 /** Major and minor; empty if it is too old to tell. */
