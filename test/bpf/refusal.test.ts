@@ -36,8 +36,8 @@ const securityFile = (name: string, text: string) =>
   printf '%s' '${text}' > /run/sdrx-test-$$; touch /sys/kernel/security/${name} || true
   mount --bind /run/sdrx-test-$$ /sys/kernel/security/${name}; rm /run/sdrx-test-$$`;
 
-/** As if the kernel had BPF among its security modules. */
-const withLsm = securityFile('lsm', 'capability,bpf');
+/** As if the kernel had BPF among its security modules. What is pinned goes with the mount. */
+const withLsm = `${securityFile('lsm', 'capability,bpf')}; mount -t bpf bpf /sys/fs/bpf`;
 
 /** Whether this kernel takes programs of the kinds that userns-restrict needs. */
 const outcome = needsPrograms.skip === undefined ? installWhere(withLsm) : {};
@@ -72,6 +72,18 @@ t.test('a process without the capabilities', needsPrograms, async (t) => {
   const { code, message } = installWhere(withLsm, as);
   t.equal(code, 'ERR_BPF_NOT_PERMITTED');
   t.match(message, /not permitted without CAP_PERFMON and CAP_BPF, EPERM$/);
+});
+
+const needsConsent = isRefused ? { skip: 'this kernel takes no LSM programs' } : needsPrograms;
+
+t.test('no BPF file system', needsConsent, async (t) => {
+  const { code, message } = installWhere(`${withLsm}; mount -t tmpfs none /sys/fs/bpf`);
+  t.equal(code, 'ERR_BPF_FILE_SYSTEM');
+  t.match(message, /is no BPF file system, nothing can be pinned in .*: mount -t bpf bpf \/sys\/fs\/bpf$/);
+});
+
+t.test('a kernel that lacks nothing', needsConsent, async (t) => {
+  t.match(installWhere(withLsm), { hook: /retire_userns_sysctls$/ });
 });
 
 t.test('no object file', needsPrograms, async (t) => {

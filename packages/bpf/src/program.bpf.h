@@ -21,6 +21,7 @@ enum update_flags { ANY = 0, NOEXIST = 1 };
 
 static void *(*const map_lookup)(const void *map, const void *key) = (void *)1;
 static long (*const map_update)(const void *map, const void *key, const void *value, u64 flags) = (void *)2;
+static u64 (*const get_current_pid_tgid)(void) = (void *)14;
 static long (*const get_current_comm)(void *name, u32 size) = (void *)16;
 static long (*const skb_load_bytes)(const void *skb, u32 offset, void *to, u32 size) = (void *)26;
 static long (*const read_kernel)(void *to, u32 size, const void *from) = (void *)113;
