@@ -23,6 +23,7 @@ export type BpfErrorCode =
 
 /** A BPF program that can't be loaded or attached, with the reason in `code`. */
 export class BpfError extends Error {
+  /** Always this. */
   override readonly name = 'BpfError';
 
   /**

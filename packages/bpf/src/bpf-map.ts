@@ -16,15 +16,24 @@ import {
 } from './bpf-call.js';
 import { openPinned, pin } from './pin.js';
 
-/** Kinds of maps that this package knows more of, or that are often needed; BPF_MAP_TYPE_* of bpf(2). */
+// BPF_MAP_TYPE_* of bpf(2): those that this package knows more of, or that are often needed.
+/** Any keys. */
 export const BPF_MAP_TYPE_HASH = 1;
+/** Keys are numbers of 32 bits from 0 on, and all of them are there. */
 export const BPF_MAP_TYPE_ARRAY = 2;
+/** A hash with a value per CPU, which programs change without minding each other. */
 export const BPF_MAP_TYPE_PERCPU_HASH = 5;
+/** An array with a value per CPU. */
 export const BPF_MAP_TYPE_PERCPU_ARRAY = 6;
+/** A hash that drops what was used least recently when it is full. */
 export const BPF_MAP_TYPE_LRU_HASH = 9;
+/** The same with a value per CPU. */
 export const BPF_MAP_TYPE_LRU_PERCPU_HASH = 10;
+/** An array of maps. */
 export const BPF_MAP_TYPE_ARRAY_OF_MAPS = 12;
+/** A hash of maps. */
 export const BPF_MAP_TYPE_HASH_OF_MAPS = 13;
+/** Records from programs to one reader; see `RingBuffer`. */
 export const BPF_MAP_TYPE_RINGBUF = 27;
 
 const PER_CPU = [BPF_MAP_TYPE_PERCPU_HASH, BPF_MAP_TYPE_PERCPU_ARRAY, BPF_MAP_TYPE_LRU_PERCPU_HASH];
@@ -42,6 +51,7 @@ export interface BpfMapOptions {
   readonly keySize: number;
   /** In bytes. */
   readonly valueSize: number;
+  /** How many keys it has room for; of a ring buffer its size in bytes, a power of 2 of whole pages. */
   readonly maxEntries: number;
   /** BPF_F_*, none by default. */
   readonly flags?: number;
@@ -67,6 +77,7 @@ export class BpfMap implements Disposable {
   readonly keySize: number;
   /** In bytes; of a map with a value per CPU, of all of them. */
   readonly valueSize: number;
+  /** How many keys it has room for; of a ring buffer its size in bytes. */
   readonly maxEntries: number;
   /** BPF_F_*. */
   readonly flags: number;

@@ -10,6 +10,7 @@ import { RingBuffer } from './ring-buffer.js';
 
 /** What of a map is to be other than the object file says. */
 export interface BpfMapSettings {
+  /** How many keys it has room for; of a ring buffer its size in bytes. */
   readonly maxEntries?: number;
   /** Of a map of maps, one like those that it is to hold. */
   readonly inner?: BpfMap;
@@ -139,6 +140,7 @@ export class BpfObject implements Disposable {
     }
   }
 
+  /** Detaches and closes all that is its own; harmless the second time. */
   [Symbol.dispose](): void {
     if (this.#object === undefined) return;
     for (const owned of [...this.#links, ...[...this.#owned.values()].reverse()]) owned[Symbol.dispose]();

@@ -19,6 +19,6 @@ export { readDeadNamespaces } from './dead-namespaces.js';
 export { type InstallOptions, installUsernsRestrict } from './install.js';
 export type { BpfLog } from './log.js';
 export { type OpenOptions, openUsernsRestrict } from './open.js';
-export { RingBuffer } from './ring-buffer.js';
+export { type PeekedRecords, RingBuffer } from './ring-buffer.js';
 export { Unrestricted } from './unrestricted.js';
 export type { UsernsRestrict } from './userns-restrict.js';

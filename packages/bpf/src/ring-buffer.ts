@@ -23,6 +23,14 @@ const mmap = libc<
 const munmap = libc<(address: bigint, size: number) => number>('int munmap(intptr_t, size_t)');
 const pageSize = libc<() => number>('int getpagesize()')();
 
+/** Records that were looked at, in order, each a view of the ring. */
+export interface PeekedRecords {
+  /** Good until `consume`. */
+  readonly records: readonly Buffer[];
+  /** Gives their space back to the kernel. */
+  consume(): void;
+}
+
 /** Unmaps what nobody can look at any more. */
 const unreachable = new FinalizationRegistry<() => void>((unmap) => unmap());
 
@@ -90,7 +98,7 @@ export class RingBuffer implements Disposable {
   }
 
   /** The records that are there now, for a reader who gives back their space all at once, when they are dealt with. */
-  peek(): { readonly records: readonly Buffer[]; consume(): void } {
+  peek(): PeekedRecords {
     const found = [...this.#scan()];
     const last = found.at(-1);
     return {

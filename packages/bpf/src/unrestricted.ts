@@ -11,5 +11,6 @@ export class Unrestricted implements UsernsRestrict {
   put(): void {}
   allowMount(): void {}
   reset(): void {}
+  /** Has nothing to give back. */
   [Symbol.dispose](): void {}
 }
