@@ -1,3 +1,4 @@
+import { installUsernsRestrict, type UsernsRestrict } from '@sdrx/bpf';
 import { EventLoop, type Notification, notify, watchdog } from '@sdrx/event';
 import { isSystemError } from '@sdrx/linux';
 import {
@@ -17,7 +18,7 @@ import { type Log, writeLine } from './log.js';
 import { releaseMemory } from './memory.js';
 import { takePassedFds } from './passed-fds.js';
 import { Registry } from './registry.js';
-import { type NamespaceTraces, releaseDead, releaseNamespace, sweep } from './release.js';
+import { type NamespaceTraces, releaseDead, releaseNamespaces, sweep } from './release.js';
 import { type Restriction, setUpRestriction } from './restriction.js';
 import { signalCommands } from './signal-commands.js';
 import { UsageError } from './usage-error.js';
@@ -50,7 +51,8 @@ export async function runManager({
 
   using loop = new EventLoop();
   using registry = Registry.open(runtimeDirectory);
-  const { restrict, liveness } = setUpRestriction(loop, restriction, runtimeDirectory, registry, log);
+  const install = () => installUsernsRestrict({ loop, log: (level, message) => log[level](message) });
+  const { restrict, liveness } = setUpRestriction(loop, restriction, runtimeDirectory, registry, log, install);
   const traces: NamespaceTraces = { registry, restrict, liveness, log };
   const passed = takePassedFds(log);
   using passedSocket = passed.socket;
@@ -84,7 +86,7 @@ export async function runManager({
       ),
       watchdog(loop).pipe(goWithout(log, 'watchdog')),
       pool.run(),
-      defer(() => announce(restriction, ownSocket?.path)),
+      defer(() => announce(restriction, restrict, ownSocket?.path)),
     ).pipe(tap({ error: () => tell({ STOPPING: 1 }, log) })),
   );
 }
@@ -98,16 +100,22 @@ function takeOver(traces: NamespaceTraces, remembered: readonly number[]): void 
     log.notice(`repaired the registry: removed ${removed.length} files, restored ${restored.length}`);
   }
   const known = new Set(registry.inodes((file) => log.warning(`odd file in the registry, ignored: '${file}'`)));
-  for (const inode of new Set(remembered)) if (!known.has(inode)) releaseNamespace(inode, traces);
+  const unknown = [...new Set(remembered)].filter((inode) => !known.has(inode));
+  if (unknown.length > 0) releaseNamespaces(unknown, traces);
   sweep(traces);
   liveness?.prune(registry.inodes());
 }
 
 /** Tells whoever waits that connections are accepted. */
-function announce(restriction: Restriction, socket: string | undefined): Observable<never> {
+function announce(
+  restriction: Restriction,
+  restrict: UsernsRestrict | undefined,
+  socket: string | undefined,
+): Observable<never> {
   const where = socket === undefined ? 'on the passed socket' : `at ${socket}`;
   const warning = restriction === 'off' ? ', WITHOUT userns-restrict: namespaces may own files on any mount' : '';
-  notify({ READY: 1, STATUS: `Serving ${where}${warning}` });
+  const hook = restrict?.hook === undefined ? '' : `, told of dead namespaces by ${restrict.hook}`;
+  notify({ READY: 1, STATUS: `Serving ${where}${warning}${hook}` });
   writeLine(`nsresourced ready ${where}${warning}`);
   return EMPTY;
 }
