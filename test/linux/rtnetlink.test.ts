@@ -112,6 +112,20 @@ test('an alternative name, of up to 127 bytes, finds the interface, too', (t, he
   });
 });
 
+test('an alternative name can be taken away', (t, here, there) => {
+  here.run((links) => {
+    links.createVeth({ name: 'near' }, { name: 'far' }, there.fd.number);
+    links.addAlternativeName('near', 'other');
+    links.deleteAlternativeName('near', 'other');
+    t.equal(links.find('other'), undefined);
+    t.ok(errorCode(() => links.deleteAlternativeName('near', 'other')));
+    t.equal(
+      errorCode(() => links.deleteAlternativeName('nobody', 'other')),
+      'ENODEV',
+    );
+  });
+});
+
 test('it is switched on and off, and takes another address', (t, here, there) => {
   here.run((links) => {
     links.createVeth({ name: 'near' }, { name: 'far' }, there.fd.number);

@@ -12,6 +12,7 @@ const RTM_NEWLINK = 16;
 const RTM_DELLINK = 17;
 const RTM_GETLINK = 18;
 const RTM_NEWLINKPROP = 108;
+const RTM_DELLINKPROP = 109;
 
 const IFLA_ADDRESS = 1;
 const IFLA_IFNAME = 3;
@@ -82,6 +83,12 @@ export class Links implements Disposable {
     const list = nested(IFLA_PROP_LIST, textAttribute(IFLA_ALT_IFNAME, alternative));
     const flags = NLM_F_CREATE | NLM_F_EXCL | NLM_F_APPEND;
     this.#change(RTM_NEWLINKPROP, 'RTM_NEWLINKPROP', name, flags, [header(), nameOf(name), list]);
+  }
+
+  /** Takes an alternative name away. Throws ENODEV, and EINVAL for a name that is none of the interface. */
+  deleteAlternativeName(name: string, alternative: string): void {
+    const list = nested(IFLA_PROP_LIST, textAttribute(IFLA_ALT_IFNAME, alternative));
+    this.#change(RTM_DELLINKPROP, 'RTM_DELLINKPROP', name, 0, [header(), nameOf(name), list]);
   }
 
   /** Sets the hardware address. Throws ENODEV, EADDRNOTAVAIL for one that can't be, EBUSY. */
