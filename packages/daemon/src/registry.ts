@@ -11,7 +11,18 @@ import {
   unlinkSync,
   writeFileSync,
 } from 'node:fs';
-import { EBADMSG, EEXIST, ENOENT, Fd, isSystemError, lockExclusive, SystemError, unlock } from '@sdrx/linux';
+import {
+  EBADMSG,
+  EEXIST,
+  ENOENT,
+  EROFS,
+  Fd,
+  isSystemError,
+  lockExclusive,
+  SystemError,
+  tryLockExclusive,
+  unlock,
+} from '@sdrx/linux';
 import { formatNamespaceEntry, type NamespaceEntry, parseNamespaceEntry } from './namespace-entry.js';
 import { isNamespaceName } from './namespace-name.js';
 
@@ -40,20 +51,30 @@ export interface Repair {
  */
 export class Registry implements Disposable {
   readonly #directory: string;
-  readonly #lock: Fd;
+  readonly #lock: Fd | undefined;
   #holders = 0;
   #temporaries = 0;
+  /**
+   * What to do, over and over, while another process has the lock, instead of just waiting: for a process that who has
+   * the lock may be waiting for. It must wait a little itself.
+   */
+  whileWaiting: (() => void) | undefined;
 
-  private constructor(directory: string) {
+  private constructor(directory: string, lock?: Fd) {
     this.#directory = directory;
-    this.#lock = new Fd(openSync(`${directory}/lock`, 'a+', 0o600));
+    this.#lock = lock;
   }
 
   /** Opens `nsresource/registry` below the runtime directory, creating what is missing with mode 0755. */
   static open(runtimeDirectory: string): Registry {
     const directory = `${runtimeDirectory}/nsresource/registry`;
     mkdirSync(directory, { recursive: true, mode: 0o755 });
-    return new Registry(directory);
+    return new Registry(directory, new Fd(openSync(`${directory}/lock`, 'a+', 0o600)));
+  }
+
+  /** Opens it only to be read, which every user may; nothing is created. What would change something throws EROFS. */
+  static view(runtimeDirectory: string): Registry {
+    return new Registry(`${runtimeDirectory}/nsresource/registry`);
   }
 
   /**
@@ -61,15 +82,25 @@ export class Registry implements Disposable {
    * nest; the last one to go gives it back.
    */
   lock(): Disposable {
-    if (this.#holders === 0) lockExclusive(this.#lock.number);
+    const lock = this.#lock;
+    if (lock === undefined) throw new SystemError(EROFS, 'flock', this.#directory);
+    if (this.#holders === 0) this.#takeLock(lock);
     this.#holders++;
     let held = true;
     return {
       [Symbol.dispose]: () => {
-        if (held && --this.#holders === 0) unlock(this.#lock.number);
+        if (held && --this.#holders === 0) unlock(lock.number);
         held = false;
       },
     };
+  }
+
+  #takeLock(lock: Fd): void {
+    while (this.whileWaiting !== undefined) {
+      if (tryLockExclusive(lock.number)) return;
+      this.whileWaiting();
+    }
+    lockExclusive(lock.number);
   }
 
   /**
@@ -220,9 +251,14 @@ export class Registry implements Disposable {
     return { removed, restored };
   }
 
+  /** Where it is. */
+  get directory(): string {
+    return this.#directory;
+  }
+
   /** Closes the lock's file. */
   [Symbol.dispose](): void {
-    this.#lock.close();
+    this.#lock?.close();
   }
 
   #path(file: string): string {

@@ -1,6 +1,7 @@
 import type { UsernsRestrict } from '@sdrx/bpf';
 import { notify } from '@sdrx/event';
 import { removeCgroup } from './cgroup.js';
+import type { FdStore } from './fd-store.js';
 import type { Log } from './log.js';
 import type { NamespaceLiveness } from './namespace-liveness.js';
 import type { Registry } from './registry.js';
@@ -12,6 +13,8 @@ export interface NamespaceTraces {
   readonly restrict: UsernsRestrict | undefined;
   /** Set where the kernel does not report the death of namespaces. */
   readonly liveness: NamespaceLiveness | undefined;
+  /** Set in a manager that is the fd store itself. */
+  readonly store?: FdStore | undefined;
   readonly log: Log;
 }
 
@@ -37,7 +40,8 @@ export function releaseNamespace(inode: number, traces: NamespaceTraces): void {
 }
 
 /** All of it but the BPF entry. */
-function releaseRest(inode: number, { registry, liveness, log }: NamespaceTraces): void {
+function releaseRest(inode: number, traces: NamespaceTraces): void {
+  const { registry, liveness, log } = traces;
   const attempt = (what: string, step: () => void): void => {
     try {
       step();
@@ -45,7 +49,7 @@ function releaseRest(inode: number, { registry, liveness, log }: NamespaceTraces
       log.warning(`releasing user namespace ${inode}: ${what}`, error);
     }
   };
-  attempt('fd store not told', () => notify({ FDSTOREREMOVE: 1, FDNAME: `userns-${inode}` }));
+  attempt('fd store not told', () => dropKept(inode, traces));
   attempt('cgroups not removed', () => {
     for (const id of registry.byInode(inode)?.cgroups ?? [])
       attempt(`cgroup ${id} not removed`, () => removeCgroup(id));
@@ -53,6 +57,25 @@ function releaseRest(inode: number, { registry, liveness, log }: NamespaceTraces
   attempt('registry entry not removed', () => registry.remove(inode));
   attempt('id not forgotten', () => liveness?.forget(inode));
   log.debug(`released user namespace ${inode}`);
+}
+
+/** Has the fd store forget what it has of a namespace. */
+function dropKept(inode: number, { store }: NamespaceTraces): void {
+  notify({ FDSTOREREMOVE: 1, FDNAME: `userns-${inode}` });
+  store?.remove(inode);
+}
+
+/**
+ * Where death is found by looking: gives up the mounts of namespaces that nobody else is found to use, as one may be all
+ * that holds its namespace alive. Should somebody use it all the same, nothing is lost: no one enforces anything there.
+ */
+export function dropForsaken(traces: NamespaceTraces): void {
+  const { registry, liveness } = traces;
+  for (const inode of liveness?.forsaken() ?? []) {
+    using _lock = registry.lock();
+    dropKept(inode, traces);
+    liveness?.trust(inode);
+  }
 }
 
 /**
