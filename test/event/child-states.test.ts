@@ -20,7 +20,7 @@ import { children } from '../support/children.js';
 import { needsRoot } from '../support/privileges.js';
 import { programPath } from '../support/program-path.js';
 import { runNode } from '../support/run-node.js';
-import { until } from '../support/until.js';
+import { until, untilOr } from '../support/until.js';
 import { waitForExit } from '../support/wait-for-exit.js';
 import { onLoop } from './on-loop.js';
 
@@ -122,6 +122,58 @@ t.test(
     await until(() => changes.at(-1) === 'complete');
     t.strictSame(changes.slice(0, 1), [`stopped ${SIGSTOP}`]);
     t.strictSame(changes.slice(-2), ['exited 7', 'complete']);
+  }),
+);
+
+t.test(
+  'of changes that follow one another before the loop looks the last one comes',
+  onLoop(async (t, loop) => {
+    using child = sleeper();
+    const { changes } = record(loop.child(child, { ...ALL, own: true }));
+    /** Without giving the loop a turn. */
+    const change = (signal: 'SIGSTOP' | 'SIGCONT'): void => {
+      child.kill(signal);
+      while ((state(child.pid) === 'T') !== (signal === 'SIGSTOP'));
+    };
+    change('SIGSTOP');
+    change('SIGCONT');
+    await until(() => changes.length > 0);
+    t.strictSame(changes, [`continued ${SIGCONT}`]);
+    change('SIGSTOP');
+    await until(() => changes.length > 1);
+    change('SIGCONT');
+    change('SIGSTOP');
+    await until(() => changes.length > 2);
+    t.strictSame(changes.slice(1), [`stopped ${SIGSTOP}`, `stopped ${SIGSTOP}`]);
+    child.kill('SIGKILL');
+    await until(() => changes.at(-1) === 'complete');
+  }),
+);
+
+t.test(
+  'what comes last of many quick changes is how they left the child',
+  onLoop(async (t, loop) => {
+    using child = sleeper();
+    const { changes } = record(loop.child(child, ALL));
+    const rounds = 'i=0; while [ $i -lt 200 ]; do kill -STOP $0; kill -CONT $0; i=$((i+1)); done';
+    for (const [more, last] of [
+      ['', `continued ${SIGCONT}`],
+      ['; kill -STOP $0', `stopped ${SIGSTOP}`],
+    ] as const) {
+      // Once for certain: of two quick signals the second takes back the first.
+      child.kill('SIGSTOP');
+      await until(() => state(child.pid) === 'T');
+      using storm = spawn('sh', { args: ['-c', rounds + more, String(child.pid)] });
+      await firstValueFrom(loop.child(storm));
+      await untilOr(
+        20_000,
+        () => changes.at(-1) === last,
+        () => `not ${last}, but ${changes.slice(-3)}`,
+      );
+    }
+    t.pass();
+    child.kill('SIGKILL');
+    await until(() => changes.at(-1) === 'complete');
   }),
 );
 
