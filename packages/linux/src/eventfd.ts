@@ -43,7 +43,11 @@ export class EventFd implements Disposable {
     return this.#fd.number;
   }
 
-  /** Adds to the counter, 1 by default. Throws EAGAIN when it would exceed 2⁶⁴ − 2, EBADF. */
+  /**
+   * Adds to the counter.
+   * @param count an integer of 0 or more
+   * Throws EAGAIN when the counter would exceed 2⁶⁴ − 2, EBADF.
+   */
   add(count = 1): void {
     check(writeCounter(this.#fd.number, count), 'eventfd_write', this.#fd.number);
   }
