@@ -144,6 +144,35 @@ done()
   },
 );
 
+t.test('no more than 4096 mounts are kept, which is warned of', needsRoot, async (t) => {
+  const { daemon, script, done } = await startWith(
+    t,
+    `
+import ctypes
+libc = ctypes.CDLL(None)
+mount = lambda: libc.syscall(428, -100, b'/usr/bin', 0o2000001) # open_tree(2) with OPEN_TREE_CLONE
+for batch in range(41):
+    fds = [mount() for count in range(100)]
+    send('FDSTORE=1\\nFDNAME=userns-%d' % (4711 + batch % 3), *fds)
+    for fd in fds: os.close(fd)
+done()
+while not os.path.exists(folder + '/go'): time.sleep(0.01)
+for inode in range(4711, 4714): send('FDSTOREREMOVE=1\\nFDNAME=userns-%d' % inode)
+`,
+  );
+  await done();
+  await daemon.waitForLog(/(4096 mounts are kept, one of user namespace 471\d is not\s[\s\S]*){4}/);
+  // So a mount shows that is attached nowhere.
+  const mounts = () => openFiles(daemon.pid).filter((path) => path === '/').length;
+  t.equal(mounts(), 4096);
+  writeFileSync(script.folder.join('go'), '');
+  await untilOr(
+    LIMIT,
+    () => mounts() === 0,
+    () => `${mounts()} are kept`,
+  );
+});
+
 t.test('a process that is no worker has nothing kept', needsRoot, async (t) => {
   const daemon = await startDaemon(t);
   const before = openFiles(daemon.pid);

@@ -87,13 +87,6 @@ export async function runManager({
         tap((inodes) => releaseDead(inodes, traces)),
         tryAgain(log, 'release of namespaces'),
       ) ?? EMPTY,
-      store?.run(loop).pipe(tryAgain(log, 'fd store')) ?? EMPTY,
-      liveness === undefined
-        ? EMPTY
-        : forsakenProbe(loop).pipe(
-            tap(() => dropForsaken(traces)),
-            tryAgain(log, 'search for forsaken namespaces'),
-          ),
       merge(loop.signal('SIGTERM'), loop.signal('SIGINT')).pipe(exhaustMap(stop)),
       signalCommands(loop, log),
       loop.memoryPressure().pipe(
@@ -102,6 +95,13 @@ export async function runManager({
         goWithout(log, 'memory pressure'),
       ),
       watchdog(loop).pipe(goWithout(log, 'watchdog')),
+      store?.run(loop).pipe(tryAgain(log, 'fd store')) ?? EMPTY,
+      liveness === undefined
+        ? EMPTY
+        : forsakenProbe(loop).pipe(
+            tap(() => dropForsaken(traces)),
+            tryAgain(log, 'search for forsaken namespaces'),
+          ),
       pool.run(),
       defer(() => announce(restriction, restrict, ownSocket?.path)),
     ).pipe(tap({ error: () => tell({ STOPPING: 1 }, log) })),
