@@ -15,8 +15,11 @@ const TURN = 1;
 /** How many dispatches may pass before the kernel is asked again, when no source of a higher priority demands it. */
 const BATCH = 64;
 
-/** Dispatches that take less than this together, in milliseconds, are not worth a look at the clock each. */
+/** Dispatches that take less than this together, in milliseconds, are not worth a look at the clock each, … */
 const QUICK = TURN / 10;
+
+/** … but no more than so many: the next ones may be slow. */
+const STRIDE = 16;
 
 /**
  * Where a loop stands. Not run yet, `initial`; while it runs, `preparing` in a `prepare` callback, `running` in a handler,
@@ -269,7 +272,7 @@ export class LoopCore implements Disposable {
         more = this.#iterate(this.#stride);
         const before = time;
         time = performance.now();
-        this.#stride = time - before < QUICK ? Math.min(this.#stride * 2, BATCH) : 1;
+        this.#stride = time - before < QUICK ? Math.min(this.#stride * 2, STRIDE) : 1;
       }
     } finally {
       // Also after an error of the loop itself, which must not leave it standing still without a word.

@@ -1,4 +1,5 @@
 import {
+  blockInOtherThreads,
   EOPNOTSUPP,
   EPOLLIN,
   forwardToMainThread,
@@ -26,6 +27,8 @@ class ReceivedSignal {
   /** One watch for each loop, and how many of its sources need it. */
   readonly #watches = new Map<Watcher, { readonly watch: Watch; users: number }>();
   readonly #undo: (() => void)[] = [];
+  /** What came before there was a listener. */
+  #early: SignalInfo[] = [];
 
   constructor(readonly signo: number) {
     this.#fd = new SignalFd(signo);
@@ -39,10 +42,11 @@ class ReceivedSignal {
       setBlocked(signo, true);
       this.#undo.push(() => {
         // What is still pending was meant for the listeners, and goes with them.
-        while (this.#fd.read().length > 0);
+        while (this.#fd.readAll().length > 0);
         setBlocked(signo, wasBlocked);
       });
       this.#undo.push(forwardToMainThread(signo));
+      this.#early = blockInOtherThreads(signo, this.#fd);
     } catch (error) {
       this.#stop();
       throw error;
@@ -59,6 +63,7 @@ class ReceivedSignal {
       entry.users++;
       this.#watches.set(watcher, entry);
       this.#listeners.add(listener);
+      this.#tell(this.#early.splice(0));
     } finally {
       this.#stopIfUnused();
     }
@@ -76,10 +81,14 @@ class ReceivedSignal {
 
   /** Whichever loop looks first takes it for all. */
   #deliver(): void {
-    for (const info of this.#fd.read()) {
+    this.#tell(this.#fd.read());
+    if (this.signo === SIGCHLD) childrenChanged();
+  }
+
+  #tell(signals: readonly SignalInfo[]): void {
+    for (const info of signals) {
       for (const listener of this.#listeners) listener(info);
     }
-    if (this.signo === SIGCHLD) childrenChanged();
   }
 
   #stopIfUnused(): void {

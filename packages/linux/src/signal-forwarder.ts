@@ -9,8 +9,9 @@ import { check, SystemError } from './system-error.js';
  * rt_tgsigqueueinfo(2), siginfo and all. There it stays pending, blocked, for a signalfd.
  *
  * That wakes another thread for each signal. But a handler may change the mask that its thread goes on with: ours adds the
- * signal. So each thread forwards it once at most; when all have, it stays pending for the process, and the signalfd
- * finds it there. Such a thread blocks the signal for good, which leaves it to the main thread, whoever listens then.
+ * signal. So each thread forwards it once at most; when all have, which `blockInOtherThreads` sees to, it stays pending for
+ * the process, and the signalfd finds it there. Such a thread blocks the signal for good, which leaves it to the main
+ * thread, whoever listens then.
  *
  * A handler can run at any moment in a thread that is not JavaScript's, so it can't be JavaScript; it is the one system
  * call, in machine code. It touches nothing but registers and its own siginfo, hence is safe wherever it interrupts
@@ -26,7 +27,8 @@ const SA_RESTART = 0x1000_0000;
 const SIGACTION_SIZE = 152;
 const SIGACTION_FLAGS = 136;
 
-const SI_ASYNCNL = -60;
+/** The code of what is forwarded. */
+export const SI_ASYNCNL = -60;
 
 const PROT_READ = 1;
 const PROT_EXEC = 4;

@@ -1,0 +1,64 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { allocate, libc } from './libc.js';
+import { SI_ASYNCNL } from './signal-forwarder.js';
+import { isEcho, type SignalFd, type SignalInfo } from './signalfd.js';
+
+const SYS_RT_TGSIGQUEUEINFO = process.arch === 'arm64' ? 240 : 297;
+const SIGINFO_SIZE = 128;
+
+/** How long to wait for the other threads, in milliseconds, and between two looks. */
+const PATIENCE = 100;
+const PAUSE = 0.1;
+
+const tgsigqueueinfo = libc<(call: number, process: number, thread: number, signo: number, info: Uint8Array) => number>(
+  'long syscall(long, long, long, long, void *)',
+);
+
+const never = new Int32Array(new SharedArrayBuffer(4));
+
+/**
+ * Has all other threads block a signal, each by its own handler: they are sent one, which `forwardToMainThread` has them
+ * forward. What is still on its way through another thread when the former disposition is put back would meet that, and
+ * might end the process; from now on the main thread is the only one that takes the signal. New threads inherit the mask.
+ *
+ * The main thread must have the signal blocked and forwarded, and be the one that calls. A thread that does not get to it in
+ * a tenth of a second blocks it later, or when it has forwarded one.
+ * @param fd receives the signal
+ * @returns what came in meanwhile
+ */
+export function blockInOtherThreads(signo: number, fd: SignalFd): SignalInfo[] {
+  const info = allocate(SIGINFO_SIZE);
+  info.writeInt32LE(signo, 0);
+  info.writeInt32LE(SI_ASYNCNL, 8);
+  info.writeInt32LE(process.pid, 16);
+  let awaited = 0;
+  for (const thread of otherThreads()) {
+    if (blocks(thread, signo)) continue;
+    if (tgsigqueueinfo(SYS_RT_TGSIGQUEUEINFO, process.pid, thread, signo, info) === 0) awaited++;
+  }
+  const received: SignalInfo[] = [];
+  for (const end = performance.now() + PATIENCE; ; ) {
+    for (const signal of fd.readAll()) {
+      if (isEcho(signal)) awaited--;
+      else received.push(signal);
+    }
+    if (awaited <= 0 || performance.now() > end) return received;
+    Atomics.wait(never, 0, 0, PAUSE);
+  }
+}
+
+function otherThreads(): number[] {
+  return readdirSync('/proc/self/task')
+    .map(Number)
+    .filter((thread) => thread !== process.pid);
+}
+
+/** Whether a thread blocks a signal; one that has ended does. */
+function blocks(thread: number, signo: number): boolean {
+  try {
+    const [, mask = '0'] = /^SigBlk:\s*(\w+)$/m.exec(readFileSync(`/proc/self/task/${thread}/status`, 'ascii')) ?? [];
+    return ((BigInt(`0x${mask}`) >> BigInt(signo - 1)) & 1n) === 1n;
+  } catch {
+    return true;
+  }
+}
