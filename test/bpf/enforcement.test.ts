@@ -2,6 +2,7 @@ import { execFileSync, spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, openSync, readdirSync, rmSync } from 'node:fs';
 import {
   BPF_MAP_TYPE_HASH,
+  BPF_MAP_TYPE_HASH_OF_MAPS,
   BPF_MAP_TYPE_RINGBUF,
   type BpfLog,
   BpfMap,
@@ -41,8 +42,8 @@ const DEEDS = {
 };
 
 /** Where this test installs everything: a place of its own, so that none sees what another left behind. */
-function place(t: Test): string {
-  const directory = `/sys/fs/bpf/test-${t.name.replaceAll(/\W+/g, '_').slice(0, 60)}`;
+function place(t: Test, part = ''): string {
+  const directory = `/sys/fs/bpf/test-${t.name.replaceAll(/\W+/g, '_').slice(0, 60)}${part}`;
   t.teardown(() => rmSync(directory, { recursive: true, force: true }));
   return directory;
 }
@@ -176,6 +177,40 @@ t.test('it is enforced when who installed it has ended, and found again', needsM
   again.reset(namespaceInode(fd.number));
 });
 
+t.test('what another program has pinned, and does not fit, is left alone', needsMachine, async (t) => {
+  using loop = new EventLoop();
+  using folder = new Folder();
+  const namespace = newNamespace(t);
+  using fd = namespace.open();
+  const entry = { type: BPF_MAP_TYPE_HASH, keySize: 4, valueSize: 4, maxEntries: 8 };
+  using unlike = BpfMap.create({ ...entry, valueSize: 8 });
+  using lists = BpfMap.create({ ...entry, type: BPF_MAP_TYPE_HASH_OF_MAPS, inner: unlike });
+  for (const [name, map] of Object.entries({ another: unlike, lists })) {
+    const directory = place(t, name);
+    mkdirSync(`${directory}/maps`, { recursive: true });
+    map.pin(`${directory}/maps/userns_mnt_id_hash`);
+    for (const time of ['first', 'second']) {
+      const [restrict, log] = install(t, loop, directory);
+      t.equal(
+        log.filter((line) => line.includes('is left alone, for userns_mnt_id_hash do not fit')).length,
+        time === 'first' ? 1 : 0,
+      );
+      restrict.put(fd.number);
+      restrict[Symbol.dispose]();
+      t.match(sh(namespace, `mkdir ${folder.join('new')}`), 'not permitted');
+      using mount = new Fd(openSync(folder.path, 'r'));
+      using opened = openUsernsRestrict({ directory });
+      opened.allowMount(fd.number, mount.number);
+      t.equal(sh(namespace, `mkdir ${folder.join(`${name}-${time}`)}`), '');
+      opened.reset(namespaceInode(fd.number));
+    }
+    using untouched = BpfMap.openPinned(`${directory}/maps/userns_mnt_id_hash`);
+    t.equal(untouched.id, map.id);
+    t.strictSame([...untouched.keys()], []);
+    t.strictSame(readdirSync(directory).sort(), ['maps', 'sdrx']);
+  }
+});
+
 t.test('programs of another release are replaced without a gap', needsMachine, async (t) => {
   using loop = new EventLoop();
   const directory = place(t);
@@ -184,6 +219,7 @@ t.test('programs of another release are replaced without a gap', needsMachine, a
   using fd = namespace.open();
   const [other] = install(t, loop, directory, otherRelease);
   other.put(fd.number);
+  other[Symbol.dispose]();
   t.match(sh(namespace, `mkdir ${folder.join('new')}`), 'Permission denied');
 
   // Tries as fast as it can while the programs change, and says so if it ever succeeds.
