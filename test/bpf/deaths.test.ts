@@ -8,6 +8,7 @@ import { until } from '../support/until.js';
 import { UserNamespace } from '../support/user-namespace.js';
 import { install, needsMachine, newNamespace, place } from './enforced.js';
 import { number } from './number.js';
+import { loadPackets, writeRecord } from './packets.js';
 
 // The machine is slow.
 t.setTimeout(170_000);
@@ -66,35 +67,37 @@ for (const program of ['sdrx_fentry_retire', 'sdrx_kprobe_retire', 'sdrx_fentry_
   });
 }
 
-t.test('more deaths than the ring buffer has room for are all told', needsMachine, async (t) => {
+t.test('deaths that the ring buffer has no room for are told, too', needsMachine, async (t) => {
   using loop = new EventLoop();
   const directory = place(t);
   mkdirSync(`${directory}/maps`, { recursive: true });
-  {
-    // Room for 256.
-    using ring = BpfMap.create({ type: BPF_MAP_TYPE_RINGBUF, keySize: 0, valueSize: 0, maxEntries: 4096 });
-    ring.pin(`${directory}/maps/userns_ringbuf`);
-  }
+  using ring = BpfMap.create({ type: BPF_MAP_TYPE_RINGBUF, keySize: 0, valueSize: 0, maxEntries: 4096 });
+  ring.pin(`${directory}/maps/userns_ringbuf`);
   const [restrict] = install(t, loop, directory);
-  const namespaces = Array.from({ length: 270 }, () => newNamespace(t));
+  const namespaces = [newNamespace(t), newNamespace(t), newNamespace(t)];
   const inodes = namespaces.map((namespace) => {
     using fd = namespace.open();
     restrict.put(fd.number);
     return namespaceInode(fd.number);
   });
+  using object = loadPackets({ maps: { records: { reuse: ring } } });
+  while (writeRecord(object, number(1)));
   for (const namespace of namespaces) namespace[Symbol.dispose]();
+  using overflow = BpfMap.openPinned(`${directory}/maps/userns_overflow`);
+  await until(() => [...overflow.keys()].length === 3);
+
   const finished = loop.run();
-  const left = new Set(inodes);
+  const all: number[] = [];
   await new Promise<void>((resolve) => {
     const subscription = restrict.dead.subscribe((some) => {
-      for (const inode of some) left.delete(inode);
+      all.push(...some);
       restrict.reset(...some);
-      if (left.size > 0) return;
-      subscription.unsubscribe();
-      resolve();
+      if (all.length === 4) setImmediate(resolve);
     });
+    t.teardown(() => subscription.unsubscribe());
   });
-  t.equal(left.size, 0);
+  t.strictSame(all.sort(), [1, ...inodes].sort());
+  t.strictSame([...overflow.keys()], []);
   loop.exit();
   await finished;
 });
