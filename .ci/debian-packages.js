@@ -7,6 +7,7 @@ import { say, UserError } from './main.js';
  * @property {string} name of the package
  * @property {string} provides what shows that it is installed: a program's name, or an absolute path
  * @property {string} why the project needs it
+ * @property {boolean} [optional] whether the rest works without it
  */
 
 /** @param {string} name of a shared library @returns {string} where Debian has it */
@@ -16,8 +17,8 @@ function libraryPath(name) {
 
 /** To run the daemon. @type {DebianPackage[]} */
 export const runPackages = [
-  { name: 'clang', provides: 'clang', why: 'compiles the BPF programs' },
-  { name: 'libbpf1', provides: libraryPath('libbpf.so.1'), why: 'loads them' },
+  { name: 'clang', provides: 'clang', why: 'compiles the BPF programs', optional: true },
+  { name: 'libbpf1', provides: libraryPath('libbpf.so.1'), why: 'loads them', optional: true },
   { name: 'util-linux', provides: 'nsenter', why: 'joins a user namespace in a process without threads' },
   { name: 'util-linux', provides: 'unshare', why: 'makes the user namespace of the example and the tests' },
 ];
@@ -70,7 +71,8 @@ export function isInstalled({ provides }) {
 }
 
 /**
- * Installs what is missing of `packages` if we are root on a Debian, else throws an error that names it.
+ * Installs what is missing of `packages` if we are root on a Debian, else throws an error that names it. What is optional is
+ * only named then.
  *
  * @param {DebianPackage[]} packages
  */
@@ -80,9 +82,10 @@ export function installDebianPackages(packages) {
   const names = [...new Set(missing.map(({ name }) => name))];
   const reasons = missing.map(({ name, provides, why }) => `  ${name} (${provides}): ${why}`).join('\n');
   if (process.getuid?.() !== 0 || !isInstalled({ name: 'apt', provides: 'apt-get', why: 'installs' })) {
-    throw new UserError(
-      `Debian packages are missing:\n${reasons}\nAs root: apt-get install --no-install-recommends ${names.join(' ')}`,
-    );
+    const complaint = `Debian packages are missing:\n${reasons}\nAs root: apt-get install --no-install-recommends ${names.join(' ')}`;
+    if (missing.some(({ optional = false }) => !optional)) throw new UserError(complaint);
+    say(complaint);
+    return;
   }
   say(`installing ${names.join(' ')}`);
   const quiet = { DEBIAN_FRONTEND: 'noninteractive' };

@@ -199,5 +199,19 @@ t.test(
     };
     t.throws(() => loadPackets({ log }), { message: 'no log today' });
     t.throws(() => loadPackets({ programs: ['careless'], log }), { message: 'no log today' });
+    let silent = true;
+    using object = loadPackets({
+      programs: ['fork'],
+      log: () => {
+        if (!silent) throw new Error('no log today');
+      },
+    });
+    silent = false;
+    try {
+      object.attachAll();
+    } catch (error) {
+      t.match(error, { message: 'no log today' });
+    }
+    silent = true;
   }),
 );

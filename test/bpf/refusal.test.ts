@@ -6,6 +6,9 @@ import { leavingNoFd } from '../support/open-fds.js';
 import { programPath } from '../support/program-path.js';
 import { needsPrograms, packets } from './packets.js';
 
+// Slow machines take seconds for each.
+t.setTimeout(170_000);
+
 const program = programPath('./programs/install.js', import.meta.url);
 
 interface Outcome {

@@ -239,13 +239,12 @@ t.test(
   'a process that ends before it has dealt with a death leaves it to the next one',
   needsPrograms,
   withLoop(async (t, installed, loop) => {
-    using restrict = openUsernsRestrict({ directory: installed.directory, loop });
+    const first = openUsernsRestrict({ directory: installed.directory, loop });
     installed.report(21);
-    using next = openUsernsRestrict({ directory: installed.directory, loop });
     await new Promise<void>((resolve) => {
-      const subscription = restrict.dead.subscribe((inodes) => {
+      const subscription = first.dead.subscribe((inodes) => {
         t.strictSame(inodes, [21]);
-        // As the next process finds it while this one has not returned.
+        // What the next process would find if this one ended here.
         t.equal(installed.object.ringBuffer('records').peek().records.length, 1);
         setImmediate(() => {
           subscription.unsubscribe();
@@ -253,8 +252,23 @@ t.test(
         });
       });
     });
+    first[Symbol.dispose]();
     installed.report(22);
+    using next = openUsernsRestrict({ directory: installed.directory, loop });
     t.strictSame(await told(next, 1), [[22]]);
+  }),
+);
+
+t.test(
+  'one process at a time is told of deaths',
+  needsPrograms,
+  withLoop(async (t, installed, loop) => {
+    const first = openUsernsRestrict({ directory: installed.directory, loop });
+    const second = () => openUsernsRestrict({ directory: installed.directory, loop });
+    t.throws(second, { name: 'BpfError', code: 'ERR_BPF_IN_USE' });
+    openUsernsRestrict(installed)[Symbol.dispose]();
+    first[Symbol.dispose]();
+    second()[Symbol.dispose]();
   }),
 );
 

@@ -18,6 +18,8 @@ export type BpfErrorCode =
   | 'ERR_BPF_FILE_SYSTEM'
   /** The kernel lacks what a program is to be attached to. */
   | 'ERR_BPF_ATTACH'
+  /** Another process is told of dead namespaces already. */
+  | 'ERR_BPF_IN_USE'
   /** Anything else; `cause` and `log` may tell. */
   | 'ERR_BPF_LOAD';
 

@@ -1,4 +1,4 @@
-import { close, duplicate, EINVAL, EOPNOTSUPP, errno, SystemError } from '@sdrx/linux';
+import { close, duplicate, EINVAL, EOPNOTSUPP, errno, type Fd, SystemError } from '@sdrx/linux';
 import { BpfError } from './bpf-error.js';
 import { BpfLink } from './bpf-link.js';
 import { BpfMap } from './bpf-map.js';
@@ -53,8 +53,9 @@ export class BpfObject implements Disposable {
    * Throws RangeError for programs and maps that the file does not have.
    */
   static load(file: string | Uint8Array, options: BpfObjectOptions = {}): BpfObject {
-    const object = new BpfObject(file, options);
+    const object = new BpfObject(typeof file === 'string' ? file : 'BPF object', options);
     try {
+      object.#open(file);
       object.#configure(options);
       object.#load();
       return object;
@@ -64,23 +65,10 @@ export class BpfObject implements Disposable {
     }
   }
 
-  private constructor(file: string | Uint8Array, { log = () => {}, library }: BpfObjectOptions) {
+  private constructor(name: string, { log = () => {}, library }: BpfObjectOptions) {
     this.#libbpf = libbpf(library);
     this.#log = log;
-    this.#name = typeof file === 'string' ? file : 'BPF object';
-    const { openFile, openMemory, nextProgram, programName, nextMap, mapName } = this.#libbpf;
-    const object = typeof file === 'string' ? openFile(file, null) : openMemory(file, file.byteLength, null);
-    const reason = errno();
-    const lines = this.#tellLog();
-    if (object === null) {
-      const cause = new SystemError(reason, 'bpf_object__open', this.#name);
-      const said = lines.map(({ message }) => message);
-      throw new BpfError('ERR_BPF_OBJECT', `no BPF object file: ${cause.message}`, said, { cause });
-    }
-    this.#object = object;
-    for (let at = nextProgram(object, null); at !== null; at = nextProgram(object, at))
-      this.#programs.set(programName(at), at);
-    for (let at = nextMap(object, null); at !== null; at = nextMap(object, at)) this.#maps.set(mapName(at), at);
+    this.#name = name;
   }
 
   /** The names of its programs, also of those that were not to be loaded. */
@@ -149,6 +137,23 @@ export class BpfObject implements Disposable {
     this.#tellLog();
   }
 
+  #open(file: string | Uint8Array): void {
+    const { openFile, openMemory, nextProgram, programName, nextMap, mapName } = this.#libbpf;
+    const object = typeof file === 'string' ? openFile(file, null) : openMemory(file, file.byteLength, null);
+    const reason = errno();
+    // Before the log is told, whose taker may throw.
+    this.#object = object ?? undefined;
+    const lines = this.#tellLog();
+    if (object === null) {
+      const cause = new SystemError(reason, 'bpf_object__open', this.#name);
+      const said = lines.map(({ message }) => message);
+      throw new BpfError('ERR_BPF_OBJECT', `no BPF object file: ${cause.message}`, said, { cause });
+    }
+    for (let at = nextProgram(object, null); at !== null; at = nextProgram(object, at))
+      this.#programs.set(programName(at), at);
+    for (let at = nextMap(object, null); at !== null; at = nextMap(object, at)) this.#maps.set(mapName(at), at);
+  }
+
   #configure({ programs, maps = {} }: BpfObjectOptions): void {
     const { setAutoload, setMaxEntries, setInnerMap, setPinPath, reuse } = this.#libbpf;
     for (const name of programs ?? []) this.#find(this.#programs, 'program', name);
@@ -179,23 +184,32 @@ export class BpfObject implements Disposable {
     const { attach, linkFd, destroy, disconnect } = this.#libbpf;
     const link = attach(this.#find(this.#programs, 'program', name));
     const reason = errno();
-    const lines = this.#tellLog();
-    if (
-      link === null &&
-      (reason === EOPNOTSUPP || reason === EINVAL) &&
-      lines.every(({ level }) => level !== 'warning')
-    )
-      return undefined;
-    if (link === null) throw failure(reason, 'attach', `program '${name}' of ${this.#name}`, lines);
+    if (link === null) {
+      const lines = this.#tellLog();
+      const isSaid = lines.some(({ level }) => level === 'warning');
+      if ((reason === EOPNOTSUPP || reason === EINVAL) && !isSaid) return undefined;
+      throw failure(reason, 'attach', `program '${name}' of ${this.#name}`, lines);
+    }
     const free = (keep: boolean): void => {
       const fd = linkFd(link);
       if (keep) disconnect(link);
       destroy(link);
       if (keep) close(fd);
     };
-    const made = new BpfLink(duplicate(linkFd(link)), { free });
+    const made = new BpfLink(this.#linkFd(link), { free });
     this.#links.add(made);
+    this.#tellLog();
     return made;
+  }
+
+  /** A descriptor of our own. Where there is none left for us, the link ends. */
+  #linkFd(link: Pointer): Fd {
+    try {
+      return duplicate(this.#libbpf.linkFd(link));
+    } catch (error) {
+      this.#libbpf.destroy(link);
+      throw error;
+    }
   }
 
   #find(all: ReadonlyMap<string, Pointer>, kind: string, name: string): Pointer {

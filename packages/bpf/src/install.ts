@@ -55,7 +55,7 @@ export interface InstallOptions {
  * fit; else that is left alone, and ours works beside it.
  *
  * Throws BpfError, whose `code` tells why: no or an old libbpf, no object file, no BPF LSM, no BTF, not permitted, refused
- * by the verifier, no BPF file system.
+ * by the verifier, no BPF file system, another process that is told of dead namespaces by the same maps.
  */
 export function installUsernsRestrict({
   loop,

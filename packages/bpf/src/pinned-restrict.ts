@@ -1,6 +1,8 @@
+import { constants, openSync } from 'node:fs';
 import type { EventLoop } from '@sdrx/event';
-import { ENOENT, isSystemError, namespaceInode, SystemError, statx } from '@sdrx/linux';
+import { ENOENT, Fd, isSystemError, namespaceInode, SystemError, statx, tryLockExclusive } from '@sdrx/linux';
 import { mergeMap, NEVER, type Observable } from 'rxjs';
+import { BpfError } from './bpf-error.js';
 import { BpfMap } from './bpf-map.js';
 import { readDeadNamespaces } from './dead-namespaces.js';
 import { mountList, NAMESPACES, OVERFLOW, openMap, RING } from './restrict-maps.js';
@@ -24,7 +26,7 @@ export class PinnedRestrict implements UsernsRestrict {
   readonly #namespaces: BpfMap;
   readonly #deaths: Deaths | undefined;
 
-  /** Opens the maps; with a `loop`, as the one process that is told of deaths. Throws ENOENT if nothing is installed. */
+  /** Opens the maps; with a `loop`, as the one process that is told of deaths. Throws ENOENT, and as `openDeaths`. */
   constructor(
     place: string,
     readonly hook: string | undefined,
@@ -81,20 +83,28 @@ function number(value: number): Buffer {
   return bytes;
 }
 
+/** Throws BpfError with ERR_BPF_IN_USE while another process is told of deaths. */
 function openDeaths(place: string, loop: EventLoop): Deaths {
-  using ringMap = openMap(place, RING);
-  const ring = new RingBuffer(ringMap);
+  const owned: Disposable[] = [];
+  const own = <T extends Disposable>(resource: T): T => {
+    owned.unshift(resource);
+    return resource;
+  };
+  const dispose = () => {
+    for (const resource of owned) resource[Symbol.dispose]();
+  };
   try {
-    const overflow = openMap(place, OVERFLOW);
-    return {
-      told: ring.ready(loop, { description: 'dead user namespaces' }).pipe(mergeMap(() => readDeaths(ring, overflow))),
-      [Symbol.dispose]() {
-        ring[Symbol.dispose]();
-        overflow[Symbol.dispose]();
-      },
-    };
+    // Two readers would take records from each other.
+    const folder = own(new Fd(openSync(`${place}/maps`, constants.O_RDONLY | constants.O_DIRECTORY)));
+    if (!tryLockExclusive(folder.number))
+      throw new BpfError('ERR_BPF_IN_USE', `another process is told of dead namespaces by ${place}/maps`);
+    using ringMap = openMap(place, RING);
+    const ring = own(new RingBuffer(ringMap));
+    const overflow = own(openMap(place, OVERFLOW));
+    const told = ring.ready(loop, { description: 'dead user namespaces' });
+    return { told: told.pipe(mergeMap(() => readDeaths(ring, overflow))), [Symbol.dispose]: dispose };
   } catch (error) {
-    ring[Symbol.dispose]();
+    dispose();
     throw error;
   }
 }
