@@ -1,9 +1,9 @@
-import { chmodSync, closeSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { namespaceInode, O_PATH } from '@sdrx/linux';
+import { chmodSync, closeSync, mkdirSync, openSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
+import { namespaceId, namespaceInode, O_PATH } from '@sdrx/linux';
 import t, { type Test } from 'tap';
 import { allocate, ask, failed, invalid, keptFiles, refused } from '../support/allocation.js';
 import { callAs } from '../support/call-as.js';
-import { startDaemon } from '../support/daemon.js';
+import { type Daemon, startDaemon } from '../support/daemon.js';
 import { plant } from '../support/plant.js';
 import { needsRoot } from '../support/privileges.js';
 import { leavingNoTrace } from '../support/traces.js';
@@ -20,11 +20,24 @@ function writeMaps({ child }: UserNamespace, uids: string, gids = uids): void {
   writeFileSync(`/proc/${child.pid}/gid_map`, gids);
 }
 
+/** What the daemon keeps under the namespace's inode. */
+function filesOf(daemon: Daemon, namespace: UserNamespace): string[] {
+  using fd = namespace.open();
+  const inode = String(namespaceInode(fd.number));
+  return keptFiles(daemon).filter((file) => file.includes(inode));
+}
+
 t.test('RegisterUserNamespace', needsRoot, async (t) => {
   const daemon = await startDaemon(t);
   // Every user may connect.
   chmodSync(daemon.runtimeDirectory, 0o755);
+  await t.test(
+    'leaves nothing behind',
+    leavingNoTrace(daemon, (t) => allTests(t, daemon)),
+  );
+});
 
+async function allTests(t: Test, daemon: Daemon): Promise<void> {
   /** Registers a namespace, as its user. */
   const register = (uid: number, namespace: UserNamespace, name = 'mine', more: object = {}): RawReply => {
     using fd = namespace.open();
@@ -46,12 +59,11 @@ t.test('RegisterUserNamespace', needsRoot, async (t) => {
       name: '1000-mine',
       userns,
     });
-    t.strictSame(
-      keptFiles(daemon).filter((file) => /registry\/./.test(file) && !file.endsWith('lock')),
-      [`i${userns}.userns`, 'n1000-mine.userns', 'o1000.owns', `o1000.owns/i${userns}.userns`].map(
-        (file) => `registry/${file}`,
-      ),
-    );
+    const files = [`i${userns}.userns`, `o1000.owns/i${userns}.userns`].map((file) => `registry/${file}`);
+    t.strictSame(filesOf(daemon, namespace), [
+      ...(namespaceId(fd.number) ? [`namespace-ids/i${userns}`] : []),
+      ...files,
+    ]);
     t.match(await ask(daemon, 'User', { userName: 'ns-1000-mine-0' }), { error: /NoRecordFound$/ });
   });
 
@@ -94,9 +106,8 @@ t.test('RegisterUserNamespace', needsRoot, async (t) => {
       using namespace = new UserNamespace(UID);
       if (uids !== '') writeFileSync(`/proc/${namespace.child.pid}/uid_map`, uids);
       if (gids !== '') writeFileSync(`/proc/${namespace.child.pid}/gid_map`, gids);
-      const files = keptFiles(daemon);
       t.strictSame(register(UID, namespace), invalid(USERNS));
-      t.strictSame(keptFiles(daemon), files);
+      t.strictSame(filesOf(daemon, namespace), []);
     });
   }
 
@@ -155,22 +166,20 @@ t.test('RegisterUserNamespace', needsRoot, async (t) => {
     using namespace = new UserNamespace(UID, '--map-root-user');
     using other = new UserNamespace(UID, '--map-root-user');
     t.strictSame(register(UID, namespace), { parameters: {} });
-    const files = keptFiles(daemon);
     t.strictSame(register(UID, namespace), refused('UserNamespaceExists'));
     t.strictSame(register(UID, namespace, 'else'), refused('UserNamespaceExists'));
     t.strictSame(register(UID, other), refused('NameExists'));
-    t.strictSame(keptFiles(daemon), files);
+    t.strictSame(filesOf(daemon, other), []);
   });
 
   await test('leaves nothing of a namespace that can not be stored', (t) => {
     using namespace = new UserNamespace(UID, '--map-root-user');
-    // Where the directory of its owner should be.
-    const obstacle = `${daemon.registryDirectory}/o${UID}.owns`;
-    writeFileSync(obstacle, '');
-    const files = keptFiles(daemon);
-    t.match(register(UID, namespace), { error: 'io.systemd.System' });
-    t.strictSame(keptFiles(daemon), files);
-    rmSync(obstacle);
+    // Where a link to its entry should be.
+    const obstacle = `${daemon.registryDirectory}/n1000-stuck.userns`;
+    mkdirSync(obstacle);
+    t.match(register(UID, namespace, 'stuck'), { error: 'io.systemd.System' });
+    t.strictSame(filesOf(daemon, namespace), []);
+    rmdirSync(obstacle);
     t.strictSame(register(UID, namespace), { parameters: {} });
   });
 
@@ -179,4 +188,4 @@ t.test('RegisterUserNamespace', needsRoot, async (t) => {
     using _planted = plant(daemon, { owner: UID, name: '1000-mine', userns: 4711 });
     t.strictSame(register(UID, namespace), { parameters: {} });
   });
-});
+}
