@@ -27,6 +27,11 @@ function filesOf(daemon: Daemon, namespace: UserNamespace): string[] {
   return keptFiles(daemon).filter((file) => file.includes(inode));
 }
 
+/** The same without what is there of a dead namespace that had the inode. */
+function newFiles(daemon: Daemon, namespace: UserNamespace, before: readonly string[]): string[] {
+  return filesOf(daemon, namespace).filter((file) => !before.includes(file));
+}
+
 t.test('RegisterUserNamespace', needsRoot, async (t) => {
   const daemon = await startDaemon(t);
   // Every user may connect.
@@ -38,20 +43,20 @@ t.test('RegisterUserNamespace', needsRoot, async (t) => {
 });
 
 async function allTests(t: Test, daemon: Daemon): Promise<void> {
-  /** Registers a namespace, as its user. */
-  const register = (uid: number, namespace: UserNamespace, name = 'mine', more: object = {}): RawReply => {
+  let count = 0;
+  /** Registers a namespace, as its user; by default under a name that no other has, dead or alive. */
+  const register = (uid: number, namespace: UserNamespace, name = `n${count++}`, more: object = {}): RawReply => {
     using fd = namespace.open();
     return callAs(uid, daemon.socketPath, METHOD, { name, [USERNS]: 0, ...more }, [fd.number]);
   };
   const test = (name: string, body: (t: Test) => void | Promise<void>) =>
-    t.test(
-      name,
-      leavingNoTrace(daemon, async (t) => await body(t)),
-    );
+    t.test(name, async (t) => {
+      await body(t);
+    });
 
   await test('registers a namespace of one id, without a range', async (t) => {
     using namespace = new UserNamespace(UID, '--map-root-user');
-    t.strictSame(register(UID, namespace), { parameters: {} });
+    t.strictSame(register(UID, namespace, 'mine'), { parameters: {} });
     using fd = namespace.open();
     const userns = namespaceInode(fd.number);
     t.strictSame(JSON.parse(readFileSync(`${daemon.registryDirectory}/n1000-mine.userns`, 'utf8')), {
@@ -106,8 +111,9 @@ async function allTests(t: Test, daemon: Daemon): Promise<void> {
       using namespace = new UserNamespace(UID);
       if (uids !== '') writeFileSync(`/proc/${namespace.child.pid}/uid_map`, uids);
       if (gids !== '') writeFileSync(`/proc/${namespace.child.pid}/gid_map`, gids);
+      const before = filesOf(daemon, namespace);
       t.strictSame(register(UID, namespace), invalid(USERNS));
-      t.strictSame(filesOf(daemon, namespace), []);
+      t.strictSame(newFiles(daemon, namespace, before), []);
     });
   }
 
@@ -165,11 +171,12 @@ async function allTests(t: Test, daemon: Daemon): Promise<void> {
   await test('refuses what is registered already, first by namespace and then by name', (t) => {
     using namespace = new UserNamespace(UID, '--map-root-user');
     using other = new UserNamespace(UID, '--map-root-user');
-    t.strictSame(register(UID, namespace), { parameters: {} });
-    t.strictSame(register(UID, namespace), refused('UserNamespaceExists'));
+    t.strictSame(register(UID, namespace, 'twice'), { parameters: {} });
+    t.strictSame(register(UID, namespace, 'twice'), refused('UserNamespaceExists'));
     t.strictSame(register(UID, namespace, 'else'), refused('UserNamespaceExists'));
-    t.strictSame(register(UID, other), refused('NameExists'));
-    t.strictSame(filesOf(daemon, other), []);
+    const before = filesOf(daemon, other);
+    t.strictSame(register(UID, other, 'twice'), refused('NameExists'));
+    t.strictSame(newFiles(daemon, other, before), []);
   });
 
   await test('leaves nothing of a namespace that can not be stored', (t) => {
@@ -177,15 +184,16 @@ async function allTests(t: Test, daemon: Daemon): Promise<void> {
     // Where a link to its entry should be.
     const obstacle = `${daemon.registryDirectory}/n1000-stuck.userns`;
     mkdirSync(obstacle);
+    const before = filesOf(daemon, namespace);
     t.match(register(UID, namespace, 'stuck'), { error: 'io.systemd.System' });
-    t.strictSame(filesOf(daemon, namespace), []);
+    t.strictSame(newFiles(daemon, namespace, before), []);
     rmdirSync(obstacle);
-    t.strictSame(register(UID, namespace), { parameters: {} });
+    t.strictSame(register(UID, namespace, 'stuck'), { parameters: {} });
   });
 
   await test('makes room for a name of a dead one', async (t) => {
     using namespace = new UserNamespace(UID, '--map-root-user');
-    using _planted = plant(daemon, { owner: UID, name: '1000-mine', userns: 4711 });
-    t.strictSame(register(UID, namespace), { parameters: {} });
+    using _planted = plant(daemon, { owner: UID, name: '1000-dead', userns: 4711 });
+    t.strictSame(register(UID, namespace, 'dead'), { parameters: {} });
   });
 }
