@@ -1,29 +1,18 @@
 import { existsSync, mkdirSync, readFileSync, readlinkSync, symlinkSync, writeFileSync } from 'node:fs';
-import { type NamespaceEntry, Registry } from '@sdrx/daemon';
+import { Registry } from '@sdrx/daemon';
 import { namespaceId, namespaceInode } from '@sdrx/linux';
 import t, { type Test } from 'tap';
 import { allocate, failed, keptFiles, mapOf, refused } from '../support/allocation.js';
 import { type Daemon, launchDaemon, startDaemon } from '../support/daemon.js';
 import { Folder } from '../support/folder.js';
 import { numbersNamespaces } from '../support/numbers-namespaces.js';
+import { plant } from '../support/plant.js';
 import { needsRoot } from '../support/privileges.js';
 import { leavingNoTrace } from '../support/traces.js';
 import { until } from '../support/until.js';
 import { UserNamespace } from '../support/user-namespace.js';
 
 const NAMESPACES_PER_USER = 256;
-
-/** Puts an entry into a daemon's registry behind its back. */
-function plant(daemon: Daemon, entry: Partial<NamespaceEntry> & Pick<NamespaceEntry, 'userns'>): Disposable {
-  const registry = Registry.open(daemon.runtimeDirectory);
-  registry.store({ owner: 0, name: 'planted', cgroups: [], ...entry });
-  return {
-    [Symbol.dispose]: () => {
-      registry.remove(entry.userns);
-      registry[Symbol.dispose]();
-    },
-  };
-}
 
 /** Starts a daemon that sees a line more in /etc/passwd or /etc/group. */
 function startWith(t: Test, file: '/etc/passwd' | '/etc/group', line: string): Promise<Daemon> {

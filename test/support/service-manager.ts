@@ -1,4 +1,4 @@
-import { bind, type Fd, NodePoll, ReceiveBuffer, SOCK_DGRAM, unixSocket } from '@sdrx/linux';
+import { bind, Fd, NodePoll, ReceiveBuffer, SOCK_DGRAM, unixSocket } from '@sdrx/linux';
 import type { Test } from 'tap';
 import { Folder } from './folder.js';
 import { within } from './within.js';
@@ -11,6 +11,8 @@ export class ServiceManager {
   readonly notifySocket: string;
   /** What came so far, one string a datagram. */
   readonly notifications: string[] = [];
+  /** What came along with them, by FDNAME; kept until FDSTOREREMOVE. */
+  readonly stored = new Map<string, Fd[]>();
   readonly #socket: Fd = unixSocket(SOCK_DGRAM);
   readonly #buffer = new ReceiveBuffer(4096);
   #arrived: (() => void)[] = [];
@@ -23,6 +25,7 @@ export class ServiceManager {
     t.teardown(() => {
       poll[Symbol.dispose]();
       this.#socket.close();
+      for (const name of this.stored.keys()) this.#forget(name);
       folder[Symbol.dispose]();
     });
   }
@@ -44,13 +47,22 @@ export class ServiceManager {
 
   #receive(): void {
     if (this.#socket.number === -1) return;
-    const fds: number[] = [];
     for (;;) {
+      const fds: number[] = [];
       const count = this.#buffer.receive(this.#socket.number, fds);
       if (count === undefined) break;
-      this.notifications.push(this.#buffer.bytes.toString('utf8', 0, count));
+      const text = this.#buffer.bytes.toString('utf8', 0, count);
+      const [, name = ''] = /^FDNAME=(.*)$/m.exec(text) ?? [];
+      if (/^FDSTOREREMOVE=1$/m.test(text)) this.#forget(name);
+      if (fds.length > 0) this.stored.set(name, [...(this.stored.get(name) ?? []), ...fds.map((fd) => new Fd(fd))]);
+      this.notifications.push(text);
+      if (fds.length > 0 && !/^FDSTORE=1$/m.test(text)) throw new Error(`descriptors came along with ${text}`);
     }
-    if (fds.length > 0) throw new Error(`${fds.length} descriptors came along, which nobody expected`);
     for (const resolve of this.#arrived.splice(0)) resolve();
+  }
+
+  #forget(name: string): void {
+    for (const fd of this.stored.get(name) ?? []) fd.close();
+    this.stored.delete(name);
   }
 }

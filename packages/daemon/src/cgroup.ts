@@ -11,7 +11,8 @@ import {
 } from '@sdrx/linux';
 import { mounts } from './mountinfo.js';
 
-const CGROUP2_SUPER_MAGIC = 0x63677270;
+/** What statfs(2) calls the file system of cgroups(7) version 2. */
+export const CGROUP2_SUPER_MAGIC = 0x63677270;
 // The kind of handle that kernfs gives for its 64-bit ids, FILEID_KERNFS.
 const FILEID_KERNFS = 0xfe;
 

@@ -11,13 +11,15 @@ import {
   type Observable,
   tap,
 } from 'rxjs';
+import { FdStore } from './fd-store.js';
 import { namespaceResource } from './interfaces/namespace-resource.js';
 import { ListeningSocket } from './listening-socket.js';
 import { type Log, writeLine } from './log.js';
 import { releaseMemory } from './memory.js';
+import { forsakenProbe } from './namespace-probe.js';
 import { takePassedFds } from './passed-fds.js';
 import { Registry } from './registry.js';
-import { type NamespaceTraces, releaseDead, releaseNamespace, sweep } from './release.js';
+import { dropForsaken, type NamespaceTraces, releaseDead, releaseNamespace, sweep } from './release.js';
 import { type Restriction, setUpRestriction } from './restriction.js';
 import { signalCommands } from './signal-commands.js';
 import { UsageError } from './usage-error.js';
@@ -32,6 +34,9 @@ export interface ManagerOptions {
   readonly worker: WorkerProgram;
   readonly log: Log;
 }
+
+/** How often it is tried again to get the registry's lock from a worker, in milliseconds. */
+const LOCK_RETRY = 2;
 
 /**
  * Runs the daemon until SIGTERM or SIGINT: owns the socket and the registry, keeps workers, releases dead namespaces.
@@ -51,7 +56,10 @@ export async function runManager({
   using loop = new EventLoop();
   using registry = Registry.open(runtimeDirectory);
   const { restrict, liveness } = setUpRestriction(loop, restriction, runtimeDirectory, registry, log);
-  const traces: NamespaceTraces = { registry, restrict, liveness, log };
+  // A service manager that can be told can keep descriptors, too.
+  using store =
+    process.env.NOTIFY_SOCKET === undefined ? new FdStore(registry.directory, (pid) => pool.has(pid), log) : undefined;
+  const traces: NamespaceTraces = { registry, restrict, liveness, store, log };
   const passed = takePassedFds(log);
   using passedSocket = passed.socket;
   if (passedSocket !== undefined && listen !== undefined) {
@@ -60,7 +68,9 @@ export async function runManager({
   takeOver(traces, passed.namespaces);
   using ownSocket = passedSocket === undefined ? new ListeningSocket(runtimeDirectory, listen) : undefined;
   const listenFd = passedSocket?.number ?? ownSocket?.fd ?? -1;
-  const pool = new WorkerPool(loop, { program: worker, listenFd, api: restrict !== undefined, log });
+  const api = restrict !== undefined;
+  const pool = new WorkerPool(loop, { program: worker, listenFd, api, notifySocket: store?.path, log });
+  if (store !== undefined) registry.whileWaiting = () => waitFor(store);
 
   const stop = (): Observable<never> => {
     tell({ STOPPING: 1 }, log);
@@ -75,6 +85,13 @@ export async function runManager({
         tap((inodes) => releaseDead(inodes, traces)),
         tryAgain(log, 'release of namespaces'),
       ) ?? EMPTY,
+      store?.run(loop).pipe(tryAgain(log, 'fd store')) ?? EMPTY,
+      liveness === undefined
+        ? EMPTY
+        : forsakenProbe(loop).pipe(
+            tap(() => dropForsaken(traces)),
+            tryAgain(log, 'search for forsaken namespaces'),
+          ),
       merge(loop.signal('SIGTERM'), loop.signal('SIGINT')).pipe(exhaustMap(stop)),
       signalCommands(loop, log),
       loop.memoryPressure().pipe(
@@ -101,6 +118,12 @@ function takeOver(traces: NamespaceTraces, remembered: readonly number[]): void 
   for (const inode of new Set(remembered)) if (!known.has(inode)) releaseNamespace(inode, traces);
   sweep(traces);
   liveness?.prune(registry.inodes());
+}
+
+/** A worker that has the registry's lock may be waiting for us to take what it sends. */
+function waitFor(store: FdStore): void {
+  store.receive();
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, LOCK_RETRY);
 }
 
 /** Tells whoever waits that connections are accepted. */

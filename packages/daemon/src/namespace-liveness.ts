@@ -1,4 +1,4 @@
-import { mkdirSync, readdirSync, readlinkSync, renameSync, rmSync, symlinkSync } from 'node:fs';
+import { mkdirSync, readdirSync, readlinkSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { isSystemError, namespaceId, namespaceInode, openUserNamespace } from '@sdrx/linux';
 import { liveUserNamespaces } from './namespace-scan.js';
 
@@ -39,14 +39,44 @@ export class NamespaceLiveness {
     renameSync(temporary, this.#path(inode));
   }
 
-  /** Forgets the id of a namespace that is released; harmless if there is none. */
+  /** Forgets all about a namespace that is released; harmless if there is nothing. */
   forget(inode: number): void {
     rmSync(this.#path(inode), { force: true });
+    this.trust(inode);
   }
 
-  /** Forgets all ids but those of `inodes`. Hold the registry's lock, so that nobody is between id and entry. */
+  /**
+   * Notes that something is kept for a namespace that may be all that holds it alive, such as a mount that was made in it:
+   * a file system keeps the namespace that it was made in.
+   * @returns false if that is noted already
+   */
+  doubt(inode: number): boolean {
+    mkdirSync(this.#directory, { recursive: true, mode: 0o755 });
+    try {
+      writeFileSync(this.#doubtPath(inode), '', { flag: 'wx' });
+      return true;
+    } catch (error) {
+      if (isSystemError(error, 'EEXIST')) return false;
+      throw error;
+    }
+  }
+
+  /** Takes `doubt` back, once nothing is kept; harmless without it. */
+  trust(inode: number): void {
+    rmSync(this.#doubtPath(inode), { force: true });
+  }
+
+  /** The doubted namespaces that nobody else is found to use. */
+  forsaken(): number[] {
+    const doubted = this.#files().flatMap((file) => /^d(\d+)$/.exec(file)?.slice(1).map(Number) ?? []);
+    if (doubted.length === 0) return [];
+    const found = this.#alive();
+    return doubted.filter((inode) => !found.has(inode));
+  }
+
+  /** Forgets all but `inodes`. Hold the registry's lock, so that nobody is between id and entry. */
   prune(inodes: readonly number[]): void {
-    const kept = new Set(inodes.map((inode) => `i${inode}`));
+    const kept = new Set(inodes.flatMap((inode) => [`i${inode}`, `d${inode}`]));
     for (const file of this.#files()) {
       if (!kept.has(file)) rmSync(`${this.#directory}/${file}`, { force: true });
     }
@@ -100,6 +130,10 @@ export class NamespaceLiveness {
 
   #path(inode: number): string {
     return `${this.#directory}/i${inode}`;
+  }
+
+  #doubtPath(inode: number): string {
+    return `${this.#directory}/d${inode}`;
   }
 
   #files(): string[] {

@@ -11,7 +11,17 @@ import {
   unlinkSync,
   writeFileSync,
 } from 'node:fs';
-import { EBADMSG, EEXIST, ENOENT, Fd, isSystemError, lockExclusive, SystemError, unlock } from '@sdrx/linux';
+import {
+  EBADMSG,
+  EEXIST,
+  ENOENT,
+  Fd,
+  isSystemError,
+  lockExclusive,
+  SystemError,
+  tryLockExclusive,
+  unlock,
+} from '@sdrx/linux';
 import { formatNamespaceEntry, type NamespaceEntry, parseNamespaceEntry } from './namespace-entry.js';
 import { isNamespaceName } from './namespace-name.js';
 
@@ -43,6 +53,11 @@ export class Registry implements Disposable {
   readonly #lock: Fd;
   #holders = 0;
   #temporaries = 0;
+  /**
+   * What to do, over and over, while another process has the lock, instead of just waiting: for a process that who has
+   * the lock may be waiting for. It must wait a little itself.
+   */
+  whileWaiting: (() => void) | undefined;
 
   private constructor(directory: string) {
     this.#directory = directory;
@@ -61,7 +76,7 @@ export class Registry implements Disposable {
    * nest; the last one to go gives it back.
    */
   lock(): Disposable {
-    if (this.#holders === 0) lockExclusive(this.#lock.number);
+    if (this.#holders === 0) this.#takeLock();
     this.#holders++;
     let held = true;
     return {
@@ -70,6 +85,14 @@ export class Registry implements Disposable {
         held = false;
       },
     };
+  }
+
+  #takeLock(): void {
+    while (this.whileWaiting !== undefined) {
+      if (tryLockExclusive(this.#lock.number)) return;
+      this.whileWaiting();
+    }
+    lockExclusive(this.#lock.number);
   }
 
   /**
@@ -218,6 +241,11 @@ export class Registry implements Disposable {
     }
     for (const directory of directories) if (this.#discardIfEmpty(directory)) removed.push(directory);
     return { removed, restored };
+  }
+
+  /** Where it is. */
+  get directory(): string {
+    return this.#directory;
   }
 
   /** Closes the lock's file. */

@@ -1,6 +1,7 @@
 import type { UsernsRestrict } from '@sdrx/bpf';
 import { notify } from '@sdrx/event';
 import { removeCgroup } from './cgroup.js';
+import type { FdStore } from './fd-store.js';
 import type { Log } from './log.js';
 import type { NamespaceLiveness } from './namespace-liveness.js';
 import type { Registry } from './registry.js';
@@ -12,6 +13,8 @@ export interface NamespaceTraces {
   readonly restrict: UsernsRestrict | undefined;
   /** Set where the kernel does not report the death of namespaces. */
   readonly liveness: NamespaceLiveness | undefined;
+  /** Set in a manager that is the fd store itself. */
+  readonly store?: FdStore | undefined;
   readonly log: Log;
 }
 
@@ -19,7 +22,8 @@ export interface NamespaceTraces {
  * Removes what there is of a namespace: its BPF entry, its descriptors in the fd store, its cgroups, its registry entry,
  * so that its name and ids are free again. A step that fails is warned of, and the others are done all the same.
  */
-export function releaseNamespace(inode: number, { registry, restrict, liveness, log }: NamespaceTraces): void {
+export function releaseNamespace(inode: number, traces: NamespaceTraces): void {
+  const { registry, restrict, liveness, log } = traces;
   const attempt = (what: string, step: () => void): void => {
     try {
       step();
@@ -29,7 +33,7 @@ export function releaseNamespace(inode: number, { registry, restrict, liveness, 
   };
   using _lock = registry.lock();
   attempt('BPF entry not removed', () => restrict?.reset(inode));
-  attempt('fd store not told', () => notify({ FDSTOREREMOVE: 1, FDNAME: `userns-${inode}` }));
+  attempt('fd store not told', () => dropKept(inode, traces));
   attempt('cgroups not removed', () => {
     for (const id of registry.byInode(inode)?.cgroups ?? [])
       attempt(`cgroup ${id} not removed`, () => removeCgroup(id));
@@ -37,6 +41,25 @@ export function releaseNamespace(inode: number, { registry, restrict, liveness, 
   attempt('registry entry not removed', () => registry.remove(inode));
   attempt('id not forgotten', () => liveness?.forget(inode));
   log.debug(`released user namespace ${inode}`);
+}
+
+/** Has the fd store forget what it has of a namespace. */
+function dropKept(inode: number, { store }: NamespaceTraces): void {
+  notify({ FDSTOREREMOVE: 1, FDNAME: `userns-${inode}` });
+  store?.remove(inode);
+}
+
+/**
+ * Where death is found by looking: gives up the mounts of namespaces that nobody else is found to use, as one may be all
+ * that holds its namespace alive. Should somebody use it all the same, nothing is lost: no one enforces anything there.
+ */
+export function dropForsaken(traces: NamespaceTraces): void {
+  const { registry, liveness } = traces;
+  for (const inode of liveness?.forsaken() ?? []) {
+    using _lock = registry.lock();
+    dropKept(inode, traces);
+    liveness?.trust(inode);
+  }
 }
 
 /**

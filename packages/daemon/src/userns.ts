@@ -1,33 +1,27 @@
 import { statSync } from 'node:fs';
 import {
   CLONE_NEWUSER,
-  EREMOTEIO,
   isSystemError,
   namespaceInode,
   namespaceOwner,
   namespaceType,
-  O_ACCMODE,
-  O_LARGEFILE,
-  O_NOFOLLOW,
   type PeerCredentials,
-  statusFlags,
 } from '@sdrx/linux';
-import { systemFailure, varlinkService } from '@sdrx/varlink';
+import { varlinkService } from '@sdrx/varlink';
+import { requireSafeFlags } from './safe-fd.js';
 
 const { InvalidParameter } = varlinkService.errors;
 
 const PARAMETER = 'userNamespaceFileDescriptor';
-const SAFE_FLAGS = O_ACCMODE | O_NOFOLLOW | O_LARGEFILE;
 
 /**
- * Checks that a client may have something done to the namespace it passed: the fd is of a plain kind (no O_PATH and the
- * like, by which one could pass what one may not open), it is a user namespace, not ours, and the client is root or owns
- * it.
+ * Checks that a client may have something done to the namespace it passed: the fd is of a plain kind, it is a user
+ * namespace, not ours, and the client is root or owns it.
  * @returns its inode
- * Throws InvalidParameter; for the kind of fd EREMOTEIO as `io.systemd.System`, which is systemd's answer, too.
+ * Throws InvalidParameter, and as `requireSafeFlags`.
  */
 export function requireUserNamespace(fd: number, peer: PeerCredentials): number {
-  if ((statusFlags(fd) & ~SAFE_FLAGS) !== 0) throw systemFailure(EREMOTEIO);
+  requireSafeFlags(fd);
   const inode = namespaceInode(fd);
   const allowed =
     namespaceType(fd) === CLONE_NEWUSER &&

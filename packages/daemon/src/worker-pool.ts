@@ -18,6 +18,8 @@ export interface WorkerPoolOptions {
   /** The listening socket; stays the caller's. */
   readonly listenFd: number;
   readonly api: boolean;
+  /** Their NOTIFY_SOCKET, if that is not ours. */
+  readonly notifySocket?: string | undefined;
   readonly log: Log;
 }
 
@@ -46,6 +48,11 @@ export class WorkerPool {
   /** How many live. */
   get size(): number {
     return this.#workers.size;
+  }
+
+  /** Whether a process is one of them. */
+  has(pid: number): boolean {
+    return this.#workers.has(pid);
   }
 
   /** Keeps the pool filled while subscribed; fails with NoWorkersError. To unsubscribe kills whoever is left. */
@@ -92,13 +99,13 @@ export class WorkerPool {
   /** @returns false if none may be started now */
   #start(): boolean {
     if (this.#running === undefined || this.#stopping !== undefined) return false;
-    const { program, listenFd, api, log } = this.options;
+    const { log } = this.options;
     if (!this.#starts.take(this.loop.now())) {
       this.#refused(`too many workers started within ${START_INTERVAL / 1000} s`);
       return false;
     }
     try {
-      const worker = startWorker({ program, listenFd, api, log, fixed: this.size < MINIMUM });
+      const worker = startWorker({ ...this.options, fixed: this.size < MINIMUM });
       this.#workers.set(worker.pid, worker);
       this.#subscription.add(
         this.loop.child(worker, { description: 'worker' }).subscribe((exit) => this.#exited(worker, exit)),

@@ -30,6 +30,8 @@ export interface WorkerOptions {
   readonly fixed: boolean;
   /** Whether the user namespace interfaces work. */
   readonly api: boolean;
+  /** Its NOTIFY_SOCKET, if that is not ours. */
+  readonly notifySocket?: string | undefined;
   readonly log: Log;
 }
 
@@ -43,13 +45,14 @@ const OWN_VARIABLES = ['WATCHDOG_USEC', 'WATCHDOG_PID'];
 const SHELL = '[ "$PPID" = "$0" ] || exit 0; export LISTEN_PID=$$; exec "$@"';
 
 /** Starts a worker: the socket as descriptor 3, stdio, no other descriptor; sd_listen_fds(3) and ours in its environment. */
-export function startWorker({ program, listenFd, fixed, api, log }: WorkerOptions): ChildProcess {
+export function startWorker({ program, listenFd, fixed, api, notifySocket, log }: WorkerOptions): ChildProcess {
   const env: NodeJS.ProcessEnv = {
     ...process.env,
     LISTEN_FDS: '1',
     NSRESOURCE_FIXED_WORKER: fixed ? '1' : '0',
     NSRESOURCE_API: api ? '1' : '0',
     SYSTEMD_LOG_LEVEL: String(LOG_LEVELS.indexOf(log.level)),
+    ...(notifySocket && { NOTIFY_SOCKET: notifySocket }),
   };
   for (const variable of OWN_VARIABLES) delete env[variable];
   return spawn('setpriv', {

@@ -42,3 +42,20 @@ export function mapCovers(map: readonly IdMapEntry[], start: number, size: numbe
 export function mapOverlaps(map: readonly IdMapEntry[], start: number, size: number): boolean {
   return map.some(({ inside, count }) => inside < start + size && start < inside + count);
 }
+
+/** Ids that follow each other: `count` of them from `first` on. */
+export interface IdRun {
+  readonly first: number;
+  readonly count: number;
+}
+
+/** The ids that a map is for, as numbered on one side of it: in order, and what adjoins is one run. */
+export function mappedIds(map: readonly IdMapEntry[], side: 'inside' | 'outside'): IdRun[] {
+  const runs: IdRun[] = [];
+  for (const { [side]: first, count } of [...map].sort((a, b) => a[side] - b[side])) {
+    const last = runs.at(-1);
+    if (last === undefined || last.first + last.count < first) runs.push({ first, count });
+    else runs[runs.length - 1] = { first: last.first, count: Math.max(last.count, first + count - last.first) };
+  }
+  return runs;
+}

@@ -1,11 +1,12 @@
 import { EAGAIN, EINTR, EINVAL, EMFILE, EMSGSIZE } from './errno.js';
 import { close } from './fd.js';
 import { addressOf, allocate, errno, libc } from './libc.js';
-import { unixAddress } from './socket.js';
+import { type PeerCredentials, unixAddress } from './socket.js';
 import { SystemError } from './system-error.js';
 
 const SOL_SOCKET = 1;
 const SCM_RIGHTS = 1;
+const SCM_CREDENTIALS = 2;
 const MSG_CTRUNC = 0x8;
 const MSG_TRUNC = 0x20;
 const TRUNCATED = MSG_CTRUNC | MSG_TRUNC;
@@ -109,6 +110,15 @@ export function sendMessage(fd: number, bytes: Uint8Array, { fds = [], to }: Sen
 export class ReceiveBuffer {
   readonly bytes: Buffer;
   readonly #address: bigint;
+  #sender: PeerCredentials | undefined;
+
+  /**
+   * Who sent what was received last, as of the sending: the kernel vouches for it, but to root, who may say what it likes.
+   * Undefined unless the socket was told to `receiveSenders`. unix(7) SCM_CREDENTIALS
+   */
+  get sender(): PeerCredentials | undefined {
+    return this.#sender;
+  }
 
   /** @param size in bytes: what one receive takes at most */
   constructor(size: number) {
@@ -125,6 +135,7 @@ export class ReceiveBuffer {
    * of `bytes` is filled, so a stream can only be closed.
    */
   receive(fd: number, fds: number[]): number | undefined {
+    this.#sender = undefined;
     setName(undefined);
     held.memory = [this.bytes];
     setPayload(this.#address, this.bytes.length);
@@ -133,7 +144,7 @@ export class ReceiveBuffer {
       const count = recvmsgCall(fd, message, MSG_CMSG_CLOEXEC);
       if (count !== -1) {
         // With no room for a single descriptor there is no control message either, only the flag.
-        if (words[CONTROL_LENGTH] !== 0 || truncated()) takeControl(fd, fds);
+        if (words[CONTROL_LENGTH] !== 0 || truncated()) this.#sender = takeControl(fd, fds);
         return count;
       }
       const error = errno();
@@ -148,16 +159,24 @@ function truncated(flags = TRUNCATED): boolean {
   return ((words[FLAGS] as number) & flags) !== 0;
 }
 
-function takeControl(fd: number, fds: number[]): void {
+/** @returns the sender, if it is told */
+function takeControl(fd: number, fds: number[]): PeerCredentials | undefined {
   const end = words[CONTROL_LENGTH] as number;
   const received: number[] = [];
+  let sender: PeerCredentials | undefined;
   for (let at = 0; at + CMSGHDR_SIZE <= end; ) {
     const length = control.readUInt32LE(at);
     if (length < CMSGHDR_SIZE) break;
-    if (control.readInt32LE(at + 8) === SOL_SOCKET && control.readInt32LE(at + 12) === SCM_RIGHTS) {
-      for (let entry = at + CMSGHDR_SIZE; entry + 4 <= at + length; entry += 4) {
-        received.push(control.readInt32LE(entry));
-      }
+    const kind = control.readInt32LE(at + 8) === SOL_SOCKET ? control.readInt32LE(at + 12) : undefined;
+    const data = at + CMSGHDR_SIZE;
+    if (kind === SCM_RIGHTS) {
+      for (let entry = data; entry + 4 <= at + length; entry += 4) received.push(control.readInt32LE(entry));
+    } else if (kind === SCM_CREDENTIALS) {
+      sender = {
+        pid: control.readInt32LE(data),
+        uid: control.readUInt32LE(data + 4),
+        gid: control.readUInt32LE(data + 8),
+      };
     }
     at += Math.ceil(length / 8) * 8;
   }
@@ -167,4 +186,5 @@ function takeControl(fd: number, fds: number[]): void {
     throw new SystemError(truncated(MSG_CTRUNC) ? EMFILE : EMSGSIZE, 'recvmsg', String(fd));
   }
   fds.push(...received);
+  return sender;
 }

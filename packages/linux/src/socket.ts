@@ -14,6 +14,7 @@ const SOCK_CLOEXEC = 0o2000000;
 const SOL_SOCKET = 1;
 const SO_TYPE = 3;
 const SO_ERROR = 4;
+const SO_PASSCRED = 16;
 const SO_PEERCRED = 17;
 const SO_ACCEPTCONN = 30;
 const SO_DOMAIN = 39;
@@ -33,6 +34,9 @@ const accept4 = libc<(fd: number, address: null, size: null, flags: number) => n
 );
 const getsockopt = libc<(fd: number, level: number, name: number, value: Uint8Array, size: Uint8Array) => number>(
   'int getsockopt(int, int, int, void *, void *)',
+);
+const setsockopt = libc<(fd: number, level: number, name: number, value: Uint8Array, size: number) => number>(
+  'int setsockopt(int, int, int, const void *, uint)',
 );
 
 const option = allocate(12);
@@ -134,6 +138,12 @@ function socketOption(fd: number, name: number): Buffer {
 export function peerCredentials(fd: number): PeerCredentials {
   const credentials = socketOption(fd, SO_PEERCRED);
   return { pid: credentials.readInt32LE(0), uid: credentials.readUInt32LE(4), gid: credentials.readUInt32LE(8) };
+}
+
+/** Lets every message tell who sent it: `ReceiveBuffer.sender`. unix(7) SO_PASSCRED. Throws ENOTSOCK, EBADF. */
+export function receiveSenders(fd: number): void {
+  option.writeInt32LE(1);
+  check(setsockopt(fd, SOL_SOCKET, SO_PASSCRED, option, 4), 'setsockopt', fd);
 }
 
 /** Whether `fd` is a listening stream socket of the family AF_UNIX; false for whatever else it may be. Throws EBADF. */

@@ -1,19 +1,18 @@
 import type { UsernsRestrict } from '@sdrx/bpf';
-import { notify } from '@sdrx/event';
-import { EUSERS, groupExists, mapCovers, mapOverlaps, readIdMap, userExists } from '@sdrx/linux';
-import { type HandlersOf, systemFailure, varlinkService } from '@sdrx/varlink';
+import { groupExists, mapCovers, mapOverlaps, readIdMap, userExists } from '@sdrx/linux';
+import { type HandlersOf, varlinkService } from '@sdrx/varlink';
 import { map, take } from 'rxjs';
 import { namespaceResource } from '../interfaces/namespace-resource.js';
-import type { NamespaceEntry } from '../namespace-entry.js';
-import { registryName, userName } from '../namespace-name.js';
+import { registryName } from '../namespace-name.js';
 import { enterUserNamespace, type NamespaceProcess } from '../namespace-process.js';
-import { releaseNamespace, sweep } from '../release.js';
 import { allocateRange, dynamicIds, isSize, type Size } from '../uid-range.js';
 import { refuseUserNamespace, requireUserNamespace } from '../userns.js';
 import type { WorkerContext } from '../worker-context.js';
 import { requireRestrict } from './require-restrict.js';
+import { requireVacancy } from './require-vacancy.js';
+import { storeNamespace } from './store-namespace.js';
 
-const { DynamicRangeUnavailable, NameExists, NoDynamicRange, UserNamespaceExists } = namespaceResource.errors;
+const { DynamicRangeUnavailable, NoDynamicRange } = namespaceResource.errors;
 const { InvalidParameter } = varlinkService.errors;
 
 /** How many namespaces a user may have. */
@@ -60,45 +59,21 @@ function allocate(
   fd: number,
   inside: NamespaceProcess,
 ): void {
-  const { registry, liveness } = context;
   const { owner, name, userns, size, target } = request;
-  using _lock = registry.lock();
-  requireVacancy(context, request, fd);
+  using _lock = context.registry.lock();
+  requireVacancy(context, request, fd, NAMESPACES_PER_USER);
   const range = { start: findRange(context, name, size), size, target };
-  const entry: NamespaceEntry = { owner, name, userns, range, cgroups: [] };
-  liveness?.remember(fd, userns);
+  const ids = { inside: target, outside: range.start, count: size };
   let mapped = false;
-  try {
-    registry.store(entry);
-    restrict.put(fd);
-    const ids = { inside: target, outside: range.start, count: size };
-    inside.writeMap('uid_map', ids);
-    mapped = true;
-    inside.writeMap('gid_map', ids);
-    // A namespace in the fd store lives on: only where the kernel reports deaths is that not in the way.
-    if (restrict.enforced) notify({ FDSTORE: 1, FDNAME: `userns-${userns}` }, [fd]);
-  } catch (error) {
+  storeNamespace(context, restrict, { owner, name, userns, range, cgroups: [] }, fd, {
+    complete: () => {
+      inside.writeMap('uid_map', ids);
+      mapped = true;
+      inside.writeMap('gid_map', ids);
+    },
     // Ids that a map gives to a namespace are in use until it dies, whatever else went wrong.
-    if (!mapped) {
-      restrict.reset(userns);
-      registry.remove(entry);
-      liveness?.forget(userns);
-    }
-    throw error;
-  }
-}
-
-/** Throws EUSERS, UserNamespaceExists, NameExists. Entries of dead namespaces make room. */
-function requireVacancy(context: WorkerContext, { owner, name, userns }: Request, fd: number): void {
-  const { registry, liveness } = context;
-  const isFull = () => registry.countOf(owner) >= NAMESPACES_PER_USER;
-  const isKnown = () => registry.byInode(userns) !== undefined;
-  if (isKnown() && liveness?.isSame(fd, userns) === false) releaseNamespace(userns, context);
-  if (isFull() || isKnown() || registry.hasName(name)) sweep(context);
-  if (isFull()) throw systemFailure(EUSERS);
-  if (isKnown()) throw UserNamespaceExists();
-  const user = userName({ name, offset: 0 });
-  if (registry.hasName(name) || userExists(user) || groupExists(user)) throw NameExists();
+    canUndo: () => !mapped,
+  });
 }
 
 /** Throws DynamicRangeUnavailable, NoDynamicRange. */

@@ -2,20 +2,36 @@ import { type Implementation, implement } from '@sdrx/varlink';
 import { namespaceResource } from '../interfaces/namespace-resource.js';
 import { userDatabase } from '../interfaces/user-database.js';
 import type { WorkerContext } from '../worker-context.js';
+import { addControlGroupToUserNamespace } from './add-control-group-to-user-namespace.js';
+import { addMountToUserNamespace } from './add-mount-to-user-namespace.js';
 import { allocateUserRange } from './allocate-user-range.js';
 import { getGroupRecord } from './get-group-record.js';
 import { getMemberships } from './get-memberships.js';
 import { getUserRecord } from './get-user-record.js';
+import { registerUserNamespace } from './register-user-namespace.js';
 import { requireRestrict } from './require-restrict.js';
+import { requireRoot } from './require-root.js';
 
-/** The interfaces that a worker serves, with the methods that it has so far. */
+/** Called by root only; others are told so before anything is said about their parameters. */
+const PRIVILEGED = namespaceResource.methods.AddMountToUserNamespace.name;
+
+/** The interfaces that a worker serves. */
 export function methods(context: WorkerContext): Implementation[] {
   return [
     implement(
       namespaceResource,
-      { AllocateUserRange: allocateUserRange(context) },
-      // Before anything is said about parameters.
-      { before: () => void requireRestrict(context) },
+      {
+        AllocateUserRange: allocateUserRange(context),
+        RegisterUserNamespace: registerUserNamespace(context),
+        AddMountToUserNamespace: addMountToUserNamespace(context),
+        AddControlGroupToUserNamespace: addControlGroupToUserNamespace(context),
+      },
+      {
+        before: ({ method, peer }) => {
+          requireRestrict(context);
+          if (method === PRIVILEGED) requireRoot(peer);
+        },
+      },
     ),
     implement(userDatabase, {
       GetUserRecord: getUserRecord(context),

@@ -1,0 +1,90 @@
+import { chmodSync, chownSync, fstatSync, type Stats, statSync } from 'node:fs';
+import { fileSystemType, isSystemError, O_DIRECTORY, statx } from '@sdrx/linux';
+import { type HandlersOf, varlinkService } from '@sdrx/varlink';
+import { CGROUP2_SUPER_MAGIC } from '../cgroup.js';
+import { namespaceResource } from '../interfaces/namespace-resource.js';
+import { requireDirectory, requireSafeFlags } from '../safe-fd.js';
+import { requireUserNamespace } from '../userns.js';
+import type { WorkerContext } from '../worker-context.js';
+import { requireRegistered } from './require-registered.js';
+import { requireRestrict } from './require-restrict.js';
+
+const { ControlGroupAlreadyAdded, TooManyControlGroups, UserNamespaceWithoutUserRange } = namespaceResource.errors;
+const { InvalidParameter, PermissionDenied } = varlinkService.errors;
+
+/** A namespace that has more gets no others; systemd lets it have one more than this, so do we. */
+const CONTROL_GROUPS = 16;
+
+/** What a cgroup is delegated by, and with which mode: the directory and these files of it. cgroups(7) */
+const DELEGATED = [
+  ['.', 0o755],
+  ['cgroup.procs', 0o644],
+  ['cgroup.subtree_control', 0o644],
+  ['cgroup.threads', 0o644],
+] as const;
+
+/** Hands a cgroup to a registered namespace: its directory and files become those of the range's first id. */
+export function addControlGroupToUserNamespace(
+  context: WorkerContext,
+): Required<HandlersOf<typeof namespaceResource>>['AddControlGroupToUserNamespace'] {
+  return (parameters, call) => {
+    requireRestrict(context);
+    const fd = call.fd(parameters.userNamespaceFileDescriptor);
+    const userns = requireUserNamespace(fd, call.peer);
+    const cgroup = call.fd(parameters.controlGroupFileDescriptor);
+    requireSafeFlags(cgroup, O_DIRECTORY);
+    requireDirectory(cgroup);
+    if (fileSystemType(cgroup) !== CGROUP2_SUPER_MAGIC) {
+      throw InvalidParameter({ parameter: 'controlGroupFileDescriptor' });
+    }
+    const { registry } = context;
+    using _lock = registry.lock();
+    const entry = requireRegistered(context, fd, userns);
+    const id = statx(cgroup).inode;
+    if (entry.range === undefined) throw UserNamespaceWithoutUserRange();
+    if (entry.cgroups.includes(id)) throw ControlGroupAlreadyAdded();
+    if (entry.cgroups.length > CONTROL_GROUPS) throw TooManyControlGroups();
+    const { uid } = call.peer;
+    if (uid !== 0 && (uid !== entry.owner || fstatSync(cgroup).uid !== uid)) throw PermissionDenied();
+    registry.update({ ...entry, cgroups: [...entry.cgroups, id] });
+    try {
+      delegate(cgroup, entry.range.start);
+    } catch (error) {
+      registry.update(entry);
+      throw error;
+    }
+    return {};
+  };
+}
+
+/** Gives a cgroup to a user and the group of the same id; if that fails half way, takes it back. */
+function delegate(cgroup: number, id: number): void {
+  const undo: (() => void)[] = [];
+  try {
+    for (const [file, mode] of DELEGATED) {
+      const path = `/proc/self/fd/${cgroup}/${file}`;
+      const before = statSync(path, { throwIfNoEntry: false });
+      // The root cgroup has not all of the files.
+      if (before === undefined) continue;
+      undo.push(() => setOwner(path, before));
+      setOwner(path, { uid: id, gid: id, mode });
+    }
+  } catch (error) {
+    undo.forEach(attempt);
+    throw error;
+  }
+}
+
+/** What can't be changed was not changed: the other steps are done all the same. */
+function attempt(step: () => void): void {
+  try {
+    step();
+  } catch (error) {
+    if (!isSystemError(error)) throw error;
+  }
+}
+
+function setOwner(path: string, { uid, gid, mode }: Pick<Stats, 'uid' | 'gid' | 'mode'>): void {
+  chownSync(path, uid, gid);
+  chmodSync(path, mode & 0o7777);
+}

@@ -1,0 +1,271 @@
+import {
+  chmodSync,
+  closeSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  unlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { namespaceInode, O_DIRECTORY, O_NOFOLLOW, O_NONBLOCK, O_PATH } from '@sdrx/linux';
+import t, { type Test } from 'tap';
+import { allocate, failed, invalid, keptFiles, refused } from '../support/allocation.js';
+import { callAs } from '../support/call-as.js';
+import { type Daemon, startDaemon } from '../support/daemon.js';
+import { Folder } from '../support/folder.js';
+import { detachedMount, mountIdOf } from '../support/mount.js';
+import { needsRoot } from '../support/privileges.js';
+import { runProgram } from '../support/run-program.js';
+import { ServiceManager } from '../support/service-manager.js';
+import { leavingNoTrace } from '../support/traces.js';
+import { untilOr } from '../support/until.js';
+import { UserNamespace } from '../support/user-namespace.js';
+import { type RawReply, varlinkCall } from '../support/varlink-call.js';
+
+const METHOD = 'io.systemd.NamespaceResource.AddMountToUserNamespace';
+const REGISTER = 'io.systemd.NamespaceResource.RegisterUserNamespace';
+const USERNS = 'userNamespaceFileDescriptor';
+const MOUNT = 'mountFileDescriptor';
+const UID = 1000;
+
+/** How long what is kept of a dead namespace may stay, in milliseconds. */
+const RELEASE = 5000;
+
+async function add(daemon: Daemon, namespace: UserNamespace, mount: number, more: object = {}): Promise<RawReply> {
+  using fd = namespace.open();
+  return await varlinkCall(
+    daemon.socketPath,
+    METHOD,
+    { [USERNS]: 0, [MOUNT]: 1, ...more },
+    { fds: [fd.number, mount] },
+  );
+}
+
+/** The ids of the mounts that the daemon itself has descriptors of. */
+function keptMounts({ pid }: Daemon): bigint[] {
+  return readdirSync(`/proc/${pid}/fd`).flatMap((fd) => {
+    const [, id = ''] = /^mnt_id:\s*(\d+)$/m.exec(readFileSync(`/proc/${pid}/fdinfo/${fd}`, 'ascii')) ?? [];
+    return id === '' ? [] : [BigInt(id)];
+  });
+}
+
+function inodeOf(namespace: UserNamespace): number {
+  using fd = namespace.open();
+  return namespaceInode(fd.number);
+}
+
+/** Gives a namespace a range. */
+async function allocateFor(daemon: Daemon, namespace: UserNamespace): Promise<void> {
+  using fd = namespace.open();
+  await allocate(daemon, fd, 'mounts');
+}
+
+/** Waits until nothing is registered. */
+function released(daemon: Daemon): Promise<void> {
+  const complaint = () => `not released:\n${keptFiles(daemon).join('\n')}`;
+  return untilOr(RELEASE, () => !keptFiles(daemon).some((file) => /\d/.test(file)), complaint);
+}
+
+for (const [store, start] of [
+  ['a service manager', startManaged],
+  ['the daemon itself', startAlone],
+] as const) {
+  t.test(`with ${store} as the fd store, AddMountToUserNamespace`, needsRoot, async (t) => {
+    const { daemon, kept } = await start(t);
+    const test = (name: string, body: (t: Test, namespace: UserNamespace) => Promise<unknown>) =>
+      t.test(
+        name,
+        leavingNoTrace(daemon, async (t) => {
+          using namespace = new UserNamespace();
+          await allocateFor(daemon, namespace);
+          await body(t, namespace);
+          namespace[Symbol.dispose]();
+          await released(daemon);
+          t.strictSame(kept(), [], 'and is given up with the namespace');
+        }),
+      );
+
+    await test('keeps a mount that is attached nowhere', async (t, namespace) => {
+      using folder = new Folder();
+      using mount = detachedMount(folder.path);
+      const id = mountIdOf(mount.number);
+      t.strictSame(await add(daemon, namespace, mount.number), { parameters: {} });
+      mount.close();
+      await untilOr(
+        RELEASE,
+        () => kept().length > 0,
+        () => 'nothing is kept',
+      );
+      t.strictSame(kept(), [id]);
+    });
+
+    await test('keeps several', async (t, namespace) => {
+      using folder = new Folder();
+      const ids: (bigint | undefined)[] = [];
+      for (let count = 0; count < 3; count++) {
+        using mount = detachedMount(folder.path);
+        ids.push(mountIdOf(mount.number));
+        t.strictSame(await add(daemon, namespace, mount.number), { parameters: {} });
+      }
+      await untilOr(
+        RELEASE,
+        () => kept().length === 3,
+        () => `kept are ${kept()}`,
+      );
+      t.strictSame(kept().sort(), ids.sort());
+    });
+
+    await test('takes any folder opened in a plain way, or with O_PATH', async (t, namespace) => {
+      using folder = new Folder();
+      for (const flags of [0, O_DIRECTORY, O_PATH, O_PATH | O_DIRECTORY, O_NOFOLLOW]) {
+        const fd = openSync(folder.path, flags);
+        t.strictSame(await add(daemon, namespace, fd), { parameters: {} });
+        closeSync(fd);
+      }
+    });
+
+    await t.test(
+      'keeps no namespace alive by a mount that was made in it',
+      leavingNoTrace(daemon, async (t) => {
+        // The file system is of the namespace, and so is the mount namespace.
+        using namespace = new UserNamespace(0, '--map-root-user', '--mount');
+        {
+          using own = namespace.open();
+          const parameters = { name: 'own', [USERNS]: 0 };
+          const registered = await varlinkCall(daemon.socketPath, REGISTER, parameters, { fds: [own.number] });
+          t.strictSame(registered, { parameters: {} });
+        }
+        const { pid } = namespace.child;
+        const inside = [`--user=/proc/${pid}/ns/user`, `--mount=/proc/${pid}/ns/mnt`];
+        const { exit } = runProgram('nsenter', [...inside, 'mount', '-t', 'tmpfs', 'tmpfs', '/mnt']);
+        t.equal(exit.status, 0);
+        const fd = openSync(`/proc/${pid}/root/mnt`, O_DIRECTORY);
+        const id = mountIdOf(fd);
+        t.strictSame(await add(daemon, namespace, fd), { parameters: {} });
+        closeSync(fd);
+        await untilOr(
+          RELEASE,
+          () => kept().length > 0,
+          () => 'nothing is kept',
+        );
+        t.strictSame(kept(), [id]);
+        namespace[Symbol.dispose]();
+        await released(daemon);
+        t.strictSame(kept(), []);
+      }),
+    );
+  });
+}
+
+interface Started {
+  readonly daemon: Daemon;
+  /** The mounts in the fd store, by their ids. */
+  readonly kept: () => (bigint | undefined)[];
+}
+
+async function startManaged(t: Test): Promise<Started> {
+  const manager = new ServiceManager(t);
+  const daemon = await startDaemon(t, { env: { NOTIFY_SOCKET: manager.notifySocket } });
+  return { daemon, kept: () => [...manager.stored.values()].flat().map(({ number }) => mountIdOf(number)) };
+}
+
+async function startAlone(t: Test): Promise<Started> {
+  const daemon = await startDaemon(t);
+  const before = keptMounts(daemon);
+  return { daemon, kept: () => keptMounts(daemon).filter((id) => !before.includes(id)) };
+}
+
+t.test('a service manager gets the mount under the name of the namespace', needsRoot, async (t) => {
+  const manager = new ServiceManager(t);
+  const daemon = await startDaemon(t, { env: { NOTIFY_SOCKET: manager.notifySocket } });
+  using namespace = new UserNamespace();
+  await allocateFor(daemon, namespace);
+  using folder = new Folder();
+  using mount = detachedMount(folder.path);
+  await add(daemon, namespace, mount.number);
+  const name = `userns-${inodeOf(namespace)}`;
+  await manager.waitFor(new RegExp(`^FDSTORE=1\nFDNAME=${name}$`));
+  t.equal(manager.stored.get(name)?.length, 1);
+  namespace[Symbol.dispose]();
+  await manager.waitFor(new RegExp(`^FDSTOREREMOVE=1\nFDNAME=${name}$`));
+});
+
+t.test('a mount that can not be kept is not added, and leaves no trace', needsRoot, async (t) => {
+  const manager = new ServiceManager(t);
+  const daemon = await startDaemon(t, { env: { NOTIFY_SOCKET: manager.notifySocket } });
+  using namespace = new UserNamespace();
+  await allocateFor(daemon, namespace);
+  using folder = new Folder();
+  using mount = detachedMount(folder.path);
+  const files = keptFiles(daemon);
+  unlinkSync(manager.notifySocket);
+  t.strictSame(await add(daemon, namespace, mount.number), failed('ENOENT', 2));
+  t.strictSame(keptFiles(daemon), files);
+});
+
+t.test('AddMountToUserNamespace refuses', needsRoot, async (t) => {
+  const daemon = await startDaemon(t);
+  chmodSync(daemon.runtimeDirectory, 0o755);
+  using folder = new Folder();
+  writeFileSync(folder.join('file'), '');
+  symlinkSync('.', folder.join('link'));
+  const before = keptMounts(daemon);
+
+  const test = (name: string, body: (t: Test, namespace: UserNamespace) => unknown) =>
+    t.test(name, async (t) => {
+      using namespace = new UserNamespace();
+      await allocateFor(daemon, namespace);
+      await body(t, namespace);
+      t.strictSame(keptMounts(daemon), before, 'nothing is kept');
+      t.notOk(
+        keptFiles(daemon).some((file) => file.includes('/d')),
+        'nothing is doubted',
+      );
+      await namespace.end();
+    });
+
+  await test('every user but root, before it looks at parameters', (t) => {
+    const denied: RawReply = { error: 'org.varlink.service.PermissionDenied', parameters: {} };
+    for (const parameters of [{}, { nonsense: 1 }, { [USERNS]: 0, [MOUNT]: 1 }]) {
+      t.strictSame(callAs(UID, daemon.socketPath, METHOD, parameters), denied);
+    }
+  });
+
+  for (const [what, path, flags, reply] of [
+    ['a file', 'file', 0, failed('ENOTDIR', 20)],
+    ['a symbolic link', 'link', O_PATH | O_NOFOLLOW, failed('ELOOP', 40)],
+    ['a descriptor with O_NONBLOCK', '.', O_NONBLOCK, failed('EREMOTEIO', 121)],
+  ] as const) {
+    await test(what, async (t, namespace) => {
+      const fd = openSync(folder.join(path), flags);
+      t.strictSame(await add(daemon, namespace, fd), reply);
+      closeSync(fd);
+    });
+  }
+
+  for (const [what, more, reply] of [
+    ['a mount that was not passed', { [MOUNT]: 2 }, failed('ENXIO', 6)],
+    ['a namespace that was not passed', { [USERNS]: 2 }, failed('ENXIO', 6)],
+    ['no mount', { [MOUNT]: undefined }, invalid(MOUNT)],
+    ['no namespace', { [USERNS]: undefined }, invalid(USERNS)],
+    ['a folder as the namespace', { [USERNS]: 1 }, failed('EREMOTEIO', 121)],
+    ['an unknown parameter', { path: '/' }, invalid('path')],
+  ] as const) {
+    await test(what, async (t, namespace) => {
+      const fd = openSync(folder.path, O_DIRECTORY);
+      t.strictSame(await add(daemon, namespace, fd, more), reply);
+      closeSync(fd);
+    });
+  }
+
+  await t.test('a namespace that is not registered', async (t) => {
+    using namespace = new UserNamespace();
+    const fd = openSync(folder.path, O_DIRECTORY);
+    t.strictSame(await add(daemon, namespace, fd), refused('UserNamespaceNotRegistered'));
+    closeSync(fd);
+    t.strictSame(keptMounts(daemon), before);
+  });
+  rmSync(folder.join('file'));
+});
