@@ -23,7 +23,7 @@ const ownFiles = {
 const masked = ['systemd-firstboot', 'systemd-hwdb-update', 'ldconfig', 'systemd-update-done', 'apt-daily.timer'];
 
 /** Users who may run things while nobody is logged in. */
-const users = { alice: 1000, bob: 1001 };
+const users = { alice: 1000 };
 
 /**
  * The system disk of a machine, with its kernel; made once a user, and kept in the cache.

@@ -19,7 +19,16 @@ export const basePackages = [
 /** The real clients of the daemon's API, and what they need to run images. */
 const clientPackages = [
   ...['systemd-container', 'systemd-userdbd', 'libnss-systemd', 'systemd-repart', 'libpam-systemd'],
-  ...['busybox-static', 'squashfs-tools', 'cryptsetup-bin', 'polkitd', 'openssl', 'dbus-user-session'],
+  ...[
+    'bpftool',
+    'iproute2',
+    'busybox-static',
+    'squashfs-tools',
+    'cryptsetup-bin',
+    'polkitd',
+    'openssl',
+    'dbus-user-session',
+  ],
 ];
 
 /** @type {Machine[]} */
