@@ -1,10 +1,8 @@
-import { fork } from 'node:child_process';
-import { once } from 'node:events';
-import { programPath } from '../../support/program-path.js';
-import type { RawReply } from '../../support/varlink-call.js';
-import type { ALICE } from './machine.js';
+import { closeSync, openSync } from 'node:fs';
+import { type RawReply, varlinkCall } from '../../support/varlink-call.js';
+import { SOCKET_PATH } from './service.js';
 
-/** A file that the caller opens and passes. */
+/** A file that is opened by root and passed. */
 export interface PassedFile {
   readonly path: string;
   /** Those of open(2); read-only unless given. */
@@ -23,25 +21,26 @@ export interface Call {
 /** The reply, or why there was none. */
 export type Answer = RawReply | { readonly closed: string };
 
-/** A process of another user, or of root, that calls the daemon. */
-export class Caller implements AsyncDisposable {
-  readonly #process;
-
-  constructor(uid: 0 | typeof ALICE) {
-    const user = uid === 0 ? {} : { uid, gid: uid };
-    this.#process = fork(programPath('caller-program.js', import.meta.url), { ...user, cwd: '/' });
+/** Calls the daemon as a user. */
+export async function callAs(uid: number, { method, parameters = {}, files = [], keys = {} }: Call): Promise<Answer> {
+  const fds = files.map(({ path, flags = 0 }) => openSync(path, flags));
+  try {
+    return await asUser(uid, () => varlinkCall(SOCKET_PATH, method, parameters, { fds, keys }));
+  } catch (error) {
+    return { closed: String(error) };
+  } finally {
+    for (const fd of fds) closeSync(fd);
   }
+}
 
-  async call(call: Call): Promise<Answer> {
-    const answer = once(this.#process, 'message');
-    this.#process.send(call);
-    const [reply] = await answer;
-    return reply as Answer;
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    const exited = once(this.#process, 'exit');
-    this.#process.disconnect();
-    await exited;
+/** Runs what `body` does at once as a user. The peer of a socket is who connected it: unix(7) SO_PEERCRED. */
+function asUser<T>(uid: number, body: () => T): T {
+  process.setegid?.(uid);
+  process.seteuid?.(uid);
+  try {
+    return body();
+  } finally {
+    process.seteuid?.(0);
+    process.setegid?.(0);
   }
 }

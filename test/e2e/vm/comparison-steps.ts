@@ -59,8 +59,8 @@ const addNetwork = add('Network', 'networkNamespaceFileDescriptor');
 const alice = { as: ALICE } as const;
 
 const ranges: readonly Step[] = [
-  ...['a/b', 'a b', 'ä', '', '-a', '1a', 'a.b', 'a'.repeat(23), 'a'.repeat(22), 5, null].map((name) =>
-    allocate(`the name ${JSON.stringify(name)}`, `fresh name ${name}`, { name }),
+  ...['a/b', 'a b', 'ä', 'a.b', 'a'.repeat(23), 5, null].map((name) =>
+    allocate(`the name ${JSON.stringify(name)}`, 'fresh', { name }),
   ),
   ...[undefined, 0, 2, 65_535, 65_537, -1, 2 ** 32, 1.5, 'x', true].map((size) =>
     allocate(`the size ${size}`, 'fresh', { size }),
@@ -90,6 +90,8 @@ const ranges: readonly Step[] = [
   allocate('a user asks again', 'alices web', { name: 'web2' }, alice),
   allocate("a user's for which root asks", 'alices byroot', { name: 'byroot' }),
   allocate('a long name of a user', 'alices', { name: 'a'.repeat(20) }, alice),
+  ...['', '-a', '1a'].map((name) => allocate(`the name '${name}'`, `fresh with ${name}`, { name })),
+  allocate('the longest name', 'fresh long', { name: 'a'.repeat(22) }),
   allocate('with more', 'fresh more', { name: 'more' }, { keys: { more: true } }),
 ];
 
@@ -135,7 +137,7 @@ const cgroupCalls: readonly Step[] = [
   addCgroup('a user gives its own', ['alices web', 'cgroup of alice'], {}, alice),
   addCgroup("a user gives to root's", ['fresh probe', 'cgroup of alice 2'], {}, alice),
   addCgroup("root gives to a user's", ['alices web', 'cgroup b']),
-  ...Array.from({ length: 16 }, (_, index) => addCgroup(`number ${index + 2}`, ['fresh probe', `cgroup n${index}`])),
+  ...Array.from({ length: 17 }, (_, index) => addCgroup(`number ${index + 2}`, ['fresh probe', `cgroup n${index}`])),
 ];
 
 const networkCalls: readonly Step[] = [

@@ -1,42 +1,45 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import t from 'tap';
-import { type Answer, Caller } from './caller.js';
+import { type Answer, callAs } from './caller.js';
 import { steps } from './comparison-steps.js';
-import { ALICE, needsVirtualMachine, run } from './machine.js';
+import { needsVirtualMachine, run } from './machine.js';
 import { type Provider, REGISTRY, serve } from './service.js';
 import { Things } from './things.js';
 
 /** What a call did, in terms that are the same in every run. */
 interface Result {
   readonly answer: Answer;
-  /** The registry's files, by name. */
-  readonly registry: Readonly<Record<string, unknown>>;
-  /** What the kernel says of what the calls were about. */
-  readonly things: unknown;
-  /** The virtual network interfaces of the host. */
-  readonly links: unknown;
+  /** What became different in `state`. */
+  readonly changes: Readonly<Record<string, unknown>>;
 }
+
+/** The registry's files, what the kernel says of what the calls were about, and the host's interfaces, by name. */
+type State = Readonly<Record<string, unknown>>;
 
 /** Makes all calls, with things of their own. */
 async function results(provider: Provider): Promise<Result[]> {
   serve(provider);
   using things = new Things();
-  await using root = new Caller(0);
-  await using alice = new Caller(ALICE);
   const found: Result[] = [];
-  for (const { as, method, parameters, things: passed = [], keys } of steps) {
-    const caller = as === ALICE ? alice : root;
+  let before: State = {};
+  for (const { as = 0, method, parameters, things: passed = [], keys } of steps) {
     const files = passed.map((name) => things.file(name));
-    const answer = await caller.call({ method, parameters, files, ...(keys && { keys }) });
-    const rename = renaming(things.numbers());
-    found.push({
-      answer: plain(answer),
-      registry: registryFiles(rename),
-      things: things.state(),
-      links: method.includes('Network') ? links() : undefined,
-    });
+    const answer = await callAs(as, { method, parameters, files, ...(keys && { keys }) });
+    const after = passed.length > 0 ? state(things) : before;
+    found.push({ answer: plain(answer), changes: changes(before, after) });
+    before = after;
   }
   return found;
+}
+
+function state(things: Things): State {
+  return { ...registryFiles(renaming(things.numbers())), ...things.state(), ...links() };
+}
+
+function changes(before: State, after: State): State {
+  const names = new Set([...Object.keys(before), ...Object.keys(after)]);
+  const changed = [...names].filter((name) => JSON.stringify(before[name]) !== JSON.stringify(after[name]));
+  return Object.fromEntries(changed.sort().map((name) => [name, after[name] ?? 'gone']));
 }
 
 /** Puts names in place of the numbers that the kernel chose. */
@@ -44,7 +47,7 @@ function renaming(names: ReadonlyMap<number, string>): (text: string) => string 
   return (text) => text.replaceAll(/\d+/g, (digits) => names.get(Number(digits)) ?? digits);
 }
 
-function registryFiles(rename: (text: string) => string): Record<string, unknown> {
+function registryFiles(rename: (text: string) => string): State {
   const files = readdirSync(REGISTRY, { recursive: true, withFileTypes: true }).filter((file) => file.isFile());
   return Object.fromEntries(
     files
@@ -54,20 +57,18 @@ function registryFiles(rename: (text: string) => string): Record<string, unknown
         // Quotes around a name that was a number.
         const text = rename(readFileSync(path, 'utf8')).replaceAll(/([:[,])\s*(<[^>]*>)/g, '$1"$2"');
         return [rename(path.slice(REGISTRY.length)), JSON.parse(text)];
-      })
-      .sort(([a], [b]) => (a < b ? -1 : 1)),
+      }),
   );
 }
 
-function links(): unknown {
+function links(): State {
   const all: readonly Record<string, unknown>[] = JSON.parse(run('ip', '-json', 'link', 'show', 'type', 'veth'));
-  return all.map(({ ifname, address, altnames, operstate, flags }) => ({
-    ifname,
-    address,
-    altnames,
-    operstate,
-    flags,
-  }));
+  // Without one of this type, the program prints an empty object.
+  return Object.fromEntries(
+    all
+      .filter(({ ifname }) => ifname !== undefined)
+      .map(({ ifname, address, altnames }) => [`link ${ifname}`, { address, altnames }]),
+  );
 }
 
 /** Without what is known to differ everywhere: ours tells an error number's name and origin, too. */

@@ -19,8 +19,18 @@ export const REGISTRY = `${RUNTIME_DIRECTORY}/nsresource/registry`;
 export type Provider = 'systemd' | 'sdrx';
 export const providers: readonly Provider[] = ['systemd', 'sdrx'];
 
-/** Ours does not restrict the namespaces yet. */
-const OPTIONS = '--userns-restrict=off';
+/** Ours does not restrict the namespaces yet. So it looks for them in /proc, where it must see every process. */
+const UNRESTRICTED = `[Service]
+ExecStart=
+ExecStart=nsresourced --userns-restrict=off
+CapabilityBoundingSet=CAP_SYS_PTRACE
+ProtectProc=default
+`;
+
+/** What systemd's own unit has forgotten: without it no network is ever added. */
+const NETWORK = `[Service]
+CapabilityBoundingSet=CAP_NET_ADMIN
+`;
 
 /** Has a daemon serve, which begins with nothing, its service being active. */
 export function serve(provider: Provider): void {
@@ -37,8 +47,8 @@ export function serve(provider: Provider): void {
       rmSync(`/usr/local/bin/${name}`, { force: true });
       symlinkSync(target, `/usr/local/bin/${name}`);
     }
-    configure(`[Service]\nExecStart=\nExecStart=nsresourced ${OPTIONS}\n`);
-  }
+    configure(UNRESTRICTED);
+  } else configure(NETWORK);
   run('systemctl', 'daemon-reload');
   run('systemctl', 'start', SOCKET, SERVICE);
 }

@@ -41,7 +41,7 @@ export class Things implements Disposable {
   #path(name: string): string {
     if (name.startsWith('/')) return name;
     if (name.startsWith('cgroup ')) return this.#cgroup(name);
-    const [thing = '', kind = 'user'] = name.split('/');
+    const [, thing = '', kind = 'user'] = /^(.*?)(?:\/(net))?$/.exec(name) ?? [];
     return `/proc/${this.#namespace(thing).child.pid}/ns/${kind}`;
   }
 
