@@ -1,8 +1,9 @@
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { bpfObjects, compileBpf } from './bpf.js';
 import { script } from './command.js';
 import { main, say } from './main.js';
 import { root } from './root.js';
-import { buildSettings, compiledFile, fingerprint, removeOrphans, sourceFiles } from './sources.js';
+import { bpfFiles, buildSettings, compiledFile, fingerprint, removeOrphans, sourceFiles } from './sources.js';
 
 /** The fingerprint of what was last built. In node_modules: a fresh installation brings a fresh compiler. */
 const stamp = `${root}/node_modules/.cache/sdrx/built`;
@@ -14,9 +15,10 @@ export async function build() {
   const sources = sourceFiles();
   const names = programs.filter((name) => sources.includes(`packages/daemon/src/bin/${name}.ts`));
   const compiled = sources.filter((path) => !path.endsWith('.d.ts')).map(compiledFile);
-  const results = [...compiled, ...names.map((name) => `packages/daemon/bin/${name}`)];
+  const bpf = bpfFiles().filter((path) => path.endsWith('.c'));
+  const results = [...compiled, ...bpfObjects(bpf), ...names.map((name) => `packages/daemon/bin/${name}`)];
   const complete = () => results.every((path) => existsSync(`${root}/${path}`));
-  const state = fingerprint([...sources, ...buildSettings()]);
+  const state = fingerprint([...sources, ...bpfFiles(), ...buildSettings()]);
   if (existsSync(stamp) && readFileSync(stamp, 'utf8') === state && complete()) return;
 
   say('building');
@@ -26,6 +28,7 @@ export async function build() {
   if (!compiled.every((path) => existsSync(`${root}/${path}`))) tsc(['--force']);
   const { bundle } = await import('../packages/daemon/bundle.js');
   await bundle(names);
+  compileBpf(bpf);
   mkdirSync(`${root}/node_modules/.cache/sdrx`, { recursive: true });
   writeFileSync(stamp, state);
 }

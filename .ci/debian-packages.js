@@ -9,8 +9,15 @@ import { say, UserError } from './main.js';
  * @property {string} why the project needs it
  */
 
+/** @param {string} name of a shared library @returns {string} where Debian has it */
+function libraryPath(name) {
+  return `/usr/lib/${process.arch === 'arm64' ? 'aarch64' : 'x86_64'}-linux-gnu/${name}`;
+}
+
 /** To run the daemon. @type {DebianPackage[]} */
 export const runPackages = [
+  { name: 'clang', provides: 'clang', why: 'compiles the BPF programs' },
+  { name: 'libbpf1', provides: libraryPath('libbpf.so.1'), why: 'loads them' },
   { name: 'util-linux', provides: 'nsenter', why: 'joins a user namespace in a process without threads' },
   { name: 'util-linux', provides: 'unshare', why: 'makes the user namespace of the example and the tests' },
 ];
@@ -56,7 +63,7 @@ export const benchPackages = [
 const programFolders = [...(process.env.PATH ?? '').split(':'), '/usr/local/sbin', '/usr/sbin', '/sbin'];
 
 /** @param {DebianPackage} wanted */
-function isInstalled({ provides }) {
+export function isInstalled({ provides }) {
   const places = provides.startsWith('/') ? [provides] : programFolders.map((folder) => `${folder}/${provides}`);
   return places.some((place) => {
     try {

@@ -20,21 +20,32 @@ export function sourceFiles() {
   return ['packages', ...projects].flatMap(filesBelow).filter((path) => path.endsWith('.ts'));
 }
 
+/** @returns {string[]} every BPF program in C, and their headers, as paths below the top folder */
+export function bpfFiles() {
+  return ['packages', ...projects].flatMap(filesBelow).filter((path) => /\.bpf\.[ch]$/.test(path));
+}
+
 /** @returns {string[]} what else decides the result of a build */
 export function buildSettings() {
   const folders = ['packages', ...projects].flatMap(filesBelow);
   const own = readdirSync(`${root}/.ci`).map((name) => `.ci/${name}`);
   return ['tsconfig.json', 'pnpm-lock.yaml', ...own, ...folders].filter((path) =>
-    ['tsconfig.json', 'package.json', 'pnpm-lock.yaml', 'bundle.js', 'build.js', 'sources.js'].includes(basename(path)),
+    ['tsconfig.json', 'package.json', 'pnpm-lock.yaml', 'bundle.js', 'build.js', 'bpf.js', 'sources.js'].includes(
+      basename(path),
+    ),
   );
 }
 
-/** @param {string} source path of a TypeScript file @returns {string} path of the JavaScript tsc makes of it */
+/**
+ * @param {string} source path of a TypeScript file, or of a BPF program in C
+ * @returns {string} path of the JavaScript that tsc makes of it, or of the object file that clang does
+ */
 export function compiledFile(source) {
   return source
     .replace(/^(packages\/[^/]+)\/src\//, '$1/dist/')
     .replace(/^(examples|test|bench)\//, '$1/dist/')
-    .replace(/\.ts$/, '.js');
+    .replace(/\.ts$/, '.js')
+    .replace(/\.bpf\.c$/, '.bpf.o');
 }
 
 /**
@@ -43,11 +54,11 @@ export function compiledFile(source) {
  * @param {string[]} sources
  */
 export function removeOrphans(sources) {
-  const wanted = new Set(sources.map(compiledFile));
+  const wanted = new Set([...sources, ...bpfFiles()].map(compiledFile));
   const packages = readdirSync(`${root}/packages`).map((name) => `packages/${name}`);
   for (const path of [...packages, ...projects].flatMap((project) => filesBelow(`${project}/dist`))) {
     const compiled = path.replace(/(\.d\.ts|\.js)(\.map)?$/, '.js');
-    if (compiled.endsWith('.js') && !wanted.has(compiled)) rmSync(`${root}/${path}`);
+    if (/\.(js|bpf\.o)$/.test(compiled) && !wanted.has(compiled)) rmSync(`${root}/${path}`);
   }
 }
 

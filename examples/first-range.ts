@@ -7,7 +7,6 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { installUsernsRestrict } from '@sdrx/bpf';
 import { namespaceResource, Registry, userDatabase } from '@sdrx/daemon';
 import { EventLoop } from '@sdrx/event';
 import {
@@ -50,7 +49,8 @@ const ready = firstValueFrom(
 );
 
 const daemon = spawn(fileURLToPath(new URL('../../packages/daemon/bin/nsresourced', import.meta.url)), {
-  args: [`--runtime-directory=${directory}`, `--userns-restrict=${usableRestriction()}`],
+  // The BPF program would stay in the kernel, and take the place of a real daemon's.
+  args: [`--runtime-directory=${directory}`, '--userns-restrict=off'],
   env: { ...process.env, NOTIFY_SOCKET: notifyPath },
 });
 const daemonEnd = firstValueFrom(loop.child(daemon));
@@ -71,17 +71,6 @@ try {
   rmSync(createdHere ? directory : notifyPath, { recursive: true, force: true });
   loop.exit();
   await loopEnd;
-}
-
-/** Whether the kernel can be made to keep namespaces off foreign mounts; says so if not. */
-function usableRestriction(): 'require' | 'off' {
-  try {
-    installUsernsRestrict()[Symbol.dispose]();
-    return 'require';
-  } catch (error) {
-    say(`Without userns-restrict, which is not to be had here (${error instanceof Error ? error.message : error}).`);
-    return 'off';
-  }
 }
 
 async function showFirstRange(): Promise<void> {

@@ -14,7 +14,7 @@ t.test('the API documentation is written without a warning: what is public is do
   t.match(exit, { code: 'exited', status: 0 });
 
   const pages = readdirSync(folder.join('classes'));
-  for (const page of ['event.EventLoop', 'linux.Fd', 'varlink.VarlinkClient']) {
+  for (const page of ['event.EventLoop', 'linux.Fd', 'varlink.VarlinkClient', 'bpf.BpfObject']) {
     t.ok(pages.includes(`_sdrx_${page}.html`), `${page} has a page`);
   }
   const page = readFileSync(folder.join('classes', '_sdrx_event.EventLoop.html'), 'utf8');

@@ -17,6 +17,9 @@ import {
 import { firstValueFrom } from 'rxjs';
 import t from 'tap';
 import { children } from '../support/children.js';
+import { needsRoot } from '../support/privileges.js';
+import { programPath } from '../support/program-path.js';
+import { runNode } from '../support/run-node.js';
 import { until } from '../support/until.js';
 import { waitForExit } from '../support/wait-for-exit.js';
 import { onLoop } from './on-loop.js';
@@ -318,6 +321,15 @@ t.test(
     next[Symbol.dispose]();
   }),
 );
+
+t.test('a child that got the id of one that was reaped is not reaped for it', needsRoot, (t) => {
+  const program = programPath('./programs/reuse-pid.js', import.meta.url);
+  for (const moment of ['handler', 'completion']) {
+    const { output } = runNode([program, moment], ['unshare', '--pid', '--fork', '--mount-proc', '--kill-child']);
+    t.equal(output, '2', `reaped in its ${moment}`);
+  }
+  t.end();
+});
 
 t.test('stopping and going on is an error in a worker thread, EOPNOTSUPP, ending is not', async (t) => {
   const event = import.meta.resolve('@sdrx/event');

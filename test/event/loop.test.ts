@@ -323,6 +323,13 @@ t.test('keeps Node alive while it runs, and no longer', (t) => {
   t.end();
 });
 
+t.test('keeps Node alive also without a source', (t) => {
+  const { output, exit } = runNode('run-for-nothing');
+  t.equal(output, 'finished with 9');
+  t.match(exit, { code: 'exited', status: 0 });
+  t.end();
+});
+
 t.test('does not keep Node alive when it is not run', (t) => {
   const { output, exit } = runNode('never-run');
   t.equal(output, 'subscribed');

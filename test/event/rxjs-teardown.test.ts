@@ -1,7 +1,7 @@
 import { createRequire } from 'node:module';
 import { EventLoop } from '@sdrx/event';
 import { EventFd } from '@sdrx/linux';
-import { finalize, firstValueFrom, map, type Observable, publish, refCount, take } from 'rxjs';
+import { finalize, firstValueFrom, map, type Observable, of, publish, refCount, take, tap } from 'rxjs';
 import t from 'tap';
 import { leavingNoFd } from '../support/open-fds.js';
 import { until } from '../support/until.js';
@@ -149,5 +149,23 @@ t.test(
     const { scheduled, now } = await firstValueFrom(loop.time({ after: 30 }));
     t.ok(subscription.closed);
     t.ok(now >= scheduled);
+  }),
+);
+
+t.test(
+  'the loop may be disposed of by an Observable that is an option, while the source is being added',
+  leavingNoFd(async (t) => {
+    using event = new EventFd(1);
+    for (const name of ['events', 'priority'] as const) {
+      using loop = new EventLoop();
+      const disposing = of(1).pipe(tap(() => loop[Symbol.dispose]()));
+      const ends: string[] = [];
+      loop.io(event.fd, { [name]: disposing }).subscribe({
+        next: () => t.fail('came'),
+        error: () => ends.push('error'),
+        complete: () => ends.push('complete'),
+      });
+      t.strictSame(ends, ['complete'], name);
+    }
   }),
 );

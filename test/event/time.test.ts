@@ -3,6 +3,7 @@ import { type Clock, eventfd, now } from '@sdrx/linux';
 import { firstValueFrom, lastValueFrom, take, toArray } from 'rxjs';
 import t from 'tap';
 import { leavingNoFd } from '../support/open-fds.js';
+import { sleeps } from '../support/sleeps.js';
 import { until } from '../support/until.js';
 import { iterations, onLoop } from './on-loop.js';
 
@@ -186,11 +187,14 @@ t.test(
 );
 
 t.test(
-  'a loop that waits for a timer does not turn meanwhile',
+  'a loop that waits for a timer does not turn meanwhile, nor does Node',
   onLoop(async (t, loop) => {
+    const late = loop.time({ after: 3_600_000 }).subscribe();
     const { iteration } = loop;
     await firstValueFrom(loop.time({ after: 300 }));
     t.ok(loop.iteration - iteration < 10, `${loop.iteration - iteration} iterations`);
+    t.ok(await sleeps());
+    late.unsubscribe();
   }),
 );
 

@@ -14,9 +14,11 @@ import {
 } from '@sdrx/linux';
 import fc from 'fast-check';
 import t from 'tap';
+import { disassembleArm64 } from '../support/disassemble-arm64.js';
 import { leavingNoFd } from '../support/open-fds.js';
 import { programPath } from '../support/program-path.js';
 import { ReceivedSignals } from '../support/received-signals.js';
+import { runNode } from '../support/run-node.js';
 import { hasSignal, signalMask } from '../support/signal-status.js';
 import { waitForExit } from '../support/wait-for-exit.js';
 import { withoutTap } from '../support/without-tap.js';
@@ -220,4 +222,38 @@ t.test('only the main thread is the main thread', async (t) => {
   const worker = new Worker(code, { eval: true });
   t.equal(await new Promise((resolve) => worker.once('message', resolve)), false);
   await worker.terminate();
+});
+
+t.test('the machine code for arm64 adds to the mask, moves the code, and does the one system call', (t) => {
+  const { output } = runNode([programPath('./programs/arm64-forwarder.js', import.meta.url)]);
+  const { pid, code } = JSON.parse(output);
+  const [low, high] = [pid & 0xffff, pid >>> 16];
+  t.strictSame(disassembleArm64(Buffer.from(code, 'hex')), [
+    // void handler(int signo: w0, siginfo_t *info: x1, ucontext_t *context: x2), of which 40 is the mask
+    'sub w4, w0, #1',
+    'mov x5, #1',
+    'lsl x5, x5, x4',
+    'ldr x4, [x2, #40]',
+    'orr x4, x4, x5',
+    'str x4, [x2, #40]',
+    // si_code is at 8, si_errno at 4
+    'ldr w4, [x1, #8]',
+    'str w4, [x1, #4]',
+    'mov w4, #-60',
+    'str w4, [x1, #8]',
+    // rt_tgsigqueueinfo(tgid, tid, signo, info)
+    'orr w2, wzr, w0',
+    'orr x3, xzr, x1',
+    `mov w0, #${low}`,
+    `movk w0, #${high}, lsl #16`,
+    `mov w1, #${low}`,
+    `movk w1, #${high}, lsl #16`,
+    'mov x8, #240',
+    'svc #0',
+    'ret',
+    // What is left of the page.
+    '0x0',
+    '0x0',
+  ]);
+  t.end();
 });

@@ -1,20 +1,14 @@
-import { CLOCKS, type Clock, EPOLLIN, Epoll, isOpen, now, TimerFd, toTimespec } from '@sdrx/linux';
+import { CLOCKS, type Clock, isOpen, now, TimerFd, toTimespec } from '@sdrx/linux';
 import fc from 'fast-check';
 import t from 'tap';
 import { leavingNoFd } from '../support/open-fds.js';
 import { needsRoot } from '../support/privileges.js';
 import { programPath } from '../support/program-path.js';
-import { readable } from '../support/readable.js';
+import { isReadable, readable } from '../support/readable.js';
 import { runNode } from '../support/run-node.js';
 
 /** The clocks that need neither a privilege nor hardware. */
 const PLAIN = ['monotonic', 'realtime', 'boottime'] as const satisfies readonly Clock[];
-
-function isReadable(fd: number): boolean {
-  using epoll = new Epoll();
-  epoll.add(fd, EPOLLIN, 0);
-  return epoll.poll() === 1;
-}
 
 const milliseconds = () => fc.double({ min: 0, max: 1e13, noNaN: true });
 

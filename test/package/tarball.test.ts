@@ -29,6 +29,14 @@ function codeOf(readme: string): string {
   return code;
 }
 
+const names = ['linux', 'event', 'bpf'];
+
+/** What comes with bpf beside TypeScript. The object is there only if clang is. */
+const object = 'dist/userns-restrict.bpf.o';
+const bpfProgram = ['src/program.bpf.h', 'src/userns-restrict.bpf.c'].concat(
+  existsSync(join(root, 'packages', 'bpf', object)) ? [object] : [],
+);
+
 /** A timer that sends a signal that starts a child that ends it. */
 const service = `
 import { EventLoop, type ChildExit, type TimeEvent } from '@sdrx/event';
@@ -61,7 +69,7 @@ loop.run().then(async (code) => {
 
 t.test('packed and installed in an empty folder', async (t) => {
   using folder = new Folder();
-  for (const name of ['linux', 'event']) {
+  for (const name of names) {
     const pack = ['--yes', packageManager, 'pack', '--pack-destination', folder.path];
     run(join(root, 'packages', name), 'npx', ...pack);
   }
@@ -82,7 +90,7 @@ t.test('packed and installed in an empty folder', async (t) => {
   );
   const installed = (name: string) => folder.join('node_modules', '@sdrx', name);
 
-  for (const name of ['linux', 'event']) {
+  for (const name of names) {
     await t.test(`${name} holds what its users need, and nothing else`, async (t) => {
       const files = readdirSync(installed(name), { recursive: true, withFileTypes: true })
         .filter((entry) => entry.isFile())
@@ -93,7 +101,11 @@ t.test('packed and installed in an empty folder', async (t) => {
         ['.js', '.js.map', '.d.ts', '.d.ts.map'].map((suffix) => source.replace(/^src(.*)\.ts$/, `dist$1${suffix}`)),
       );
       const license = existsSync(join(root, 'LICENSE')) ? ['LICENSE'] : [];
-      t.strictSame(files.sort(), ['package.json', 'README.md', ...license, ...sources, ...compiled].sort());
+      const programs = name === 'bpf' ? bpfProgram : [];
+      t.strictSame(
+        files.sort(),
+        ['package.json', 'README.md', ...license, ...programs, ...sources, ...compiled].sort(),
+      );
 
       const wrong = compiled.filter((path) => {
         if (!path.endsWith('.map')) return false;
@@ -106,12 +118,12 @@ t.test('packed and installed in an empty folder', async (t) => {
 
   await t.test('it compiles with all checks on', async () => {
     writeFileSync(folder.join('service.ts'), service);
-    for (const name of ['linux', 'event']) {
+    for (const name of names) {
       writeFileSync(folder.join(`${name}-readme.ts`), codeOf(join(installed(name), 'README.md')));
     }
     const options = ['--strict', '--exactOptionalPropertyTypes', '--noUncheckedIndexedAccess', '--sourceMap'];
     const language = ['--target', 'es2022', '--module', 'nodenext', '--types', 'node'];
-    const files = ['service.ts', 'event-readme.ts', 'linux-readme.ts'];
+    const files = ['service.ts', ...names.map((name) => `${name}-readme.ts`)];
     const tsc = join(root, 'node_modules', 'typescript', 'bin', 'tsc');
     run(folder.path, process.execPath, tsc, ...options, ...language, ...files);
   });

@@ -1,4 +1,4 @@
-import { NodePoll } from '@sdrx/linux';
+import { EPOLLIN, Epoll, NodePoll } from '@sdrx/linux';
 
 /** Resolves as soon as `fd` is readable. */
 export async function readable(fd: number): Promise<void> {
@@ -8,4 +8,11 @@ export async function readable(fd: number): Promise<void> {
     poll = new NodePoll(fd, () => setImmediate(resolve));
   });
   poll?.[Symbol.dispose]();
+}
+
+/** Whether there is something to read now. */
+export function isReadable(fd: number): boolean {
+  using epoll = new Epoll();
+  epoll.add(fd, EPOLLIN, 0);
+  return epoll.poll() === 1;
 }

@@ -5,7 +5,9 @@ import { EIO, SystemError } from '@sdrx/linux';
  * Throws EIO if the record is no multiple of 4 bytes.
  */
 export function readDeadNamespaces(record: Uint8Array): number[] {
-  if (record.byteLength % 4 !== 0) throw new SystemError(EIO, 'ring_buffer', `record of ${record.byteLength} bytes`);
-  // A copy: the record lies anywhere in memory, numbers of 32 bits do not.
+  const { buffer, byteOffset, byteLength } = record;
+  if (byteLength % 4 !== 0) throw new SystemError(EIO, 'ring_buffer', `record of ${byteLength} bytes`);
+  // In the ring records are aligned; elsewhere it takes a copy.
+  if (byteOffset % 4 === 0) return Array.from(new Uint32Array(buffer, byteOffset, byteLength / 4));
   return Array.from(new Uint32Array(record.slice().buffer));
 }

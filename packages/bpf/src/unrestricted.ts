@@ -4,11 +4,13 @@ import type { UsernsRestrict } from './userns-restrict.js';
 /** No restriction at all, for hosts without BPF LSM: namespaces that died are found by whoever makes this. */
 export class Unrestricted implements UsernsRestrict {
   readonly enforced = false;
+  readonly hook = undefined;
 
   constructor(readonly dead: Observable<readonly number[]>) {}
 
   put(): void {}
   allowMount(): void {}
   reset(): void {}
+  /** Has nothing to give back. */
   [Symbol.dispose](): void {}
 }

@@ -21,12 +21,16 @@ export interface CommandLine<O extends Options> {
   readonly program: string;
   readonly summary: string;
   readonly options: O;
+  /** Options without a value, by their descriptions. */
+  readonly flags?: Readonly<Record<string, string>>;
   /** What the arguments beside the options are, for `--help`; without it none are taken. */
   readonly operands?: string;
 }
 
 export interface ParsedCommandLine<O extends Options> {
   readonly values: OptionValues<O>;
+  /** Those that were given. */
+  readonly flags: ReadonlySet<string>;
   readonly operands: readonly string[];
 }
 
@@ -39,21 +43,31 @@ export function parseCommandLine<const O extends Options>(
   commandLine: CommandLine<O>,
   args: readonly string[],
 ): string | ParsedCommandLine<O> {
-  const { options, operands } = commandLine;
-  const config = Object.fromEntries(Object.keys(options).map((name) => [name, { type: 'string' as const }]));
-  const flags = { help: { type: 'boolean', short: 'h' }, version: { type: 'boolean' } } as const;
-  const { values, positionals } = parse(args, { ...config, ...flags }, operands !== undefined);
+  const { options, flags = {}, operands } = commandLine;
+  const config = {
+    ...Object.fromEntries(Object.keys(options).map((name) => [name, { type: 'string' as const }])),
+    ...Object.fromEntries(Object.keys(flags).map((name) => [name, { type: 'boolean' as const }])),
+    help: { type: 'boolean', short: 'h' },
+    version: { type: 'boolean' },
+  } as const;
+  const { values, positionals } = parse(args, config, operands !== undefined);
   if (values.help) return helpText(commandLine);
   if (values.version) return `${commandLine.program} ${VERSION}\n`;
-  const decoded = Object.entries(values).map(([name, value]) => {
+  const given = Object.entries(values);
+  const decoded = given.flatMap(([name, value]) => {
+    if (value === true) return [];
     const option = options[name];
     const result = option?.codec.decode(value);
     if (option === undefined || result === undefined || isLeft(result)) {
       throw new UsageError(`--${name} takes ${option?.codec.name ?? 'no value'}, not '${String(value)}'`);
     }
-    return [name, result.right] as const;
+    return [[name, result.right] as const];
   });
-  return { values: Object.fromEntries(decoded) as OptionValues<O>, operands: positionals };
+  return {
+    values: Object.fromEntries(decoded) as OptionValues<O>,
+    flags: new Set(given.flatMap(([name, value]) => (value === true ? [name] : []))),
+    operands: positionals,
+  };
 }
 
 function parse(
@@ -68,11 +82,12 @@ function parse(
   }
 }
 
-function helpText<O extends Options>({ program, summary, options, operands }: CommandLine<O>): string {
+function helpText<O extends Options>({ program, summary, options, flags = {}, operands }: CommandLine<O>): string {
   const rows: (readonly [string, string])[] = Object.entries(options).map(([name, { value, description }]) => [
     `--${name}=${value}`,
     description,
   ]);
+  for (const [name, description] of Object.entries(flags)) rows.push([`--${name}`, description]);
   rows.push(['-h, --help', 'Show this text'], ['--version', 'Show the version']);
   const width = Math.max(...rows.map(([name]) => name.length)) + 4;
   const lines = rows.flatMap(([name, description]) =>

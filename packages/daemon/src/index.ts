@@ -1,5 +1,6 @@
 export { removeCgroup } from './cgroup.js';
 export { IdleTimer } from './idle-timer.js';
+export { isInterfaceName } from './interface-name.js';
 export { namespaceResource } from './interfaces/namespace-resource.js';
 export { userDatabase } from './interfaces/user-database.js';
 export * from './mountinfo.js';
@@ -13,3 +14,4 @@ export * from './registry.js';
 export * from './siphash24.js';
 export * from './uid-range.js';
 export * from './user-record.js';
+export * from './veth-names.js';

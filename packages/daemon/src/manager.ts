@@ -1,3 +1,4 @@
+import { installUsernsRestrict, type UsernsRestrict } from '@sdrx/bpf';
 import { EventLoop, type Notification, notify, watchdog } from '@sdrx/event';
 import { isSystemError } from '@sdrx/linux';
 import {
@@ -19,7 +20,7 @@ import { releaseMemory } from './memory.js';
 import { forsakenProbe } from './namespace-probe.js';
 import { takePassedFds } from './passed-fds.js';
 import { Registry } from './registry.js';
-import { dropForsaken, type NamespaceTraces, releaseDead, releaseNamespace, sweep } from './release.js';
+import { dropForsaken, type NamespaceTraces, releaseDead, releaseNamespaces, sweep } from './release.js';
 import { type Restriction, setUpRestriction } from './restriction.js';
 import { signalCommands } from './signal-commands.js';
 import { UsageError } from './usage-error.js';
@@ -55,7 +56,8 @@ export async function runManager({
 
   using loop = new EventLoop();
   using registry = Registry.open(runtimeDirectory);
-  const { restrict, liveness } = setUpRestriction(loop, restriction, runtimeDirectory, registry, log);
+  const install = () => installUsernsRestrict({ loop, log: (level, message) => log[level](message) });
+  const { restrict, liveness } = setUpRestriction(loop, restriction, runtimeDirectory, registry, log, install);
   // A service manager that can be told can keep descriptors, too.
   using store =
     process.env.NOTIFY_SOCKET === undefined ? new FdStore(registry.directory, (pid) => pool.has(pid), log) : undefined;
@@ -101,7 +103,7 @@ export async function runManager({
       ),
       watchdog(loop).pipe(goWithout(log, 'watchdog')),
       pool.run(),
-      defer(() => announce(restriction, ownSocket?.path)),
+      defer(() => announce(restriction, restrict, ownSocket?.path)),
     ).pipe(tap({ error: () => tell({ STOPPING: 1 }, log) })),
   );
 }
@@ -115,7 +117,8 @@ function takeOver(traces: NamespaceTraces, remembered: readonly number[]): void 
     log.notice(`repaired the registry: removed ${removed.length} files, restored ${restored.length}`);
   }
   const known = new Set(registry.inodes((file) => log.warning(`odd file in the registry, ignored: '${file}'`)));
-  for (const inode of new Set(remembered)) if (!known.has(inode)) releaseNamespace(inode, traces);
+  const unknown = [...new Set(remembered)].filter((inode) => !known.has(inode));
+  if (unknown.length > 0) releaseNamespaces(unknown, traces);
   sweep(traces);
   liveness?.prune(registry.inodes());
 }
@@ -127,10 +130,15 @@ function waitFor(store: FdStore): void {
 }
 
 /** Tells whoever waits that connections are accepted. */
-function announce(restriction: Restriction, socket: string | undefined): Observable<never> {
+function announce(
+  restriction: Restriction,
+  restrict: UsernsRestrict | undefined,
+  socket: string | undefined,
+): Observable<never> {
   const where = socket === undefined ? 'on the passed socket' : `at ${socket}`;
   const warning = restriction === 'off' ? ', WITHOUT userns-restrict: namespaces may own files on any mount' : '';
-  notify({ READY: 1, STATUS: `Serving ${where}${warning}` });
+  const hook = restrict?.hook === undefined ? '' : `, told of dead namespaces by ${restrict.hook}`;
+  notify({ READY: 1, STATUS: `Serving ${where}${warning}${hook}` });
   writeLine(`nsresourced ready ${where}${warning}`);
   return EMPTY;
 }

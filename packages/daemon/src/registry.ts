@@ -15,6 +15,7 @@ import {
   EBADMSG,
   EEXIST,
   ENOENT,
+  EROFS,
   Fd,
   isSystemError,
   lockExclusive,
@@ -50,7 +51,7 @@ export interface Repair {
  */
 export class Registry implements Disposable {
   readonly #directory: string;
-  readonly #lock: Fd;
+  readonly #lock: Fd | undefined;
   #holders = 0;
   #temporaries = 0;
   /**
@@ -59,16 +60,21 @@ export class Registry implements Disposable {
    */
   whileWaiting: (() => void) | undefined;
 
-  private constructor(directory: string) {
+  private constructor(directory: string, lock?: Fd) {
     this.#directory = directory;
-    this.#lock = new Fd(openSync(`${directory}/lock`, 'a+', 0o600));
+    this.#lock = lock;
   }
 
   /** Opens `nsresource/registry` below the runtime directory, creating what is missing with mode 0755. */
   static open(runtimeDirectory: string): Registry {
     const directory = `${runtimeDirectory}/nsresource/registry`;
     mkdirSync(directory, { recursive: true, mode: 0o755 });
-    return new Registry(directory);
+    return new Registry(directory, new Fd(openSync(`${directory}/lock`, 'a+', 0o600)));
+  }
+
+  /** Opens it only to be read, which every user may; nothing is created. What would change something throws EROFS. */
+  static view(runtimeDirectory: string): Registry {
+    return new Registry(`${runtimeDirectory}/nsresource/registry`);
   }
 
   /**
@@ -76,23 +82,25 @@ export class Registry implements Disposable {
    * nest; the last one to go gives it back.
    */
   lock(): Disposable {
-    if (this.#holders === 0) this.#takeLock();
+    const lock = this.#lock;
+    if (lock === undefined) throw new SystemError(EROFS, 'flock', this.#directory);
+    if (this.#holders === 0) this.#takeLock(lock);
     this.#holders++;
     let held = true;
     return {
       [Symbol.dispose]: () => {
-        if (held && --this.#holders === 0) unlock(this.#lock.number);
+        if (held && --this.#holders === 0) unlock(lock.number);
         held = false;
       },
     };
   }
 
-  #takeLock(): void {
+  #takeLock(lock: Fd): void {
     while (this.whileWaiting !== undefined) {
-      if (tryLockExclusive(this.#lock.number)) return;
+      if (tryLockExclusive(lock.number)) return;
       this.whileWaiting();
     }
-    lockExclusive(this.#lock.number);
+    lockExclusive(lock.number);
   }
 
   /**
@@ -250,7 +258,7 @@ export class Registry implements Disposable {
 
   /** Closes the lock's file. */
   [Symbol.dispose](): void {
-    this.#lock.close();
+    this.#lock?.close();
   }
 
   #path(file: string): string {

@@ -19,11 +19,29 @@ export interface NamespaceTraces {
 }
 
 /**
- * Removes what there is of a namespace: its BPF entry, its descriptors in the fd store, its cgroups, its registry entry,
- * so that its name and ids are free again. A step that fails is warned of, and the others are done all the same.
+ * Removes what there is of namespaces: their BPF entries, their descriptors in the fd store, their cgroups, their registry
+ * entries, so that their names and ids are free again. A step that fails is warned of, and the others are done all the
+ * same.
  */
+export function releaseNamespaces(inodes: readonly number[], traces: NamespaceTraces): void {
+  const { registry, restrict, log } = traces;
+  using _lock = registry.lock();
+  try {
+    restrict?.reset(...inodes);
+  } catch (error) {
+    log.warning(`releasing user namespaces ${inodes.join(', ')}: BPF entries not removed`, error);
+  }
+  for (const inode of inodes) releaseRest(inode, traces);
+}
+
+/** The same for one. */
 export function releaseNamespace(inode: number, traces: NamespaceTraces): void {
-  const { registry, restrict, liveness, log } = traces;
+  releaseNamespaces([inode], traces);
+}
+
+/** All of it but the BPF entry. */
+function releaseRest(inode: number, traces: NamespaceTraces): void {
+  const { registry, liveness, log } = traces;
   const attempt = (what: string, step: () => void): void => {
     try {
       step();
@@ -31,8 +49,6 @@ export function releaseNamespace(inode: number, traces: NamespaceTraces): void {
       log.warning(`releasing user namespace ${inode}: ${what}`, error);
     }
   };
-  using _lock = registry.lock();
-  attempt('BPF entry not removed', () => restrict?.reset(inode));
   attempt('fd store not told', () => dropKept(inode, traces));
   attempt('cgroups not removed', () => {
     for (const id of registry.byInode(inode)?.cgroups ?? [])
@@ -68,8 +84,7 @@ export function dropForsaken(traces: NamespaceTraces): void {
  */
 export function releaseDead(inodes: readonly number[], traces: NamespaceTraces): void {
   using _lock = traces.registry.lock();
-  const dead = traces.liveness?.dead(inodes) ?? inodes;
-  for (const inode of dead) releaseNamespace(inode, traces);
+  releaseNamespaces(traces.liveness?.dead(inodes) ?? inodes, traces);
 }
 
 /** Releases all registered namespaces that are found to be dead, where that can be found out. */

@@ -1,4 +1,4 @@
-import { installUsernsRestrict, Unrestricted, type UsernsRestrict } from '@sdrx/bpf';
+import { Unrestricted, type UsernsRestrict } from '@sdrx/bpf';
 import type { EventLoop } from '@sdrx/event';
 import type { Log } from './log.js';
 import { NamespaceLiveness } from './namespace-liveness.js';
@@ -17,20 +17,24 @@ export interface Restrictor {
   readonly liveness: NamespaceLiveness | undefined;
 }
 
-/** Sets userns-restrict up as the administrator wants it. */
+/**
+ * Sets userns-restrict up as the administrator wants it.
+ * @param enforce makes the one that the kernel enforces: the manager installs it, workers open what it has installed
+ */
 export function setUpRestriction(
   loop: EventLoop,
   restriction: Restriction,
   runtimeDirectory: string,
   registry: Registry,
   log: Log,
+  enforce: () => UsernsRestrict,
 ): Restrictor {
   if (restriction === 'off') {
     const liveness = new NamespaceLiveness(runtimeDirectory);
     return { restrict: new Unrestricted(probeNamespaces(loop, registry, liveness)), liveness };
   }
   try {
-    return { restrict: installUsernsRestrict(), liveness: undefined };
+    return { restrict: enforce(), liveness: undefined };
   } catch (error) {
     log.notice('userns-restrict not available, proceeding with user namespace interfaces disabled', error);
     return { restrict: undefined, liveness: undefined };

@@ -1,3 +1,4 @@
+import { openUsernsRestrict } from '@sdrx/bpf';
 import { EventLoop, listenFds } from '@sdrx/event';
 import { type Fd, isListeningUnixStream } from '@sdrx/linux';
 import { type ServerEvent, serve, service } from '@sdrx/varlink';
@@ -39,7 +40,7 @@ export async function runWorker({ runtimeDirectory, restriction, api, fixed, log
   using loop = new EventLoop();
   using registry = Registry.open(runtimeDirectory);
   const { restrict, liveness } = api
-    ? setUpRestriction(loop, restriction, runtimeDirectory, registry, log)
+    ? setUpRestriction(loop, restriction, runtimeDirectory, registry, log, openUsernsRestrict)
     : { restrict: undefined, liveness: undefined };
   const served = service(
     { vendor: 'sdrx', product: 'nsresourced', version: VERSION, url: 'https://systemd.io/USER_GROUP_API' },

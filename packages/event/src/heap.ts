@@ -28,6 +28,11 @@ export class Heap<T extends HeapItem> {
     return this.#keys[0] ?? Number.POSITIVE_INFINITY;
   }
 
+  /** The order of the first item; 0 without one. */
+  firstOrder(): number {
+    return this.#orders[0] ?? 0;
+  }
+
   /** The smallest key but one; Infinity with fewer than two items. */
   secondKey(): number {
     let key = Number.POSITIVE_INFINITY;

@@ -155,7 +155,7 @@ export class EventLoop implements Disposable {
    * Begins the exit: the `exiting` sources run by priority, then `run` resolves with the code, the last one that was
    * given. sd_event_exit(3)
    */
-  // A function of the object, which may be passed on as it is, and for which no other thread is sent a copy of the loop.
+  // A function of the object: it may be handed on as it is, and a loop that holds one can't be cloned for another thread.
   readonly exit = (code = 0): void => this.#core.exit(code);
 
   /** Frees everything at once; a loop that runs ends without its `exiting` sources. */

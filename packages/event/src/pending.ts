@@ -3,7 +3,7 @@ import { Heap, type HeapItem } from './heap.js';
 /** What can stand in the queue. All but the priority is the queue's own. */
 export interface Pending {
   readonly priority: number;
-  /** When it became pending, compared with others: a number that only grows. 0 while it is not. */
+  /** When it became pending last, compared with others: a number that only grows. */
   since: number;
   bucket: Bucket | undefined;
   previous: Pending | undefined;

@@ -80,7 +80,7 @@ export class RateLimit extends Timer {
   [Symbol.dispose](): void {
     if (!this.#reached) return;
     this.#reached = false;
-    this.#core.timers('monotonic').remove(this);
+    this.stop();
   }
 
   #expire(): void {

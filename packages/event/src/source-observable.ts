@@ -47,6 +47,8 @@ export class SourceObservable<T, O extends SourceOptions> extends Observable<T> 
       source.begin(this.#attach(source, this.#options, this.#core));
       if (subscriber instanceof GuardedSubscriber) subscriber.hold(source);
       else subscriber.add(source);
+      // An option that is an Observable may have disposed of the loop before the source was added to it.
+      if (this.#core.state === 'finished') subscriber.complete();
     } catch (error) {
       subscriber.error(error);
     }

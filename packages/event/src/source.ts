@@ -10,7 +10,7 @@ export interface SourceOptions {
    * its turn. sd_event_source_set_priority(3).
    */
   readonly priority?: number | Observable<number>;
-  /** What the source is for, in the messages of errors. sd_event_source_set_description(3). */
+  /** What the source is for, in the messages of the loop's own errors. sd_event_source_set_description(3). */
   readonly description?: string;
   /**
    * What an error thrown by an observer does: `false` (the default) surfaces it as Node's `uncaughtException`, `true` ends
@@ -127,11 +127,14 @@ export class Source<T> implements Dispatchable, Unsubscribable {
     }
   }
 
-  /** Makes it pending for its end: by an error if one is given, else complete. Values not yet dispatched are dropped. */
-  pendEnd(error?: unknown): void {
-    this.#end ??= error === undefined ? 'complete' : { error };
-    this.#held = false;
-    this.#core.enqueue(this);
+  /** Makes it pending for its end by an error. Values not yet dispatched are dropped. */
+  pendError(error: unknown): void {
+    this.#pendEnd({ error });
+  }
+
+  /** Makes it pending for its end without one. Values not yet dispatched are dropped. */
+  pendComplete(): void {
+    this.#pendEnd('complete');
   }
 
   /** Makes it pending no more, except for its end. */
@@ -175,10 +178,10 @@ export class Source<T> implements Dispatchable, Unsubscribable {
         try {
           next(value);
         } catch (error) {
-          this.pendEnd(error);
+          this.pendError(error);
         }
       },
-      error: (error) => this.pendEnd(error),
+      error: (error) => this.pendError(error),
     });
     this.#subscriber.add(subscription);
   }
@@ -210,6 +213,12 @@ export class Source<T> implements Dispatchable, Unsubscribable {
     this.#core.delete(this);
     this.#limit?.[Symbol.dispose]();
     attachment?.detach?.();
+  }
+
+  #pendEnd(end: { readonly error: unknown } | 'complete'): void {
+    this.#end ??= end;
+    this.#held = false;
+    this.#core.enqueue(this);
   }
 
   #enqueue(): void {

@@ -5,26 +5,40 @@ import type { Watch, Watcher } from './watcher.js';
 /** A time that is waited for. */
 export abstract class Timer implements HeapItem {
   heapIndex = -1;
-  /** Milliseconds on the clock. */
-  at = 0;
-  /** Among equal times the lower comes first. */
-  order = 0;
+  /** With whom it was set last. */
   accuracy: Accuracy | undefined = undefined;
 
-  /** Called once, at its time or up to the accuracy later. @param now what the clock shows */
-  abstract elapsed(now: number): void;
+  /** Has it elapse once more, at `at`, in milliseconds on the clock and with the accuracy that it was set with. */
+  again(at: number): void {
+    this.accuracy?.owner.add(this, at, this.accuracy.milliseconds);
+  }
+
+  /** Has it not elapse; harmless when it has. */
+  stop(): void {
+    this.accuracy?.owner.remove(this);
+  }
+
+  /**
+   * Called once, at its time or up to the accuracy later.
+   * @param at its time, in milliseconds on the clock
+   * @param now what the clock shows
+   */
+  abstract elapsed(at: number, now: number, clock: Clock): void;
 }
 
 /**
  * All timers of one accuracy. Among them the one that is due first is also the one that can wait least, so that one heap
- * tells both.
+ * tells both. Equal times elapse in the order in which they were set.
  */
 class Accuracy {
   readonly timers = new Heap<Timer>();
   readonly asFirst: Place = { accuracy: this, heapIndex: -1 };
   readonly asLimit: Place = { accuracy: this, heapIndex: -1 };
 
-  constructor(readonly milliseconds: number) {}
+  constructor(
+    readonly owner: Timers,
+    readonly milliseconds: number,
+  ) {}
 }
 
 /** Where an accuracy stands in one of the two heaps of them. */
@@ -62,18 +76,16 @@ export class Timers implements Disposable {
   add(timer: Timer, at: number, milliseconds: number): void {
     let accuracy = this.#accuracies.get(milliseconds);
     if (accuracy === undefined) {
-      accuracy = new Accuracy(milliseconds);
+      accuracy = new Accuracy(this, milliseconds);
       this.#accuracies.set(milliseconds, accuracy);
     }
-    timer.at = at;
-    timer.order = this.#added++;
     timer.accuracy = accuracy;
-    accuracy.timers.add(timer, at, timer.order);
+    accuracy.timers.add(timer, at, this.#added++);
     this.#changed = true;
     if (timer.heapIndex === 0) this.#place(accuracy);
   }
 
-  /** Forgets a timer; harmless when it has elapsed. */
+  /** For `Timer`: forgets one; harmless when it has elapsed. */
   remove(timer: Timer): void {
     const { accuracy } = timer;
     if (timer.heapIndex < 0 || accuracy === undefined) return;
@@ -105,13 +117,12 @@ export class Timers implements Disposable {
     const { timers, asFirst, asLimit, milliseconds } = accuracy;
     this.#firsts.remove(asFirst);
     this.#limits.remove(asLimit);
-    const first = timers.first();
-    if (first === undefined) {
+    if (timers.size === 0) {
       this.#accuracies.delete(milliseconds);
       return;
     }
-    this.#firsts.add(asFirst, first.at, first.order);
-    this.#limits.add(asLimit, first.at + milliseconds);
+    this.#firsts.add(asFirst, timers.firstKey(), timers.firstOrder());
+    this.#limits.add(asLimit, timers.firstKey() + milliseconds);
   }
 
   #expired(): void {
@@ -119,15 +130,23 @@ export class Timers implements Disposable {
     this.#armed = Number.POSITIVE_INFINITY;
     this.#changed = true;
     const time = now(this.clock);
-    let elapsed = false;
-    while (this.#firsts.firstKey() <= time) {
-      const timer = this.#firsts.first()?.accuracy.timers.first() as Timer;
-      this.remove(timer);
-      timer.elapsed(time);
-      elapsed = true;
-    }
     // The clock was set back. Nothing is pending, so no iteration follows that would arm the timer again.
-    if (!elapsed) this.arm();
+    if (this.#firsts.firstKey() > time) this.arm();
+    while (this.#firsts.firstKey() <= time) this.#elapse(time);
+  }
+
+  /** The first timer, and those of its accuracy that come before any other's. */
+  #elapse(time: number): void {
+    const { accuracy } = this.#firsts.first() as Place;
+    const { timers } = accuracy;
+    const others = this.#firsts.secondKey();
+    do {
+      const at = timers.firstKey();
+      const timer = timers.first() as Timer;
+      timers.remove(timer);
+      timer.elapsed(at, time, this.clock);
+    } while (timers.firstKey() <= time && timers.firstKey() < others);
+    this.#place(accuracy);
   }
 
   [Symbol.dispose](): void {

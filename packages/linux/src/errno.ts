@@ -15,6 +15,7 @@ export const ENOTDIR = 20;
 export const EINVAL = 22;
 export const EMFILE = 24;
 export const ENOTTY = 25;
+export const EROFS = 30;
 export const EPIPE = 32;
 export const ERANGE = 34;
 export const ENOSYS = 38;

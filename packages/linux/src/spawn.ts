@@ -1,9 +1,11 @@
 import { cString } from './c-string.js';
+import { environ } from './environ.js';
 import { EINTR } from './errno.js';
 import { duplicate, type Fd } from './fd.js';
 import { allocate, errno, libc } from './libc.js';
 import { pidfdOpen, pidfdSendSignal } from './pidfd.js';
 import { SIGRTMAX, type Signal, signalSet } from './signal.js';
+import { isMainThread } from './signal-forwarder.js';
 import { SystemError } from './system-error.js';
 
 const POSIX_SPAWN_SETPGROUP = 0x02;
@@ -17,10 +19,9 @@ const O_RDWR = 2;
 
 type Memory = Uint8Array;
 const posixSpawnp = libc<
-  (pid: Memory, file: string, actions: Memory, attributes: Memory, argv: Strings, envp: Strings) => number
+  (pid: Memory, file: string, actions: Memory, attributes: Memory, argv: Strings, envp: Strings | bigint) => number
 >('int posix_spawnp(void *, const char *, const void *, const void *, const char **, const char **)');
 const attributesInit = libc<(attributes: Memory) => number>('int posix_spawnattr_init(void *)');
-const attributesDestroy = libc<(attributes: Memory) => number>('int posix_spawnattr_destroy(void *)');
 const setFlags = libc<(attributes: Memory, flags: number) => number>('int posix_spawnattr_setflags(void *, short)');
 const setMask = libc<(attributes: Memory, set: Memory) => number>(
   'int posix_spawnattr_setsigmask(void *, const void *)',
@@ -50,6 +51,27 @@ type Strings = readonly (string | null)[];
 const NO_SIGNALS = signalSet();
 // With 32 and 33, which belong to the C library: what is not in this set it leaves ignored in the child.
 const ALL_SIGNALS = signalSet(...Array.from({ length: SIGRTMAX }, (_, index) => index + 1));
+
+// Made once: it is called in one thread, and returns before it is called again.
+const pid = allocate(4);
+const actions = allocate(ACTIONS_SIZE);
+const attributes = {
+  none: makeAttributes(0),
+  'process-group': makeAttributes(POSIX_SPAWN_SETPGROUP),
+  session: makeAttributes(POSIX_SPAWN_SETSID),
+};
+
+function makeAttributes(groupFlag: number): Memory {
+  const memory = allocate(ATTRIBUTES_SIZE);
+  attributesInit(memory);
+  setMask(memory, NO_SIGNALS);
+  setDefault(memory, ALL_SIGNALS);
+  setFlags(memory, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | groupFlag);
+  return memory;
+}
+
+/** Somebody may put another object in its place. */
+const initialEnv = process.env;
 
 export interface SpawnOptions {
   /** The arguments after the program's name. */
@@ -103,26 +125,16 @@ export class ChildProcess implements Disposable {
  * for an fd that is not open, EINVAL for a string with a NUL in it, EAGAIN at the limit of processes, EMFILE.
  */
 export function spawn(file: string, options: SpawnOptions = {}): ChildProcess {
-  const { args = [], env = process.env, fds = [0, 1, 2], cwd, group } = options;
+  const { args = [], env, fds = [0, 1, 2], cwd, group = 'none' } = options;
   const path = cString(file, 'posix_spawn');
   const argv = [path, ...args.map((argument) => cString(argument, 'posix_spawn'))];
-  const envp = Object.entries(env).flatMap(([name, value]) =>
-    value === undefined ? [] : cString(`${name}=${value}`, 'posix_spawn'),
-  );
-  const groupFlag = group === 'session' ? POSIX_SPAWN_SETSID : group === 'process-group' ? POSIX_SPAWN_SETPGROUP : 0;
-  const pid = allocate(4);
-  const attributes = allocate(ATTRIBUTES_SIZE);
-  const actions = allocate(ACTIONS_SIZE);
+  const envp = env === undefined ? ownEnvironment() : strings(env);
   const moved: Fd[] = [];
   const succeed = (error: number) => {
     if (error !== 0) throw new SystemError(error, 'posix_spawn', file);
   };
-  attributesInit(attributes);
   actionsInit(actions);
   try {
-    succeed(setMask(attributes, NO_SIGNALS));
-    succeed(setDefault(attributes, ALL_SIGNALS));
-    succeed(setFlags(attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | groupFlag));
     fds.forEach((source, target) => {
       if (source === null) {
         succeed(addOpen(actions, target, '/dev/null', O_RDWR, 0));
@@ -139,13 +151,24 @@ export function spawn(file: string, options: SpawnOptions = {}): ChildProcess {
     });
     succeed(addCloseFrom(actions, fds.length));
     if (cwd !== undefined) succeed(addChdir(actions, cString(cwd, 'posix_spawn')));
-    succeed(posixSpawnp(pid, path, actions, attributes, [...argv, null], [...envp, null]));
+    succeed(posixSpawnp(pid, path, actions, attributes[group], [...argv, null], envp));
   } finally {
     for (const fd of moved) fd.close();
     actionsDestroy(actions);
-    attributesDestroy(attributes);
   }
   return adopt(pid.readInt32LE(0));
+}
+
+/** Where JavaScript's is the C library's, as that: copying the variables one by one would take longer than all the rest. */
+function ownEnvironment(): Strings | bigint {
+  return process.env === initialEnv && isMainThread() ? environ() : strings(process.env);
+}
+
+function strings(environment: Readonly<NodeJS.ProcessEnv>): Strings {
+  const variables = Object.entries(environment).flatMap(([name, value]) =>
+    value === undefined ? [] : cString(`${name}=${value}`, 'posix_spawn'),
+  );
+  return [...variables, null];
 }
 
 function adopt(pid: number): ChildProcess {

@@ -4,6 +4,7 @@ import { userDatabase } from '../interfaces/user-database.js';
 import type { WorkerContext } from '../worker-context.js';
 import { addControlGroupToUserNamespace } from './add-control-group-to-user-namespace.js';
 import { addMountToUserNamespace } from './add-mount-to-user-namespace.js';
+import { addNetworkToUserNamespace } from './add-network-to-user-namespace.js';
 import { allocateUserRange } from './allocate-user-range.js';
 import { getGroupRecord } from './get-group-record.js';
 import { getMemberships } from './get-memberships.js';
@@ -25,6 +26,7 @@ export function methods(context: WorkerContext): Implementation[] {
         RegisterUserNamespace: registerUserNamespace(context),
         AddMountToUserNamespace: addMountToUserNamespace(context),
         AddControlGroupToUserNamespace: addControlGroupToUserNamespace(context),
+        AddNetworkToUserNamespace: addNetworkToUserNamespace(context),
       },
       {
         before: ({ method, peer }) => {

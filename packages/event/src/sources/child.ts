@@ -33,7 +33,7 @@ export interface ChildExit {
 export interface ChildOptions extends SourceOptions {
   /**
    * Comes also when a signal stops the child (`stopped`, or `trapped` when it is traced). Of several changes that follow
-   * one another quickly the last is told, as by waitid(2) WSTOPPED.
+   * one another quickly the last is told, and of several subscriptions only one is, as by waitid(2) WSTOPPED.
    */
   readonly stopped?: boolean;
   /** Comes also when SIGCONT lets the child go on (`continued`). waitid(2) WCONTINUED. */
@@ -71,7 +71,7 @@ class WatchedChild implements Attachment<ChildChange> {
   readonly #own: boolean;
   readonly #undo: (() => void)[] = [];
   #watch: Watch | undefined;
-  /** The child's id once it was seen to have ended. From then on the pidfd is not used: the observer may close it. */
+  /** The child's id once it was seen to have ended. From then on the pidfd may be closed: the observer may do it. */
   #endedPid: number | undefined;
   /** Whether that id may be another child's by now. */
   #reaped = false;
@@ -143,7 +143,7 @@ class WatchedChild implements Attachment<ChildChange> {
       this.#source.pend(change);
     } catch (error) {
       this.#watch?.[Symbol.dispose]();
-      this.#source.pendEnd(error);
+      this.#source.pendError(error);
     }
   }
 
@@ -164,8 +164,11 @@ class WatchedChild implements Attachment<ChildChange> {
   #reap(pid: number): void {
     if (this.#reaped) return;
     this.#reaped = true;
+    const { number } = this.#pidfd;
     try {
-      waitPid(pid, WEXITED | WNOHANG);
+      // Of one that the observer has waited for itself the id may be another child's by now, but the pidfd is not.
+      if (number >= 0) waitPidfd(number, WEXITED | WNOHANG);
+      else waitPid(pid, WEXITED | WNOHANG);
     } catch (error) {
       // The observer may have waited for the child itself.
       if (!isSystemError(error, 'ECHILD')) throw error;

@@ -40,12 +40,12 @@ export function memoryPressure(core: LoopCore, options: MemoryPressureOptions = 
     try {
       const watch = core.watcher.watch(fd.number, events, (revents) => {
         try {
-          if (events === EPOLLIN && !drain(fd.number)) source.pendEnd();
+          if (events === EPOLLIN && !drain(fd.number)) source.pendComplete();
           // A pressure file that was removed reports an error, and pressure with it, for ever.
           else if (events === EPOLLPRI && (revents & EPOLLERR) !== 0) throw new SystemError(EIO, 'memory_pressure');
           else source.pend();
         } catch (error) {
-          source.pendEnd(error);
+          source.pendError(error);
         }
       });
       const detach = (): void => {

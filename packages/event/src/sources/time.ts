@@ -2,7 +2,7 @@ import { type Clock, now } from '@sdrx/linux';
 import type { Observable } from 'rxjs';
 import type { LoopCore } from '../loop-core.js';
 import type { Attachment, Source, SourceOptions } from '../source.js';
-import { Timer, type Timers } from '../timers.js';
+import { Timer } from '../timers.js';
 
 /** How late a timer may be when nothing else is said, in milliseconds. */
 const DEFAULT_ACCURACY = 1;
@@ -79,8 +79,8 @@ export function time(core: LoopCore, options: TimeOptions): Observable<TimeEvent
 function begin(source: Source<TimeEvent>, options: TimeOptions, core: LoopCore): Attachment<TimeEvent> {
   const { clock = 'monotonic', after, at, every, accuracy = DEFAULT_ACCURACY } = options;
   const first = at ?? now(clock) + (after ?? every ?? 0);
-  const schedule = new Schedule(source, core.timers(clock), every === undefined ? undefined : { first, every });
-  schedule.start(first, accuracy);
+  const schedule = new Schedule(source, every === undefined ? undefined : { first, every });
+  core.timers(clock).add(schedule, first, accuracy);
   core.wake();
   return schedule;
 }
@@ -94,22 +94,16 @@ interface Grid {
 /** What one subscription waits for. */
 class Schedule extends Timer implements Attachment<TimeEvent> {
   readonly #source: Source<TimeEvent>;
-  readonly #timers: Timers;
   readonly #grid: Grid | undefined;
 
-  constructor(source: Source<TimeEvent>, timers: Timers, grid: Grid | undefined) {
+  constructor(source: Source<TimeEvent>, grid: Grid | undefined) {
     super();
     this.#source = source;
-    this.#timers = timers;
     this.#grid = grid;
   }
 
-  start(at: number, accuracy: number): void {
-    this.#timers.add(this, at, accuracy);
-  }
-
-  override elapsed(time: number): void {
-    this.#source.pend({ clock: this.#timers.clock, scheduled: this.at, now: time });
+  override elapsed(scheduled: number, now: number, clock: Clock): void {
+    this.#source.pend({ clock, scheduled, now });
   }
 
   dispatched({ clock, scheduled }: TimeEvent): void {
@@ -121,11 +115,11 @@ class Schedule extends Timer implements Attachment<TimeEvent> {
     // Counted from the start: adding up periods would add up their rounding errors.
     const { first, every } = this.#grid;
     const past = Math.max(Math.round((scheduled - first) / every), Math.floor((now(clock) - first) / every));
-    this.start(first + (past + 1) * every, this.accuracy?.milliseconds ?? 0);
+    this.again(first + (past + 1) * every);
   }
 
   detach(): void {
-    this.#timers.remove(this);
+    this.stop();
   }
 }
 

@@ -1,0 +1,53 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { EACCES, ENOENT, EPERM, SystemError } from '@sdrx/linux';
+import { BpfError } from './bpf-error.js';
+import type { LogLine } from './log.js';
+
+const BTF = '/sys/kernel/btf/vmlinux';
+const LOCKDOWN = '/sys/kernel/security/lockdown';
+
+/** CAP_PERFMON and CAP_BPF; CAP_SYS_ADMIN stands for both. capabilities(7). */
+const CAPABILITIES = { CAP_PERFMON: 38n, CAP_BPF: 39n };
+const CAP_SYS_ADMIN = 21n;
+
+/** Why the kernel, or libbpf on its behalf, refused to load or attach `what`. @param errno positive */
+export function failure(errno: number, step: 'load' | 'attach', what: string, log: readonly LogLine[]): BpfError {
+  const lines = log.filter(({ level }) => level === 'warning').map(({ message }) => message);
+  const cause = new SystemError(errno, `bpf ${step}`, what);
+  const make = (code: BpfError['code'], reason: string) =>
+    new BpfError(code, `${what}: ${reason}, ${cause.code}`, lines, { cause });
+
+  const verifier = lines.map((line) => /BEGIN PROG LOAD LOG --\n(.*?)\n?-- END/s.exec(line)?.[1] ?? '').join('');
+  if (/\S/.test(verifier)) {
+    // The last line that is no statistics tells what is wrong.
+    const [said = ''] = verifier
+      .split('\n')
+      .filter((line) => line !== '' && !/^processed \d+ insns/.test(line))
+      .slice(-1);
+    return make('ERR_BPF_VERIFIER', `the kernel's verifier refuses the program (${said.trim()}${lockdownHint()})`);
+  }
+  if (errno === EPERM || errno === EACCES) return make('ERR_BPF_NOT_PERMITTED', notPermitted());
+  if (!existsSync(BTF) && lines.some((line) => line.includes('BTF')))
+    return make('ERR_BPF_BTF', `this kernel does not describe its types, ${BTF} is missing (CONFIG_DEBUG_INFO_BTF)`);
+  if (step === 'attach' || errno === ENOENT) return make('ERR_BPF_ATTACH', lines.at(-1) ?? 'it can not be attached');
+  return make('ERR_BPF_LOAD', lines.at(-1) ?? 'it can not be loaded');
+}
+
+/** Which of the things that are needed is missing. */
+function notPermitted(): string {
+  const [, effective = '0'] = /^CapEff:\s*([0-9a-f]+)$/m.exec(readFileSync('/proc/self/status', 'ascii')) ?? [];
+  const has = (capability: bigint) => ((BigInt(`0x${effective}`) >> capability) & 1n) === 1n;
+  const missing = Object.entries(CAPABILITIES).filter(([, number]) => !has(number) && !has(CAP_SYS_ADMIN));
+  if (missing.length > 0) return `not permitted without ${missing.map(([name]) => name).join(' and ')}`;
+  return `the kernel's policy does not permit this kind of program, whatever the capabilities${lockdownHint()}`;
+}
+
+/** In what state of kernel_lockdown(7) the kernel is, if that forbids anything. */
+function lockdownHint(): string {
+  try {
+    const [, state = 'none'] = /\[(\w+)\]/.exec(readFileSync(LOCKDOWN, 'ascii')) ?? [];
+    return state === 'none' ? '' : `; lockdown is '${state}'`;
+  } catch {
+    return '';
+  }
+}

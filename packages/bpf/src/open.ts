@@ -1,0 +1,20 @@
+import type { EventLoop } from '@sdrx/event';
+import { PinnedRestrict } from './pinned-restrict.js';
+import { DIRECTORY, usedPlace } from './restrict-maps.js';
+import type { UsernsRestrict } from './userns-restrict.js';
+
+/** Which userns-restrict to open. */
+export interface OpenOptions {
+  /** Where in a BPF file system it is pinned; systemd's place by default. */
+  readonly directory?: string;
+  /** For the one process that is to be told of dead namespaces. */
+  readonly loop?: EventLoop;
+}
+
+/**
+ * userns-restrict as another process has installed it, by its pinned maps. It takes a few system calls and no libbpf.
+ * Throws ENOENT if it is not installed, EACCES and EPERM without the privileges.
+ */
+export function openUsernsRestrict({ directory = DIRECTORY, loop }: OpenOptions = {}): UsernsRestrict {
+  return new PinnedRestrict(usedPlace(directory), undefined, loop);
+}

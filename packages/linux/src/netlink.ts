@@ -1,0 +1,166 @@
+import { EBADMSG } from './errno.js';
+import { Fd, read, write } from './fd.js';
+import { allocate, libc } from './libc.js';
+import { align, readAttributes, readText } from './netlink-attribute.js';
+import { check, SystemError } from './system-error.js';
+
+/** The family of netlink sockets for network interfaces, addresses and routes. rtnetlink(7) */
+export const NETLINK_ROUTE = 0;
+
+/** Flags of a request beside those that every one has. netlink(7) */
+export const NLM_F_EXCL = 0x200;
+export const NLM_F_CREATE = 0x400;
+export const NLM_F_APPEND = 0x800;
+
+const AF_NETLINK = 16;
+const SOCK_RAW = 3;
+const SOCK_CLOEXEC = 0o2000000;
+const SOL_NETLINK = 270;
+const NETLINK_CAP_ACK = 10;
+const NETLINK_EXT_ACK = 11;
+
+const NLM_F_REQUEST = 0x1;
+const NLM_F_ACK = 0x4;
+const NLM_F_DUMP_INTR = 0x10;
+const NLM_F_DUMP = 0x300;
+const NLM_F_CAPPED = 0x100;
+const NLM_F_ACK_TLVS = 0x200;
+const NLMSG_ERROR = 2;
+const NLMSG_DONE = 3;
+const NLMSGERR_ATTR_MSG = 1;
+
+const HEADER_SIZE = 16;
+// More than the kernel puts into one datagram.
+const RECEIVE_SIZE = 65_536;
+
+const socket = libc<(domain: number, type: number, protocol: number) => number>('int socket(int, int, int)');
+const setsockopt = libc<(fd: number, level: number, name: number, value: Uint8Array, size: number) => number>(
+  'int setsockopt(int, int, int, const void *, uint)',
+);
+
+export interface NetlinkRequest {
+  /** The message's type, which is the family's own, such as RTM_NEWLINK. */
+  readonly type: number;
+  /** What it is called, and what it is about, for errors. */
+  readonly name: string;
+  readonly subject?: string | undefined;
+  readonly flags?: number;
+  /** The family's own header and the attributes. */
+  readonly body: readonly Uint8Array[];
+}
+
+interface Message {
+  readonly type: number;
+  readonly flags: number;
+  readonly sequence: number;
+  readonly body: Buffer;
+}
+
+/**
+ * A connection with the kernel, in the network namespace that we are in now. netlink(7). Its calls wait for the kernel, which
+ * answers before it does anything else.
+ */
+export class Netlink implements Disposable {
+  readonly #fd: Fd;
+  readonly #buffer = allocate(RECEIVE_SIZE);
+  #sequence = 0;
+
+  /** @param family NETLINK_*; throws EPROTONOSUPPORT, EMFILE */
+  constructor(family = NETLINK_ROUTE) {
+    this.#fd = new Fd(check(socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, family), 'socket'));
+    const on = allocate(4);
+    on.writeInt32LE(1);
+    // Errors in words, without our own request. Older kernels have neither, and are understood all the same.
+    for (const option of [NETLINK_EXT_ACK, NETLINK_CAP_ACK]) {
+      setsockopt(this.#fd.number, SOL_NETLINK, option, on, on.length);
+    }
+  }
+
+  /** Has something done. Throws what the kernel answers, with its words if it has any. */
+  request(request: NetlinkRequest): void {
+    this.#ask(request, NLM_F_ACK);
+  }
+
+  /** Asks for one thing. @returns the body of the answer */
+  get(request: NetlinkRequest): Buffer {
+    const [answer] = this.#ask(request, NLM_F_ACK);
+    if (answer === undefined) throw new SystemError(EBADMSG, request.name, request.subject);
+    return answer.body;
+  }
+
+  /** Asks for all of a kind. @returns the bodies of the answers */
+  dump(request: NetlinkRequest): Buffer[] {
+    for (;;) {
+      const answers = this.#ask(request, NLM_F_DUMP);
+      // Something changed on the way: what came may be half old, half new.
+      if (!answers.some(({ flags }) => (flags & NLM_F_DUMP_INTR) !== 0)) return answers.map(({ body }) => body);
+    }
+  }
+
+  [Symbol.dispose](): void {
+    this.#fd.close();
+  }
+
+  #ask(request: NetlinkRequest, flags: number): Message[] {
+    const sequence = ++this.#sequence;
+    this.#send(request, sequence, flags);
+    const answers: Message[] = [];
+    for (;;) {
+      for (const message of this.#receive()) {
+        if (message.sequence !== sequence) continue;
+        if (message.type === NLMSG_ERROR || message.type === NLMSG_DONE) {
+          throwError(message, request);
+          return answers;
+        }
+        answers.push(message);
+      }
+    }
+  }
+
+  #send({ type, flags = 0, body }: NetlinkRequest, sequence: number, more: number): void {
+    const header = Buffer.alloc(HEADER_SIZE);
+    const message = Buffer.concat([header, ...body]);
+    message.writeUInt32LE(message.length, 0);
+    message.writeUInt16LE(type, 4);
+    message.writeUInt16LE(NLM_F_REQUEST | flags | more, 6);
+    message.writeUInt32LE(sequence, 8);
+    write(this.#fd.number, message);
+  }
+
+  #receive(): Message[] {
+    const size = read(this.#fd.number, this.#buffer) ?? 0;
+    const messages: Message[] = [];
+    for (let at = 0; at + HEADER_SIZE <= size; ) {
+      const length = this.#buffer.readUInt32LE(at);
+      if (length < HEADER_SIZE || at + length > size) throw new SystemError(EBADMSG, 'netlink', 'message');
+      messages.push({
+        type: this.#buffer.readUInt16LE(at + 4),
+        flags: this.#buffer.readUInt16LE(at + 6),
+        sequence: this.#buffer.readUInt32LE(at + 8),
+        // A copy: the next datagram comes to the same place.
+        body: Buffer.from(this.#buffer.subarray(at + HEADER_SIZE, at + length)),
+      });
+      at += align(length);
+    }
+    return messages;
+  }
+}
+
+/** Throws what an NLMSG_ERROR or NLMSG_DONE says; does nothing if it says that all went well. */
+function throwError({ type, flags, body }: Message, { name, subject }: NetlinkRequest): void {
+  const error = body.length < 4 ? 0 : -body.readInt32LE(0);
+  if (error === 0) return;
+  const words = (flags & NLM_F_ACK_TLVS) === 0 ? undefined : errorText(type, flags, body);
+  const what = [subject, words].filter((part) => part !== undefined).join(': ');
+  throw new SystemError(error, name, what === '' ? undefined : what);
+}
+
+/** The kernel's words come after the number and, in an NLMSG_ERROR, the request or just its header. */
+function errorText(type: number, flags: number, body: Buffer): string | undefined {
+  let at = 4;
+  if (type === NLMSG_ERROR && body.length >= at + HEADER_SIZE) {
+    at += (flags & NLM_F_CAPPED) === 0 ? align(body.readUInt32LE(at)) : HEADER_SIZE;
+  }
+  const message = readAttributes(body.subarray(at)).find((found) => found.type === NLMSGERR_ATTR_MSG);
+  return message && readText(message.value);
+}

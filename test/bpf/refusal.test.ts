@@ -1,0 +1,128 @@
+import { spawnSync } from 'node:child_process';
+import { BpfError, BpfObject, installUsernsRestrict, openUsernsRestrict } from '@sdrx/bpf';
+import { EventLoop } from '@sdrx/event';
+import t from 'tap';
+import { leavingNoFd } from '../support/open-fds.js';
+import { programPath } from '../support/program-path.js';
+import { needsPrograms, packets } from './packets.js';
+
+const program = programPath('./programs/install.js', import.meta.url);
+
+interface Outcome {
+  readonly hook?: string;
+  readonly code?: string;
+  readonly message?: string;
+  readonly log?: readonly string[];
+}
+
+/**
+ * Installs userns-restrict where the mounts are as `prepare`, a shell script, makes them.
+ * @param more arguments of the program
+ */
+function installWhere(prepare: string, as: readonly string[] = [], ...more: readonly string[]): Outcome {
+  const command = [...as, process.execPath, program, ...more];
+  const script = `set -e; ${prepare}\nexec "$@"`;
+  const { stdout, stderr } = spawnSync('unshare', ['--mount', 'sh', '-c', script, 'sh', ...command], {
+    encoding: 'utf8',
+    env: { PATH: process.env.PATH },
+  });
+  if (stdout === '') throw new Error(stderr);
+  return JSON.parse(stdout);
+}
+
+/** Puts a file with this text where securityfs would have it. */
+const securityFile = (name: string, text: string) =>
+  `mountpoint -q /sys/kernel/security || mount -t tmpfs none /sys/kernel/security
+  printf '%s' '${text}' > /run/sdrx-test-$$; touch /sys/kernel/security/${name} || true
+  mount --bind /run/sdrx-test-$$ /sys/kernel/security/${name}; rm /run/sdrx-test-$$`;
+
+/** As if the kernel had BPF among its security modules. What is pinned goes with the mount. */
+const withLsm = `${securityFile('lsm', 'capability,bpf')}; mount -t bpf bpf /sys/fs/bpf`;
+
+/** Whether this kernel takes programs of the kinds that userns-restrict needs. */
+const outcome = needsPrograms.skip === undefined ? installWhere(withLsm) : {};
+const isRefused = outcome.code === 'ERR_BPF_NOT_PERMITTED';
+const needsRefusal = isRefused ? {} : { skip: needsPrograms.skip ?? 'this kernel takes LSM programs, or lacks BTF' };
+
+t.test('a kernel whose policy takes no such programs: the error says so', needsRefusal, async (t) => {
+  const { message = '', log = [] } = installWhere(withLsm);
+  t.match(message, /userns-restrict\.bpf\.o: the kernel's policy does not permit this kind of program.*, EPERM$/);
+  t.match(log.join('\n'), /'sdrx_path_\w+': BPF program load failed: Operation not permitted/);
+});
+
+t.test('lockdown is named where it is on', needsRefusal, async (t) => {
+  const { message } = installWhere(`${withLsm}; ${securityFile('lockdown', 'none [integrity] confidentiality')}`);
+  t.match(message, "whatever the capabilities; lockdown is 'integrity', EPERM");
+});
+
+t.test('a kernel without the BPF LSM', needsPrograms, async (t) => {
+  const { code, message } = installWhere(securityFile('lsm', 'lockdown,capability,landlock'));
+  t.equal(code, 'ERR_BPF_LSM');
+  t.match(message, /active security modules lack bpf: add it to lsm= on the kernel's command line/);
+});
+
+t.test('a kernel without BTF', needsPrograms, async (t) => {
+  const { code, message } = installWhere(`${withLsm}; mount -t tmpfs none /sys/kernel/btf; mount -t tmpfs none /boot`);
+  t.equal(code, 'ERR_BPF_BTF');
+  t.match(message, '/sys/kernel/btf/vmlinux is missing (CONFIG_DEBUG_INFO_BTF)');
+});
+
+t.test('a process without the capabilities', needsPrograms, async (t) => {
+  const as = ['setpriv', '--reuid=65534', '--regid=65534', '--clear-groups', '--inh-caps=-all'];
+  const { code, message } = installWhere(withLsm, as);
+  t.equal(code, 'ERR_BPF_NOT_PERMITTED');
+  t.match(message, /not permitted without CAP_PERFMON and CAP_BPF, EPERM$/);
+});
+
+const needsConsent = isRefused ? { skip: 'this kernel takes no LSM programs' } : needsPrograms;
+
+t.test('no BPF file system', needsConsent, async (t) => {
+  const { code, message } = installWhere(`${withLsm}; mount -t tmpfs none /sys/fs/bpf`);
+  t.equal(code, 'ERR_BPF_FILE_SYSTEM');
+  t.match(message, /is no BPF file system, nothing can be pinned in .*: mount -t bpf bpf \/sys\/fs\/bpf$/);
+});
+
+t.test('a kernel that lacks nothing', needsConsent, async (t) => {
+  t.match(installWhere(withLsm), { hook: /retire_userns_sysctls$/ });
+});
+
+t.test('no object file', needsPrograms, async (t) => {
+  const { code, message } = installWhere(withLsm, [], '/nowhere/program.bpf.o');
+  t.equal(code, 'ERR_BPF_OBJECT');
+  t.equal(message, '/nowhere/program.bpf.o is missing: it is made by the build where clang is installed');
+});
+
+t.test(
+  'a program that could do no harm is refused all the same, and nothing is left behind',
+  needsRefusal,
+  leavingNoFd((t) => {
+    using loop = new EventLoop();
+    try {
+      installUsernsRestrict({ loop });
+      t.fail('it was installed');
+    } catch (error) {
+      t.ok(error instanceof BpfError && ['ERR_BPF_NOT_PERMITTED', 'ERR_BPF_LSM'].includes(error.code));
+    }
+  }),
+);
+
+t.test(
+  'a program that needs no privilege but root is attached where others are refused',
+  needsPrograms,
+  leavingNoFd((t) => {
+    using object = BpfObject.load(packets, { programs: ['fork'] });
+    t.equal(object.attachAll().length, 1);
+  }),
+);
+
+t.test(
+  'a worker whose manager has installed nothing is told so',
+  needsPrograms,
+  leavingNoFd((t) => {
+    const directory = '/sys/fs/bpf/nowhere';
+    t.throws(() => openUsernsRestrict({ directory }), {
+      code: 'ENOENT',
+      subject: `${directory}/maps/userns_mnt_id_hash`,
+    });
+  }),
+);

@@ -1,0 +1,202 @@
+import { chmodSync, closeSync, openSync } from 'node:fs';
+import { Fd, IFF_UP, type Link, Links, namespaceInode, O_PATH } from '@sdrx/linux';
+import t, { type Test } from 'tap';
+import { allocate, failed, invalid, refused } from '../support/allocation.js';
+import { callAs } from '../support/call-as.js';
+import { type Daemon, startDaemon } from '../support/daemon.js';
+import { inNetwork } from '../support/in-network.js';
+import { plant } from '../support/plant.js';
+import { needsRoot } from '../support/privileges.js';
+import { leavingNoTrace } from '../support/traces.js';
+import { untilOr } from '../support/until.js';
+import { UserNamespace } from '../support/user-namespace.js';
+import type { RawReply } from '../support/varlink-call.js';
+
+const METHOD = 'io.systemd.NamespaceResource.AddNetworkToUserNamespace';
+const USERNS = 'userNamespaceFileDescriptor';
+const NETWORK = 'networkNamespaceFileDescriptor';
+const NAME = 'namespaceInterfaceName';
+const UID = 1000;
+const LIMIT = 10_000;
+
+/** The interfaces that a process sees. */
+function linksOf(pid: number): Link[] {
+  using network = new Fd(openSync(`/proc/${pid}/ns/net`, 'r'));
+  return inNetwork(network.number, () => {
+    using links = new Links();
+    return links.all();
+  });
+}
+
+const namesOf = (pid: number) => linksOf(pid).map(({ name }) => name);
+
+interface AddOptions {
+  readonly uid?: number;
+  readonly more?: object;
+  /** The descriptor of the network namespace, by default the one of the user namespace. */
+  readonly network?: number;
+}
+
+function add(daemon: Daemon, namespace: UserNamespace, { uid = 0, more, network }: AddOptions = {}): RawReply {
+  using fd = namespace.open();
+  using own = namespace.open('net');
+  const fds = [fd.number, network ?? own.number];
+  return callAs(uid, daemon.socketPath, METHOD, { [USERNS]: 0, [NETWORK]: 1, mode: 'veth', ...more }, fds);
+}
+
+const added = (host: string, inside: string): RawReply => ({
+  parameters: { hostInterfaceName: host, namespaceInterfaceName: inside },
+});
+
+t.test('AddNetworkToUserNamespace', needsRoot, async (t) => {
+  // In a network namespace of its own, so that a test that is killed leaves no interface.
+  const daemon = await startDaemon(t, { through: ['unshare', '--net', '--'] });
+  // Every user may connect.
+  chmodSync(daemon.runtimeDirectory, 0o755);
+  await t.test(
+    'leaves nothing behind',
+    leavingNoTrace(daemon, (t) => allTests(t, daemon)),
+  );
+});
+
+async function allTests(t: Test, daemon: Daemon): Promise<void> {
+  /** A test with a namespace that is registered and has a network, all of which goes with it. */
+  const test = (name: string, body: (t: Test, namespace: UserNamespace) => unknown, owner = 0) =>
+    t.test(name, async (t) => {
+      using namespace = new UserNamespace(owner, '--net');
+      {
+        using fd = namespace.open();
+        if (owner === 0) await allocate(daemon, fd, 'web');
+        else {
+          const parameters = { name: 'web', size: 65_536, [USERNS]: 0 };
+          callAs(owner, daemon.socketPath, METHOD.replace(/\w+$/, 'AllocateUserRange'), parameters, [fd.number]);
+        }
+      }
+      await body(t, namespace);
+      await namespace.end();
+      await untilOr(
+        LIMIT,
+        () => String(namesOf(daemon.pid)) === 'lo',
+        () => `left are ${namesOf(daemon.pid)}`,
+      );
+    });
+
+  await test('connects the namespace with the daemon, by an interface at each end that is down', (t, namespace) => {
+    t.strictSame(add(daemon, namespace), added('ns-6f6d5c53ef22', 'host0'));
+    const [, host, ...others] = linksOf(daemon.pid);
+    t.match(host, { name: 'ns-6f6d5c53ef22', alternativeNames: ['ns-0-web'] });
+    t.equal(host?.address.toString('hex'), '7a484ab65e5a');
+    t.equal((host?.flags ?? IFF_UP) & IFF_UP, 0);
+    t.strictSame(others, []);
+    const [, inside] = linksOf(namespace.child.pid);
+    t.match(inside, { name: 'host0', alternativeNames: [] });
+    t.equal(inside?.address.toString('hex'), 'e6b0cfbb898e');
+    t.equal((inside?.flags ?? IFF_UP) & IFF_UP, 0);
+  });
+
+  await test('calls the interface inside as the client wants, and knows several apart', (t, namespace) => {
+    t.strictSame(add(daemon, namespace, { more: { [NAME]: 'eth0' } }), added('ns-12006ff818b9', 'eth0'));
+    t.strictSame(add(daemon, namespace), added('ns-6f6d5c53ef22', 'host0'));
+    t.strictSame(
+      linksOf(daemon.pid).flatMap(({ alternativeNames }) => alternativeNames),
+      ['ns-0-web-eth0', 'ns-0-web'],
+    );
+    t.strictSame(namesOf(namespace.child.pid).sort(), ['eth0', 'host0', 'lo']);
+  });
+
+  await test(
+    'serves a user who owns the namespace, with the uid in the names',
+    (t, namespace) => {
+      t.strictSame(add(daemon, namespace, { uid: UID }), added('ns-9787ef424582', 'host0'));
+      t.strictSame(linksOf(daemon.pid)[1]?.alternativeNames, ['ns-1000-1000-web']);
+    },
+    UID,
+  );
+
+  await test(
+    'lets root ask for the namespace of a user',
+    (t, namespace) => {
+      t.strictSame(add(daemon, namespace), added('ns-9787ef424582', 'host0'));
+    },
+    UID,
+  );
+
+  await test('makes no interface that there is already, and no other end for it', (t, namespace) => {
+    add(daemon, namespace);
+    t.strictSame(add(daemon, namespace), failed('EEXIST', 17));
+    t.equal(linksOf(daemon.pid).length, 2);
+    t.equal(linksOf(namespace.child.pid).length, 2);
+  });
+
+  await test('makes nothing on the host when the name inside is taken', (t, namespace) => {
+    t.strictSame(add(daemon, namespace, { more: { [NAME]: 'lo' } }), failed('EEXIST', 17));
+    t.strictSame(namesOf(daemon.pid), ['lo']);
+    t.strictSame(namesOf(namespace.child.pid), ['lo']);
+  });
+
+  await test('goes without the alternative name if somebody else has it, and says so', async (t, namespace) => {
+    using network = new Fd(openSync(`/proc/${daemon.pid}/ns/net`, 'r'));
+    const onHost = (change: (links: Links) => void) =>
+      inNetwork(network.number, () => {
+        using links = new Links();
+        change(links);
+      });
+    onHost((links) => links.addAlternativeName('lo', 'ns-0-web'));
+    t.strictSame(add(daemon, namespace), added('ns-6f6d5c53ef22', 'host0'));
+    t.strictSame(linksOf(daemon.pid)[1]?.alternativeNames, []);
+    await daemon.waitForLog(/interface ns-6f6d5c53ef22 can't have the alternative name ns-0-web: EEXIST/);
+    onHost((links) => links.deleteAlternativeName('lo', 'ns-0-web'));
+  });
+
+  for (const [what, more, reply] of [
+    ['another mode', { mode: 'bridge' }, invalid('mode')],
+    ['no mode', { mode: undefined }, invalid('mode')],
+    ['a name with a slash', { [NAME]: 'a/b' }, invalid('interfaceName')],
+    ['an empty name', { [NAME]: '' }, invalid('interfaceName')],
+    ['a name of 16 characters', { [NAME]: 'a'.repeat(16) }, invalid('interfaceName')],
+    ['a name that is a number', { [NAME]: '1' }, invalid('interfaceName')],
+    ['a name that is no text', { [NAME]: 1 }, invalid(NAME)],
+    ['a wrong mode before a wrong name', { mode: 'x', [NAME]: '' }, invalid('mode')],
+    ['no network', { [NETWORK]: undefined }, invalid(NETWORK)],
+    ['a network that was not passed', { [NETWORK]: 2 }, failed('ENXIO', 6)],
+    ['no namespace', { [USERNS]: undefined }, invalid(USERNS)],
+    ['a namespace that was not passed', { [USERNS]: 2 }, failed('ENXIO', 6)],
+    ['the network as the namespace', { [USERNS]: 1 }, invalid(USERNS)],
+    ['an unknown parameter', { name: 'x' }, invalid('name')],
+  ] as const) {
+    await test(`refuses ${what}`, (t, namespace) => {
+      t.strictSame(add(daemon, namespace, { more }), reply);
+      t.strictSame(namesOf(daemon.pid), ['lo']);
+    });
+  }
+
+  for (const [what, open, reply] of [
+    ['a file', () => openSync('/etc/passwd', 'r'), invalid(NETWORK)],
+    ['a user namespace', ({ child }) => openSync(`/proc/${child.pid}/ns/user`, 'r'), invalid(NETWORK)],
+    ["the daemon's own network", () => openSync(`/proc/${daemon.pid}/ns/net`, 'r'), invalid(NETWORK)],
+    ['a network of another user namespace', () => openSync('/proc/self/ns/net', 'r'), invalid(NETWORK)],
+    ['an O_PATH descriptor', ({ child }) => openSync(`/proc/${child.pid}/ns/net`, O_PATH), failed('EREMOTEIO', 121)],
+  ] as readonly (readonly [string, (namespace: UserNamespace) => number, RawReply])[]) {
+    await test(`refuses ${what} as the network, also in a wrong mode`, (t, namespace) => {
+      const network = open(namespace);
+      t.strictSame(add(daemon, namespace, { network }), reply);
+      t.strictSame(add(daemon, namespace, { network, more: { mode: 'x' } }), reply);
+      closeSync(network);
+      t.strictSame(namesOf(daemon.pid), ['lo']);
+    });
+  }
+
+  await test('refuses a namespace of somebody else', (t, namespace) => {
+    t.strictSame(add(daemon, namespace, { uid: UID }), invalid(USERNS));
+  });
+
+  await t.test('refuses a namespace that is not registered, and a user one that root registered', async (t) => {
+    using namespace = new UserNamespace(UID, '--net');
+    t.strictSame(add(daemon, namespace, { uid: UID }), refused('UserNamespaceNotRegistered'));
+    using fd = namespace.open();
+    using _planted = plant(daemon, { userns: namespaceInode(fd.number) });
+    const denied: RawReply = { error: 'org.varlink.service.PermissionDenied', parameters: {} };
+    t.strictSame(add(daemon, namespace, { uid: UID }), denied);
+    t.strictSame(namesOf(daemon.pid), ['lo']);
+  });
+}

@@ -1,0 +1,54 @@
+/** An instruction's bits that tell which it is, what they must be, and how it is written. */
+type Encoding = readonly [mask: number, match: number, write: (word: number) => string];
+
+const bits = (word: number, high: number, low: number): number => (word >>> low) & (2 ** (high - low + 1) - 1);
+const register = (size: 'w' | 'x', word: number, low: number): string => {
+  const number = bits(word, low + 4, low);
+  return number === 31 ? `${size}zr` : `${size}${number}`;
+};
+const immediate = (word: number): number => bits(word, 20, 5) * 2 ** (16 * bits(word, 22, 21));
+const half = (word: number): string => `#${bits(word, 20, 5)}, lsl #${16 * bits(word, 22, 21)}`;
+const memory = (word: number, scale: number): string => `[${register('x', word, 5)}, #${bits(word, 21, 10) * scale}]`;
+
+/** Of the A64 instructions in the Arm Architecture Reference Manual, chapter C6, those that we have a use for. */
+const ENCODINGS: readonly Encoding[] = [
+  [
+    0xffc00000,
+    0x51000000,
+    (word) => `sub ${register('w', word, 0)}, ${register('w', word, 5)}, #${bits(word, 21, 10)}`,
+  ],
+  [0xff800000, 0x52800000, (word) => `mov ${register('w', word, 0)}, #${immediate(word)}`],
+  [0xff800000, 0xd2800000, (word) => `mov ${register('x', word, 0)}, #${immediate(word)}`],
+  [0xff800000, 0x12800000, (word) => `mov ${register('w', word, 0)}, #${~immediate(word)}`],
+  [0xff800000, 0x72800000, (word) => `movk ${register('w', word, 0)}, ${half(word)}`],
+  [
+    0xffe0fc00,
+    0x9ac02000,
+    (word) => `lsl ${register('x', word, 0)}, ${register('x', word, 5)}, ${register('x', word, 16)}`,
+  ],
+  [
+    0xffe0fc00,
+    0xaa000000,
+    (word) => `orr ${register('x', word, 0)}, ${register('x', word, 5)}, ${register('x', word, 16)}`,
+  ],
+  [
+    0xffe0fc00,
+    0x2a000000,
+    (word) => `orr ${register('w', word, 0)}, ${register('w', word, 5)}, ${register('w', word, 16)}`,
+  ],
+  [0xffc00000, 0xf9400000, (word) => `ldr ${register('x', word, 0)}, ${memory(word, 8)}`],
+  [0xffc00000, 0xf9000000, (word) => `str ${register('x', word, 0)}, ${memory(word, 8)}`],
+  [0xffc00000, 0xb9400000, (word) => `ldr ${register('w', word, 0)}, ${memory(word, 4)}`],
+  [0xffc00000, 0xb9000000, (word) => `str ${register('w', word, 0)}, ${memory(word, 4)}`],
+  [0xffe0001f, 0xd4000001, (word) => `svc #${bits(word, 20, 5)}`],
+  [0xffffffff, 0xd65f03c0, () => 'ret'],
+];
+
+/** Machine code of arm64, an instruction a line; one that is not known is its number. */
+export function disassembleArm64(code: Buffer): string[] {
+  return Array.from({ length: code.length / 4 }, (_, index) => {
+    const word = code.readUInt32LE(index * 4);
+    const known = ENCODINGS.find(([mask, match]) => (word & mask) >>> 0 === match);
+    return known === undefined ? `0x${word.toString(16)}` : known[2](word);
+  });
+}
