@@ -19,14 +19,6 @@ export const REGISTRY = `${RUNTIME_DIRECTORY}/nsresource/registry`;
 export type Provider = 'systemd' | 'sdrx';
 export const providers: readonly Provider[] = ['systemd', 'sdrx'];
 
-/** Ours does not restrict the namespaces yet. So it looks for them in /proc, where it must see every process. */
-const UNRESTRICTED = `[Service]
-ExecStart=
-ExecStart=nsresourced --userns-restrict=off
-CapabilityBoundingSet=CAP_SYS_PTRACE
-ProtectProc=default
-`;
-
 /** What systemd's own unit has forgotten: without it no network is ever added. */
 const NETWORK = `[Service]
 CapabilityBoundingSet=CAP_NET_ADMIN
@@ -47,7 +39,6 @@ export function serve(provider: Provider): void {
       rmSync(`/usr/local/bin/${name}`, { force: true });
       symlinkSync(target, `/usr/local/bin/${name}`);
     }
-    configure(UNRESTRICTED);
   } else configure(NETWORK);
   run('systemctl', 'daemon-reload');
   run('systemctl', 'start', SOCKET, SERVICE);
