@@ -40,7 +40,7 @@ export const machines = [
     kernelArguments: [],
     memory: 1536,
     tests: /^test\/(e2e\/vm|bpf)\//,
-    limit: 360,
+    limit: 600,
   },
   // Kernel 6.1, the oldest one that the package supports.
   {
