@@ -113,7 +113,15 @@ const registrations: readonly Step[] = [
 
 const mountCalls: readonly Step[] = [
   addMount('a user asks', ['mapped', '/tmp O_PATH'], {}, alice),
-  addMount('a user asks without parameters', [], { mountFileDescriptor: undefined }, alice),
+  addMount(
+    'a user asks, with a parameter missing',
+    [],
+    { mountFileDescriptor: undefined },
+    {
+      ...alice,
+      differs: 'ours asks first whether it is root',
+    },
+  ),
   addMount('an unregistered namespace', ['fresh', '/tmp O_PATH']),
   addMount('no mount', ['fresh probe'], { mountFileDescriptor: undefined }),
   addMount('no such descriptor', ['fresh probe']),
