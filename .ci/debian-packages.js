@@ -36,6 +36,12 @@ export const testPackages = [
   },
 ];
 
+/** To make the image of a virtual machine, beside `runPackages`. @type {DebianPackage[]} */
+export const vmPackages = [
+  { name: 'debootstrap', provides: 'debootstrap', why: 'unpacks the Debian that the machine runs' },
+  { name: 'e2fsprogs', provides: 'mke2fs', why: 'makes the disks of the machine' },
+];
+
 /** To run the benchmarks, beside `runPackages`. @type {DebianPackage[]} */
 export const benchPackages = [
   {

@@ -9,6 +9,7 @@ import { root } from './root.js';
 import { setup } from './setup.js';
 import { compiledFile, sourceFiles } from './sources.js';
 import { buildTap, runTap } from './tap.js';
+import { testInMachines } from './test-vm.js';
 
 /** Other releases of Node, and the tests that depend on Node's own loop and threads. */
 const matrix = ['22', '24', '26'];
@@ -38,11 +39,18 @@ function matrixRuns(sources) {
   return matrix.map((release) => ({ node: `${root}/.ci/node_modules/node-${release}/bin/node`, sources: wanted }));
 }
 
-/** `npm test -- [--no-matrix] [option of tap...] [part of a test's path...]` */
+/** What needs a kernel that a virtual machine has. @param {string[]} args @param {string[]} filters */
+function machineResults(args, filters) {
+  if (!args.includes('--no-vm')) return testInMachines(filters);
+  say('no virtual machine was started, as --no-vm says');
+  return [];
+}
+
+/** `npm test -- [--no-matrix] [--no-vm] [option of tap...] [part of a test's path...]` */
 await main(import.meta, async () => {
   const args = process.argv.slice(2);
   const filters = args.filter((arg) => !arg.startsWith('-')).map((arg) => arg.replace(/^\.\//, ''));
-  const options = args.filter((arg) => arg.startsWith('-') && arg !== '--no-matrix');
+  const options = args.filter((arg) => arg.startsWith('-') && !['--no-matrix', '--no-vm'].includes(arg));
 
   await setup({ packages: testPackages });
   script('node_modules/@biomejs/biome/bin/biome', ['check', '--error-on-warnings']);
@@ -69,6 +77,9 @@ await main(import.meta, async () => {
     if (!process.stdout.isTTY) process.stdout.write(await describeFailures(found));
     results.push(...found);
   }
+  const fromMachines = await machineResults(args, filters);
+  process.stdout.write(await describeFailures(fromMachines));
+  results.push(...fromMachines);
   process.stdout.write(`\n${summary(results)}\n`);
   const passed = results.some(({ outcome }) => outcome === 'passed');
   if (!passed || results.some(({ outcome }) => outcome === 'failed')) process.exitCode = 1;

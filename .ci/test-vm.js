@@ -1,0 +1,66 @@
+import { mkdirSync } from 'node:fs';
+import { main, say, UserError } from './main.js';
+import { describeFailures, readResults, summary } from './results.js';
+import { root } from './root.js';
+import { setup } from './setup.js';
+import { compiledFile, sourceFiles } from './sources.js';
+import { bootMachineAgain } from './vm/boot.js';
+import { machineImage } from './vm/image.js';
+import { machines } from './vm/machines.js';
+import { payloadDisk } from './vm/payload.js';
+import { installQemu } from './vm/qemu.js';
+
+/**
+ * Runs tests in virtual machines.
+ *
+ * @param {string[]} filters parts of the paths of those that are wanted; none: all
+ * @returns {Promise<import('./results.js').TestResult[]>}
+ */
+export async function testInMachines(filters) {
+  const sources = sourceFiles()
+    .filter((path) => path.endsWith('.test.ts'))
+    .filter((path) => filters.length === 0 || filters.some((filter) => path.includes(filter)))
+    .sort();
+  /** @type {import('./results.js').TestResult[]} */
+  const results = [];
+  for (const machine of machines) {
+    const tests = sources.filter((path) => machine.tests.test(path)).map(compiledFile);
+    if (tests.length > 0) results.push(...(await testInMachine(machine, tests)));
+  }
+  return results;
+}
+
+/** @param {import('./vm/machines.js').Machine} machine @param {string[]} tests compiled files */
+async function testInMachine(machine, tests) {
+  if (process.arch !== 'x64') {
+    say(`not run in the machine ${machine.name}, which is for x64 only: ${tests.join(' ')}`);
+    return [];
+  }
+  installQemu();
+  const image = machineImage(machine);
+  const folder = `${root}/node_modules/.cache/sdrx/vm/${machine.name}`;
+  mkdirSync(folder, { recursive: true });
+  const payload = payloadDisk(folder, machine.name, tests);
+  say(`testing in the machine ${machine.name}: ${tests.length} files`);
+  const start = performance.now();
+  const { tap, failure } = await bootMachineAgain(machine, image, payload, folder);
+  say(`the machine ${machine.name} took ${Math.round((performance.now() - start) / 1000)} s`);
+
+  const results = await readResults(tap);
+  if (failure !== undefined) results.push({ name: `the machine: ${failure}`, outcome: 'failed', details: [] });
+  if (results.some(({ outcome }) => outcome === 'failed')) {
+    say(`what the machine ${machine.name} left behind: ${folder}/results.tap, journal.log, console.log`);
+  }
+  return results.map((result) => ({ ...result, name: `${machine.name} > ${result.name}` }));
+}
+
+/** `npm run test:vm -- [part of a test's path...]` */
+await main(import.meta, async () => {
+  await setup();
+  const filters = process.argv.slice(2).map((arg) => arg.replace(/^\.\//, ''));
+  const results = await testInMachines(filters);
+  if (results.length === 0) throw new UserError(`no test for a machine has a path with ${filters.join(' or ')}`);
+  process.stdout.write(await describeFailures(results));
+  process.stdout.write(`\n${summary(results)}\n`);
+  if (results.some(({ outcome }) => outcome === 'failed')) process.exitCode = 1;
+});

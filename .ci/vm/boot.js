@@ -1,0 +1,90 @@
+import { spawn } from 'node:child_process';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { say } from '../main.js';
+
+/** The longest from the start to the first test's beginning, in seconds. */
+const bootLimit = 150;
+
+/**
+ * @typedef {object} Run
+ * @property {string} tap what the tests said; not complete if the machine did not last
+ * @property {string | undefined} failure why there is no complete result
+ */
+
+/**
+ * Boots a machine without a network and waits until it turns itself off. Plain emulation, so that it runs anywhere.
+ *
+ * @param {import('./machines.js').Machine} machine
+ * @param {{ disk: string, kernel: string, initrd: string }} image stays as it is
+ * @param {string} payload
+ * @param {string} folder for results.tap, journal.log and console.log
+ * @returns {Promise<Run>}
+ */
+export async function bootMachine({ kernelArguments, memory, limit }, image, payload, folder) {
+  const output = (/** @type {string} */ name) => `${folder}/${name}`;
+  for (const name of ['results.tap', 'journal.log', 'console.log']) writeFileSync(output(name), '');
+  const append = [
+    'console=ttyS0 root=/dev/vda rw panic=-1 quiet init=/usr/lib/systemd/systemd systemd.firstboot=off',
+    'lsm=landlock,lockdown,yama,integrity,bpf',
+    ...kernelArguments,
+  ];
+  // biome-ignore format: an option a line
+  const args = [
+    '-accel', 'tcg,thread=multi',
+    '-cpu', 'max',
+    '-smp', '2',
+    '-m', String(memory),
+    '-nodefaults', '-no-reboot', '-display', 'none', '-nic', 'none',
+    '-kernel', image.kernel,
+    '-initrd', image.initrd,
+    '-append', append.join(' '),
+    // What the machine writes to its system disk is forgotten.
+    '-drive', `file=${image.disk},format=raw,if=virtio,cache=unsafe,snapshot=on`,
+    '-drive', `file=${payload},format=raw,if=virtio,cache=unsafe,readonly=on`,
+    '-chardev', `file,id=console,path=${output('console.log')}`, '-serial', 'chardev:console',
+    '-chardev', `file,id=journal,path=${output('journal.log')}`, '-serial', 'chardev:journal',
+    '-device', 'virtio-serial',
+    '-chardev', `file,id=tap,path=${output('results.tap')}`, '-device', 'virtserialport,chardev=tap,name=sdrx.tap',
+    '-device', 'virtio-rng-pci',
+  ];
+  const qemu = spawn('qemu-system-x86_64', args, { stdio: ['ignore', 2, 2] });
+  const tap = () => readFileSync(output('results.tap'), 'utf8');
+  /** @type {string | undefined} */
+  let failure;
+  const giveUp = (/** @type {string} */ why) => {
+    failure ??= why;
+    qemu.kill('SIGKILL');
+  };
+  const boot = setTimeout(() => {
+    if (tap() === '') giveUp(`it did not come up within ${bootLimit} s`);
+  }, bootLimit * 1000);
+  const whole = setTimeout(() => giveUp(`its tests did not end within ${limit} s`), limit * 1000);
+  // A machine must not outlive who started it.
+  const killIt = () => qemu.kill('SIGKILL');
+  process.once('exit', killIt);
+  try {
+    const code = await new Promise((resolve, reject) => {
+      qemu.once('error', reject);
+      qemu.once('exit', (status, signal) => resolve(signal ?? status));
+    });
+    if (code !== 0) failure ??= `QEMU ended with ${code}`;
+  } finally {
+    clearTimeout(boot);
+    clearTimeout(whole);
+    process.off('exit', killIt);
+  }
+  if (!/^1\.\.\d+$/m.test(tap())) failure ??= 'it ended before its tests did';
+  return { tap: tap(), failure };
+}
+
+/**
+ * The same, once more if the machine itself fails. A test that fails is no reason to try again.
+ *
+ * @param {Parameters<typeof bootMachine>} parameters
+ */
+export async function bootMachineAgain(...parameters) {
+  const first = await bootMachine(...parameters);
+  if (first.failure === undefined) return first;
+  say(`the machine ${parameters[0].name} failed: ${first.failure}. Trying once more`);
+  return bootMachine(...parameters);
+}

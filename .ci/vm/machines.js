@@ -1,0 +1,55 @@
+/**
+ * @typedef {object} Machine a virtual machine in which tests run
+ * @property {string} name
+ * @property {string} suite the release of Debian
+ * @property {string[]} packages beside `basePackages`
+ * @property {string[]} kernelArguments beside those that every machine has
+ * @property {number} memory in MiB
+ * @property {RegExp} tests the sources' paths
+ * @property {number} limit the longest that boot and tests may take together, in seconds
+ */
+
+/** What every machine has: a kernel, systemd, and what node needs. */
+export const basePackages = [
+  ...['linux-image-cloud-amd64', 'initramfs-tools', 'systemd', 'systemd-sysv', 'dbus', 'udev', 'libstdc++6'],
+  // The package's own: its BPF library, and the programs that its tests run.
+  ...['libbpf1', 'util-linux', 'procps', 'python3-minimal'],
+];
+
+/** The real clients of the daemon's API, and what they need to run images. */
+const clientPackages = [
+  ...['systemd-container', 'systemd-userdbd', 'libnss-systemd', 'systemd-repart', 'libpam-systemd'],
+  ...[
+    'bpftool',
+    'iproute2',
+    'busybox-static',
+    'squashfs-tools',
+    'cryptsetup-bin',
+    'polkitd',
+    'openssl',
+    'dbus-user-session',
+  ],
+];
+
+/** @type {Machine[]} */
+export const machines = [
+  {
+    name: 'trixie',
+    suite: 'trixie',
+    packages: clientPackages,
+    kernelArguments: [],
+    memory: 1536,
+    tests: /^test\/(e2e\/vm|bpf)\//,
+    limit: 600,
+  },
+  // Kernel 6.1, the oldest one that the package supports.
+  {
+    name: 'bookworm',
+    suite: 'bookworm',
+    packages: [],
+    kernelArguments: [],
+    memory: 1024,
+    tests: /^test\/(bpf\/|e2e\/vm\/kernel\.)/,
+    limit: 180,
+  },
+];

@@ -1,0 +1,54 @@
+import { execFileSync } from 'node:child_process';
+import { copyFileSync, existsSync, mkdirSync, readdirSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
+import { command } from '../command.js';
+import { root } from '../root.js';
+
+/** Packages of the workspace that no test needs to run, and that are large. */
+const left =
+  /^(@biomejs|@typescript|typescript|typedoc|@esbuild|esbuild|@shikijs|es-toolkit|prismjs|lunr|node-gyp|tshy)\b/;
+
+/** What the machine gets of each package, where there is such. */
+const packageParts = ['package.json', 'node_modules', 'dist', 'bin', 'systemd'];
+
+/**
+ * Makes the disk that brings this Node, the built packages and the compiled tests into a machine.
+ *
+ * @param {string} folder where the disk is made
+ * @param {string} machine its name
+ * @param {string[]} tests paths of compiled files
+ * @returns {string} the disk's path
+ */
+export function payloadDisk(folder, machine, tests) {
+  const tree = `${folder}/payload`;
+  rmSync(tree, { recursive: true, force: true });
+  const put = (/** @type {string} */ path) => {
+    const target = `${tree}/${path}`;
+    mkdirSync(target.replace(/\/[^/]*$/, ''), { recursive: true });
+    // Hard links: nothing writes to the tree. cp(1) makes them of whole folders.
+    command('cp', ['--archive', '--link', `${root}/${path}`, target]);
+  };
+  for (const name of readdirSync(`${root}/node_modules`)) {
+    if (!name.startsWith('.') && !left.test(name)) put(`node_modules/${name}`);
+  }
+  mkdirSync(`${tree}/node_modules/.pnpm`, { recursive: true });
+  const stored = readdirSync(`${root}/node_modules/.pnpm`).filter((name) => !left.test(name));
+  const paths = stored.map((name) => `${root}/node_modules/.pnpm/${name}`);
+  command('cp', ['--archive', '--link', ...paths, `${tree}/node_modules/.pnpm`]);
+  for (const name of readdirSync(`${root}/packages`)) {
+    for (const part of packageParts)
+      if (existsSync(`${root}/packages/${name}/${part}`)) put(`packages/${name}/${part}`);
+  }
+  for (const path of ['package.json', 'test/dist', '.ci/vm/guest']) put(path);
+  mkdirSync(`${tree}/bin`);
+  copyFileSync(realpathSync(process.execPath), `${tree}/bin/node`);
+  writeFileSync(`${tree}/machine`, `${machine}\n`);
+  writeFileSync(`${tree}/tests`, tests.map((path) => `${path}\n`).join(''));
+
+  const [size = ''] = execFileSync('du', ['--summarize', '--block-size=M', tree], { encoding: 'utf8' }).split('M');
+  const disk = `${folder}/payload.img`;
+  rmSync(disk, { force: true });
+  // Small files take whole blocks and inodes.
+  command('mke2fs', ['-q', '-t', 'ext4', '-O', '^has_journal', '-d', tree, disk, `${Number(size) + 128}M`]);
+  rmSync(tree, { recursive: true });
+  return disk;
+}

@@ -1,0 +1,46 @@
+import { execFileSync } from 'node:child_process';
+import { existsSync, writeFileSync } from 'node:fs';
+import { command } from '../command.js';
+import { debianRelease, debianUri } from '../debian.js';
+import { say, UserError } from '../main.js';
+
+/** Older ones get atomic operations wrong, which crashes newer kernels at random. */
+const oldestQemu = 10;
+
+const suite = 'bookworm-backports';
+const sources = `/etc/apt/sources.list.d/${suite}.sources`;
+
+/** @returns {number} 0 if there is none */
+function installedQemu() {
+  try {
+    const version = execFileSync('qemu-system-x86_64', ['--version'], { encoding: 'utf8' });
+    return Number(version.match(/version (\d+)/)?.[1] ?? 0);
+  } catch {
+    return 0;
+  }
+}
+
+/** Makes sure that there is a QEMU which can run the machines; on Debian 12 it comes from backports. */
+export function installQemu() {
+  if (installedQemu() >= oldestQemu) return;
+  const needed = `the virtual machines need qemu-system-x86 ${oldestQemu} or newer`;
+  if (process.getuid?.() !== 0) throw new UserError(`${needed}: as root, npm run test:vm installs it`);
+  /** @type {string[]} */
+  const from = [];
+  if (debianRelease() === 'bookworm') {
+    from.push('--target-release', suite);
+    if (!existsSync(sources)) {
+      say(`adding ${suite} to apt's sources, as ${sources}`);
+      const keys = '/usr/share/keyrings/debian-archive-keyring.gpg';
+      writeFileSync(
+        sources,
+        `Types: deb\nURIs: ${debianUri()}\nSuites: ${suite}\nComponents: main\nSigned-By: ${keys}\n`,
+      );
+    }
+  }
+  say('installing qemu-system-x86');
+  const quiet = { DEBIAN_FRONTEND: 'noninteractive' };
+  command('apt-get', ['-q', 'update'], quiet);
+  command('apt-get', ['-q', '-y', 'install', '--no-install-recommends', ...from, 'qemu-system-x86'], quiet);
+  if (installedQemu() < oldestQemu) throw new UserError(`${needed}, but apt's sources have none`);
+}

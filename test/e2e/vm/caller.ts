@@ -1,0 +1,46 @@
+import { closeSync, openSync } from 'node:fs';
+import { type RawReply, varlinkCall } from '../../support/varlink-call.js';
+import { SOCKET_PATH } from './service.js';
+
+/** A file that is opened by root and passed. */
+export interface PassedFile {
+  readonly path: string;
+  /** Those of open(2); read-only unless given. */
+  readonly flags?: number;
+}
+
+/** A call, by a client that can say anything. */
+export interface Call {
+  readonly method: string;
+  readonly parameters?: unknown;
+  readonly files?: readonly PassedFile[];
+  /** Further keys of the message. */
+  readonly keys?: Readonly<Record<string, unknown>>;
+}
+
+/** The reply, or why there was none. */
+export type Answer = RawReply | { readonly closed: string };
+
+/** Calls the daemon as a user. */
+export async function callAs(uid: number, { method, parameters = {}, files = [], keys = {} }: Call): Promise<Answer> {
+  const fds = files.map(({ path, flags = 0 }) => openSync(path, flags));
+  try {
+    return await asUser(uid, () => varlinkCall(SOCKET_PATH, method, parameters, { fds, keys }));
+  } catch (error) {
+    return { closed: String(error) };
+  } finally {
+    for (const fd of fds) closeSync(fd);
+  }
+}
+
+/** Runs what `body` does at once as a user. The peer of a socket is who connected it: unix(7) SO_PEERCRED. */
+function asUser<T>(uid: number, body: () => T): T {
+  process.setegid?.(uid);
+  process.seteuid?.(uid);
+  try {
+    return body();
+  } finally {
+    process.seteuid?.(0);
+    process.setegid?.(0);
+  }
+}

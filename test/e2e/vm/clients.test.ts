@@ -1,0 +1,130 @@
+import {
+  chmodSync,
+  chownSync,
+  copyFileSync,
+  cpSync,
+  mkdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import t from 'tap';
+import { ALICE, attempt, attemptAs, needsVirtualMachine, run } from './machine.js';
+import { RegisteredNamespace, traces } from './namespaces.js';
+import { type Provider, SOCKET_PATH, withEach } from './service.js';
+
+const API = 'io.systemd.NamespaceResource';
+const WORK = '/var/lib/image';
+const IMAGE = '/home/alice/image.raw';
+
+/** The three partitions of an image that can be trusted: a file system, its hashes, and their signature. */
+const partitions = {
+  data: `Type=root-x86-64\nFormat=squashfs\nCopyFiles=${WORK}/tree:/\nMinimize=best`,
+  hash: 'Type=root-x86-64-verity\nMinimize=best',
+  signature: 'Type=root-x86-64-verity-sig',
+};
+
+/** Makes an image that has little more than a shell, signed with a key that the machine trusts. */
+function makeImage(): void {
+  rmSync(WORK, { recursive: true, force: true });
+  for (const folder of [
+    'usr/bin',
+    'usr/lib',
+    'proc',
+    'sys',
+    'dev',
+    'run',
+    'tmp',
+    'var',
+    'etc',
+    'root',
+    'home',
+    'mnt',
+  ]) {
+    mkdirSync(`${WORK}/tree/${folder}`, { recursive: true });
+  }
+  cpSync('/bin/busybox', `${WORK}/tree/usr/bin/busybox`);
+  symlinkSync('busybox', `${WORK}/tree/usr/bin/sh`);
+  for (const name of ['bin', 'sbin', 'lib'])
+    symlinkSync(`usr/${name === 'lib' ? 'lib' : 'bin'}`, `${WORK}/tree/${name}`);
+  writeFileSync(`${WORK}/tree/usr/lib/os-release`, 'ID=sdrx\nVERSION_ID=1\n');
+  for (const file of ['localtime', 'resolv.conf', 'machine-id']) writeFileSync(`${WORK}/tree/etc/${file}`, '');
+  mkdirSync(`${WORK}/parts`);
+  for (const [index, [verity, text]] of Object.entries(partitions).entries()) {
+    writeFileSync(`${WORK}/parts/${index}.conf`, `[Partition]\n${text}\nVerity=${verity}\nVerityMatchKey=root\n`);
+  }
+  const [key, certificate] = [`${WORK}/key.pem`, `${WORK}/certificate.pem`];
+  const request = ['-batch', '-new', '-x509', '-newkey', 'rsa:2048', '-noenc', '-subj', '/CN=sdrx', '-days', '100'];
+  run('openssl', 'req', ...request, '-keyout', key, '-out', certificate);
+  run(
+    'systemd-repart',
+    ...['--offline=yes', '--empty=create', '--size=auto', '--dry-run=no', `--definitions=${WORK}/parts`],
+    ...[`--private-key=${key}`, `--certificate=${certificate}`, `${WORK}/image.raw`],
+  );
+  mkdirSync('/run/verity.d', { recursive: true });
+  copyFileSync(certificate, '/run/verity.d/sdrx.crt');
+  copyFileSync(`${WORK}/image.raw`, IMAGE);
+  chownSync(IMAGE, ALICE, ALICE);
+  chmodSync(IMAGE, 0o644);
+}
+
+if (needsVirtualMachine.skip === undefined) makeImage();
+
+withEach(t, 'real clients', needsVirtualMachine, async (t, provider: Provider) => {
+  using namespace = await RegisteredNamespace.create('probe');
+  const { start } = namespace;
+
+  await t.test('varlinkctl info and introspect', async (t) => {
+    t.match(run('varlinkctl', 'info', SOCKET_PATH), provider === 'sdrx' ? /Product: nsresourced/ : /systemd/);
+    for (const name of [API, 'io.systemd.UserDatabase', 'org.varlink.service']) {
+      t.match(run('varlinkctl', 'introspect', SOCKET_PATH, name), `interface ${name}`);
+    }
+  });
+
+  await t.test('varlinkctl call', async (t) => {
+    const parameters = JSON.stringify({ uid: start + 1, service: API });
+    const reply = run(
+      'varlinkctl',
+      '--json=short',
+      'call',
+      SOCKET_PATH,
+      'io.systemd.UserDatabase.GetUserRecord',
+      parameters,
+    );
+    t.match(JSON.parse(reply), { record: { userName: 'ns-probe-1', uid: start + 1, disposition: 'container' } });
+  });
+
+  for (const who of ['ns-probe-7', String(start + 7)]) {
+    await t.test(`userdbctl and getent find ${who}`, async (t) => {
+      const record = (kind: string) => JSON.parse(run('userdbctl', '--json=short', kind, who));
+      t.match(record('user'), { userName: 'ns-probe-7', uid: start + 7, gid: 65_534, locked: true, service: API });
+      t.match(record('group'), { groupName: 'ns-probe-7', gid: start + 7, service: API });
+      t.match(run('getent', 'passwd', who), `ns-probe-7:x:${start + 7}:65534:User 7 of Allocated Namespace probe:/:`);
+      t.match(run('getent', 'group', who), `ns-probe-7:x:${start + 7}:`);
+    });
+  }
+
+  await t.test('userdbctl and getent find no others', async (t) => {
+    t.equal(attempt('userdbctl', 'user', 'ns-nobody-0').status, 1);
+    t.equal(attempt('getent', 'group', String(start - 1)).status, 2);
+  });
+
+  await t.test("a user's systemd-dissect reads an image, by systemd-mountfsd", async (t) => {
+    const { status, output } = attemptAs(ALICE, 'systemd-dissect', '--mtree', IMAGE);
+    t.equal(status, 0, output);
+    t.match(output, /^\.\/usr\/bin\/busybox type=file mode=0755 uid=0 gid=0/m);
+  });
+
+  await t.test("a user's systemd-nspawn runs a command of an image", async (t) => {
+    const options = ['--pipe', '--register=no', '--timezone=off', '--resolv-conf=off', `--image=${IMAGE}`];
+    const script = 'busybox id -u; busybox cat /proc/self/uid_map';
+    const { status, output } = attemptAs(ALICE, 'systemd-nspawn', ...options, '/usr/bin/busybox', 'sh', '-c', script);
+    t.equal(status, 0, output);
+    t.match(output, /^0$/m);
+    t.match(output, /^ +0 +\d+ +65536$/m);
+  });
+
+  t.ok(traces(namespace.inode).includes('registry'));
+  t.match(readFileSync(`/proc/${namespace.namespace.child.pid}/gid_map`, 'ascii'), String(start));
+});

@@ -1,0 +1,232 @@
+import { ALICE } from './machine.js';
+
+/** A call of the comparison. They are made in order: what one does, the next ones find. */
+export interface Step {
+  readonly what: string;
+  /** By whom; root unless given. */
+  readonly as?: typeof ALICE;
+  readonly method: string;
+  readonly parameters?: unknown;
+  /** What is passed along, as the names of `Things`. */
+  readonly things?: readonly string[];
+  readonly keys?: Readonly<Record<string, unknown>>;
+  /** A difference that is meant, and why; the replies must differ indeed. */
+  readonly differs?: string;
+}
+
+const SERVICE = 'io.systemd.NamespaceResource';
+const START = 1_429_471_232;
+
+type More = Omit<Partial<Step>, 'what' | 'method' | 'parameters' | 'things'>;
+
+/** An AllocateUserRange that is complete but for what `parameters` say. */
+function allocate(what: string, thing: string, parameters: object, more: More = {}): Step {
+  const complete = { name: 'x', size: 65_536, userNamespaceFileDescriptor: 0, ...parameters };
+  return {
+    what: `allocate: ${what}`,
+    method: `${SERVICE}.AllocateUserRange`,
+    parameters: complete,
+    things: [thing],
+    ...more,
+  };
+}
+
+function register(what: string, thing: string, parameters: object = {}, more: More = {}): Step {
+  const complete = { name: 'x', userNamespaceFileDescriptor: 0, ...parameters };
+  return {
+    what: `register: ${what}`,
+    method: `${SERVICE}.RegisterUserNamespace`,
+    parameters: complete,
+    things: [thing],
+    ...more,
+  };
+}
+
+function add(kind: 'Mount' | 'ControlGroup' | 'Network', index: string) {
+  return (what: string, things: readonly string[], parameters: object = {}, more: More = {}): Step => ({
+    what: `add ${kind}: ${what}`,
+    method: `${SERVICE}.Add${kind}ToUserNamespace`,
+    parameters: { userNamespaceFileDescriptor: 0, [index]: 1, ...parameters },
+    things,
+    ...more,
+  });
+}
+
+const addMount = add('Mount', 'mountFileDescriptor');
+const addCgroup = add('ControlGroup', 'controlGroupFileDescriptor');
+const addNetwork = add('Network', 'networkNamespaceFileDescriptor');
+
+const alice = { as: ALICE } as const;
+
+const ranges: readonly Step[] = [
+  ...['a/b', 'a b', 'ä', 'a.b', 'a'.repeat(23), 5, null].map((name) =>
+    allocate(`the name ${JSON.stringify(name)}`, 'fresh', { name }),
+  ),
+  ...[undefined, 0, 2, 65_535, 65_537, -1, 2 ** 32, 1.5, 'x', true].map((size) =>
+    allocate(`the size ${size}`, 'fresh', { size }),
+  ),
+  ...[2 ** 32 - 1, 2 ** 32 - 65_536, 2 ** 32, -1, 1.5].map((target) =>
+    allocate(`the target ${target}`, 'fresh', { target }),
+  ),
+  ...[undefined, 1, -1, 0.5].map((index) =>
+    allocate(`the descriptor ${index}`, 'fresh', { userNamespaceFileDescriptor: index }),
+  ),
+  allocate('an unknown parameter', 'fresh', { unknown: 1 }),
+  allocate('a network namespace', 'network/net', {}),
+  allocate('a regular file', '/etc/passwd', {}),
+  allocate('a directory', '/etc', {}),
+  allocate("the daemon's own namespace", '/proc/1/ns/user', {}),
+  allocate('a path only', 'fresh O_PATH', {}),
+  allocate('a non-blocking descriptor', 'fresh O_NONBLOCK', {}),
+  allocate('a namespace with maps', 'mapped', {}),
+  allocate("a user asks for root's", 'fresh', {}, alice),
+  allocate('root asks', 'fresh probe', { name: 'probe' }),
+  allocate('the same again', 'fresh probe', { name: 'probe2' }),
+  allocate('the same name again', 'fresh', { name: 'probe' }),
+  allocate('one id', 'fresh alpha', { name: 'alpha', size: 1 }),
+  allocate('another target', 'fresh target', { name: 'target', target: 70_000 }),
+  allocate('one id as root', 'fresh root', { name: 'single', size: 1, target: 0 }),
+  allocate('a user asks', 'alices web', { name: 'web' }, alice),
+  allocate('a user asks again', 'alices web', { name: 'web2' }, alice),
+  allocate("a user's for which root asks", 'alices byroot', { name: 'byroot' }),
+  allocate('a long name of a user', 'alices', { name: 'a'.repeat(20) }, alice),
+  ...['', '-a', '1a'].map((name) => allocate(`the name '${name}'`, `fresh with ${name}`, { name })),
+  allocate('the longest name', 'fresh long', { name: 'a'.repeat(22) }),
+  allocate('with more', 'fresh more', { name: 'more' }, { keys: { more: true } }),
+];
+
+const registrations: readonly Step[] = [
+  register('without maps', 'fresh'),
+  register('an unknown parameter', 'mapped', { unknown: 1 }, alice),
+  register('no name', 'mapped', { name: undefined }, alice),
+  register('a wrong name', 'mapped', { name: 'a/b' }, alice),
+  register('a network namespace', 'network/net', {}, alice),
+  register('ids that are not those of the peer', 'mapped'),
+  register('a user asks', 'mapped', { name: 'own' }, alice),
+  register('the same again', 'mapped', { name: 'own2' }, alice),
+  register('the same name again', 'mapped other', { name: 'own' }, alice),
+  register("a user asks for root's", 'mapped by root', { name: 'roots' }, alice),
+  register('root asks', 'mapped by root', { name: 'roots' }),
+  register('the first id inside is not 0', 'mapped to itself', { name: 'itself' }, alice),
+  register('a namespace with a range', 'fresh probe', { name: 'again' }),
+];
+
+const mountCalls: readonly Step[] = [
+  addMount('a user asks', ['mapped', '/tmp O_PATH'], {}, alice),
+  addMount(
+    'a user asks, with a parameter missing',
+    [],
+    { mountFileDescriptor: undefined },
+    {
+      ...alice,
+      differs: 'ours asks first whether it is root',
+    },
+  ),
+  addMount('an unregistered namespace', ['fresh', '/tmp O_PATH']),
+  addMount('no mount', ['fresh probe'], { mountFileDescriptor: undefined }),
+  addMount('no such descriptor', ['fresh probe']),
+  addMount('a socket instead', ['fresh probe', '/dev/null']),
+  addMount('not a namespace', ['/etc/passwd', '/tmp O_PATH']),
+  addMount('a mount', ['fresh probe', '/tmp O_PATH']),
+  addMount('the same again', ['fresh probe', '/tmp O_PATH']),
+  addMount('a directory of another one', ['fresh probe', '/run/lock']),
+  addMount('one to a namespace without a range', ['mapped', '/tmp O_PATH']),
+];
+
+const cgroupCalls: readonly Step[] = [
+  addCgroup('an unregistered namespace', ['fresh', 'cgroup a']),
+  addCgroup('no descriptor', ['fresh probe', 'cgroup a'], { controlGroupFileDescriptor: undefined }),
+  addCgroup('not a control group', ['fresh probe', '/tmp']),
+  addCgroup('a file of one', ['fresh probe', 'cgroup a/cgroup.procs']),
+  addCgroup('a namespace without a range', ['mapped', 'cgroup a'], {}, alice),
+  addCgroup("a user gives root's", ['alices web', 'cgroup a'], {}, alice),
+  addCgroup('root gives', ['fresh probe', 'cgroup a']),
+  addCgroup('the same again', ['fresh probe', 'cgroup a']),
+  addCgroup('a user gives its own', ['alices web', 'cgroup of alice'], {}, alice),
+  addCgroup("a user gives to root's", ['fresh probe', 'cgroup of alice 2'], {}, alice),
+  addCgroup("root gives to a user's", ['alices web', 'cgroup b']),
+  ...Array.from({ length: 17 }, (_, index) => addCgroup(`number ${index + 2}`, ['fresh probe', `cgroup n${index}`])),
+];
+
+const networkCalls: readonly Step[] = [
+  addNetwork('a wrong mode', ['network', 'network/net'], { mode: 'tap' }, alice),
+  addNetwork('no mode', ['network', 'network/net'], {}, alice),
+  addNetwork('an unregistered namespace', ['network', 'network/net'], { mode: 'veth' }, alice),
+  register('one with a network', 'network', { name: 'net' }, alice),
+  addNetwork('no network', ['network'], { mode: 'veth', networkNamespaceFileDescriptor: undefined }, alice),
+  addNetwork('not a network', ['network', 'network'], { mode: 'veth' }, alice),
+  addNetwork('the network of the host', ['network', '/proc/1/ns/net'], { mode: 'veth' }),
+  addNetwork('that of another namespace', ['network', 'network other/net'], { mode: 'veth' }, alice),
+  ...['', 'a/b', 'a b', '.', 'a'.repeat(16), '1', 'all', 5].map((name) =>
+    addNetwork(
+      `the interface '${name}'`,
+      ['network', 'network/net'],
+      { mode: 'veth', namespaceInterfaceName: name },
+      alice,
+    ),
+  ),
+  addNetwork('a user asks', ['network', 'network/net'], { mode: 'veth' }, alice),
+  addNetwork('the same again', ['network', 'network/net'], { mode: 'veth' }, alice),
+  addNetwork('another interface', ['network', 'network/net'], { mode: 'veth', namespaceInterfaceName: 'up0' }, alice),
+  addNetwork('root asks', ['network', 'network/net'], { mode: 'veth', namespaceInterfaceName: 'root0' }),
+];
+
+function record(what: string, method: string, parameters: object, more: More = {}): Step {
+  return {
+    what: `${method}: ${what}`,
+    method: `io.systemd.UserDatabase.${method}`,
+    parameters: { service: SERVICE, ...parameters },
+    ...more,
+  };
+}
+
+const users: readonly Step[] = ['User', 'Group'].flatMap((kind) => {
+  const [id, name] = kind === 'User' ? ['uid', 'userName'] : ['gid', 'groupName'];
+  const ask = (parameters: object) => record(JSON.stringify(parameters), `Get${kind}Record`, parameters);
+  return [
+    ...[START, START + 1, START + 65_535, START + 65_536, START - 1, 61_970, 61_971, 0, ALICE, 65_534].map((value) =>
+      ask({ [id]: value }),
+    ),
+    ...[65_535, 2 ** 32 - 1, 2 ** 32, -1, 1.5, true].map((value) => ask({ [id]: value })),
+    ...['ns-probe-0', 'ns-probe-65534', 'ns-probe-65536', 'ns-probe-00', 'ns-probe', 'ns-alpha-0', 'ns-alpha-1'].map(
+      (value) => ask({ [name]: value }),
+    ),
+    ...['ns-1000-web-7', 'ns-1000-own-0', 'ns-target-0', 'ns-nobody-0', 'root', 'alice', '', 'a/b', 5].map((value) =>
+      ask({ [name]: value }),
+    ),
+    ask({ [id]: START + 3, [name]: 'ns-probe-3' }),
+    ask({ [id]: START + 3, [name]: 'ns-probe-4' }),
+    ask({}),
+    ask({ unknown: 1 }),
+    ask({ service: 'another' }),
+    ask({ service: undefined }),
+  ];
+});
+
+const others: readonly Step[] = [
+  record('all', 'GetMemberships', {}),
+  record('of a user', 'GetMemberships', { userName: 'ns-probe-0' }),
+  record('another service', 'GetMemberships', { service: 'another' }),
+  ...['foo', '', 'a.b', `${SERVICE}.Nothing`, 'io.systemd.UserDatabase.Nothing', 'org.varlink.service.Nothing'].map(
+    (method): Step => ({ what: `the method '${method}'`, method }),
+  ),
+  { what: 'parameters that are no object', method: `${SERVICE}.AllocateUserRange`, parameters: 5 },
+  { what: 'an unknown key', method: `${SERVICE}.AllocateUserRange`, keys: { unknown: 1 } },
+  { what: 'no method', method: `${SERVICE}.AllocateUserRange`, keys: { method: undefined } },
+  {
+    what: 'the text of an unknown interface',
+    method: 'org.varlink.service.GetInterfaceDescription',
+    parameters: { interface: 'a.b' },
+  },
+  { what: 'the text without a name', method: 'org.varlink.service.GetInterfaceDescription' },
+];
+
+export const steps: readonly Step[] = [
+  ...ranges,
+  ...registrations,
+  ...mountCalls,
+  ...cgroupCalls,
+  ...networkCalls,
+  ...users,
+  ...others,
+];

@@ -1,0 +1,97 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import t from 'tap';
+import { type Answer, callAs } from './caller.js';
+import { steps } from './comparison-steps.js';
+import { needsVirtualMachine, run } from './machine.js';
+import { type Provider, REGISTRY, serve } from './service.js';
+import { Things } from './things.js';
+
+/** What a call did, in terms that are the same in every run. */
+interface Result {
+  readonly answer: Answer;
+  /** What became different in `state`. */
+  readonly changes: Readonly<Record<string, unknown>>;
+}
+
+/** The registry's files, what the kernel says of what the calls were about, and the host's interfaces, by name. */
+type State = Readonly<Record<string, unknown>>;
+
+/** Makes all calls, with things of their own. */
+async function results(provider: Provider): Promise<Result[]> {
+  serve(provider);
+  using things = new Things();
+  const found: Result[] = [];
+  let before: State = {};
+  for (const { as = 0, method, parameters, things: passed = [], keys } of steps) {
+    const files = passed.map((name) => things.file(name));
+    const answer = await callAs(as, { method, parameters, files, ...(keys && { keys }) });
+    const after = passed.length > 0 ? state(things) : before;
+    found.push({ answer: plain(answer), changes: changes(before, after) });
+    before = after;
+  }
+  return found;
+}
+
+function state(things: Things): State {
+  return { ...registryFiles(renaming(things.numbers())), ...things.state(), ...links() };
+}
+
+function changes(before: State, after: State): State {
+  const names = new Set([...Object.keys(before), ...Object.keys(after)]);
+  const changed = [...names].filter((name) => JSON.stringify(before[name]) !== JSON.stringify(after[name]));
+  return Object.fromEntries(changed.sort().map((name) => [name, after[name] ?? 'gone']));
+}
+
+/** Puts names in place of the numbers that the kernel chose. */
+function renaming(names: ReadonlyMap<number, string>): (text: string) => string {
+  return (text) => text.replaceAll(/\d+/g, (digits) => names.get(Number(digits)) ?? digits);
+}
+
+function registryFiles(rename: (text: string) => string): State {
+  const files = readdirSync(REGISTRY, { recursive: true, withFileTypes: true }).filter((file) => file.isFile());
+  return Object.fromEntries(
+    files
+      .filter(({ name }) => name !== 'lock')
+      .map(({ parentPath, name }): [string, unknown] => {
+        const path = `${parentPath}/${name}`;
+        // Quotes around a name that was a number.
+        const text = rename(readFileSync(path, 'utf8')).replaceAll(/([:[,])\s*(<[^>]*>)/g, '$1"$2"');
+        return [rename(path.slice(REGISTRY.length)), JSON.parse(text)];
+      }),
+  );
+}
+
+function links(): State {
+  const all: readonly Record<string, unknown>[] = JSON.parse(run('ip', '-json', 'link', 'show', 'type', 'veth'));
+  // Without one of this type, the program prints an empty object.
+  return Object.fromEntries(
+    all
+      .filter(({ ifname }) => ifname !== undefined)
+      .map(({ ifname, address, altnames }) => [`link ${ifname}`, { address, altnames }]),
+  );
+}
+
+/** Without what is known to differ everywhere: ours tells an error number's name and origin, too. */
+function plain(answer: Answer): Answer {
+  if ('closed' in answer) return { closed: 'without a reply' };
+  const { error, parameters } = answer;
+  if (error === 'io.systemd.System') return { error, parameters: { errno: parameters?.errno } };
+  return { ...(error !== undefined && { error }), parameters: parameters ?? {} };
+}
+
+t.test(
+  `${steps.length} calls have the same results with systemd's daemon and with ours`,
+  needsVirtualMachine,
+  async (t) => {
+    const theirs = await results('systemd');
+    const ours = await results('sdrx');
+    for (const [index, { what, differs }] of steps.entries()) {
+      if (differs === undefined) t.strictSame(ours[index], theirs[index], what);
+      else t.notSame(ours[index], theirs[index], `${what}, not the same: ${differs}`);
+    }
+    t.ok(
+      theirs.some((result) => !('error' in result.answer) && !('closed' in result.answer)),
+      'some succeed',
+    );
+  },
+);

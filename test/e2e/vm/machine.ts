@@ -1,0 +1,36 @@
+import { execFileSync, spawnSync } from 'node:child_process';
+
+/** The virtual machine that this runs in; empty on any other machine. */
+const machine = process.env.SDRX_VM ?? '';
+
+/** Options for a test that changes the system it runs on, and needs one that lets BPF programs be attached. */
+export const needsVirtualMachine =
+  machine === '' ? { skip: 'only for a virtual machine of its own: npm run test:vm runs it there' } : {};
+
+/** A user of the machine, beside root. */
+export const ALICE = 1000;
+
+/** Runs a program that must succeed, and returns what it writes. */
+export function run(program: string, ...args: readonly string[]): string {
+  return execFileSync(program, args, { encoding: 'utf8' });
+}
+
+export interface Outcome {
+  readonly status: number | null;
+  /** Standard output and standard error. */
+  readonly output: string;
+}
+
+/** Runs a program that may fail. */
+export function attempt(program: string, ...args: readonly string[]): Outcome {
+  const { status, output, error } = spawnSync(program, args, { encoding: 'utf8' });
+  if (error !== undefined) throw error;
+  return { status, output: output.join('') };
+}
+
+/** The same as another user, in a session of its own with its own service manager. */
+export function attemptAs(uid: number, program: string, ...args: readonly string[]): Outcome {
+  const user = [`--reuid=${uid}`, `--regid=${uid}`, '--init-groups', '--reset-env'];
+  const env = [`XDG_RUNTIME_DIR=/run/user/${uid}`, `PATH=${process.env.PATH}`];
+  return attempt('setpriv', ...user, 'env', ...env, program, ...args);
+}

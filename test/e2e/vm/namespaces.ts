@@ -1,0 +1,96 @@
+import { existsSync, readFileSync, statSync } from 'node:fs';
+import { type ProgramResult, runProgram } from '../../support/run-program.js';
+import { UserNamespace } from '../../support/user-namespace.js';
+import type { RawReply } from '../../support/varlink-call.js';
+import { type Answer, callAs } from './caller.js';
+import { run } from './machine.js';
+import { property, REGISTRY } from './service.js';
+
+const API = 'io.systemd.NamespaceResource';
+const NAMESPACES = '/sys/fs/bpf/systemd/userns-restrict/maps/userns_mnt_id_hash';
+
+/** A namespace without maps of root's, which gets a range of 65,536 ids. */
+export class RegisteredNamespace implements Disposable {
+  readonly namespace = new UserNamespace();
+  readonly inode: number;
+
+  private constructor() {
+    this.inode = statSync(this.path).ino;
+  }
+
+  static async create(name: string): Promise<RegisteredNamespace> {
+    const namespace = new RegisteredNamespace();
+    succeeded(
+      await callAs(0, {
+        method: `${API}.AllocateUserRange`,
+        parameters: { name, size: 65_536, userNamespaceFileDescriptor: 0 },
+        files: [{ path: namespace.path }],
+      }),
+    );
+    return namespace;
+  }
+
+  get path(): string {
+    return `/proc/${this.namespace.child.pid}/ns/user`;
+  }
+
+  /** The first of its ids outside. */
+  get start(): number {
+    return Number(readFileSync(`/proc/${this.namespace.child.pid}/uid_map`, 'ascii').trim().split(/\s+/)[1]);
+  }
+
+  /** Lets it own files on the mount that has `directory`. */
+  async addMount(directory: string): Promise<void> {
+    succeeded(
+      await callAs(0, {
+        method: `${API}.AddMountToUserNamespace`,
+        parameters: { userNamespaceFileDescriptor: 0, mountFileDescriptor: 1 },
+        files: [{ path: this.path }, { path: directory }],
+      }),
+    );
+  }
+
+  /** Runs a shell script as its root. */
+  run(script: string): ProgramResult {
+    return runIn(this.path, script);
+  }
+
+  [Symbol.dispose](): void {
+    this.namespace[Symbol.dispose]();
+  }
+}
+
+/** Runs a shell script as root of a user namespace. */
+export function runIn(path: string, script: string): ProgramResult {
+  return runProgram('nsenter', [`--user=${path}`, '--setuid=0', '--setgid=0', 'sh', '-c', `exec 2>&1; ${script}`]);
+}
+
+export function succeeded(answer: Answer): RawReply {
+  if ('closed' in answer || answer.error !== undefined) throw new Error(`refused: ${JSON.stringify(answer)}`);
+  return answer;
+}
+
+/** What there is of a registered namespace, each by its name; nothing once it is released. */
+export function traces(inode: number): string[] {
+  const places = {
+    registry: () => existsSync(`${REGISTRY}/i${inode}.userns`),
+    BPF: () => restricted().has(inode),
+    'fd store': () => stored().includes(inode),
+  };
+  return Object.entries(places).flatMap(([name, has]) => (has() ? [name] : []));
+}
+
+/** The namespaces that the kernel restricts. */
+export function restricted(): Set<number> {
+  const text = run('bpftool', '--json', 'map', 'dump', 'pinned', NAMESPACES);
+  const entries: readonly { key: readonly string[] }[] = JSON.parse(text);
+  return new Set(entries.map(({ key }) => Buffer.from(key.map(Number)).readUInt32LE()));
+}
+
+/** The inodes of namespaces by which the entries of the service's fd store are named. */
+export function stored(): number[] {
+  if (property('NFileDescriptorStore') === '0') return [];
+  const text = run('systemd-analyze', 'fdstore', '--json=short', 'systemd-nsresourced.service');
+  const entries: readonly { fdname: string }[] = JSON.parse(text);
+  return entries.map(({ fdname }) => Number(fdname.replace('userns-', '')));
+}

@@ -1,0 +1,115 @@
+import { rmSync } from 'node:fs';
+import t from 'tap';
+import { untilOr } from '../../support/until.js';
+import { varlinkCall } from '../../support/varlink-call.js';
+import { attempt, needsVirtualMachine, run } from './machine.js';
+import { RegisteredNamespace, traces } from './namespaces.js';
+import { configure, property, REGISTRY, SERVICE, SOCKET, SOCKET_PATH, serve, withEach } from './service.js';
+
+const API = 'io.systemd.NamespaceResource';
+
+/** The longest that a change of the service's state may take in an emulated machine, in milliseconds. */
+const LIMIT = 60_000;
+
+async function state(name: string, holds: (value: string) => boolean): Promise<void> {
+  await untilOr(
+    LIMIT,
+    () => holds(property(name)),
+    () => `${name} is ${property(name)}`,
+  );
+}
+
+async function isServed(): Promise<boolean> {
+  const parameters = { uid: 0, service: API };
+  const { error } = await varlinkCall(SOCKET_PATH, 'io.systemd.UserDatabase.GetUserRecord', parameters);
+  return error === 'io.systemd.UserDatabase.NoRecordFound';
+}
+
+/** What the service has written to the journal. */
+function journal(): string {
+  run('journalctl', '--sync');
+  return run('journalctl', '--unit', SERVICE, '--output=cat', '--boot');
+}
+
+withEach(t, 'the socket activates the service', needsVirtualMachine, async (t) => {
+  run('systemctl', 'stop', SERVICE);
+  t.equal(property('ActiveState'), 'inactive');
+  t.equal(property('ActiveState', SOCKET), 'active');
+  t.ok(await isServed());
+  t.equal(property('ActiveState'), 'active');
+});
+
+withEach(t, 'a restart keeps namespaces', needsVirtualMachine, async (t) => {
+  using namespace = await RegisteredNamespace.create('lasting');
+  const before = traces(namespace.inode);
+  t.strictSame(before, ['registry', 'BPF', 'fd store']);
+  run('systemctl', 'restart', SERVICE);
+  t.strictSame(traces(namespace.inode), before);
+  t.ok(await isServed());
+
+  await t.test('but not what the fd store has and the registry has not', async (t) => {
+    rmSync(REGISTRY, { recursive: true });
+    run('systemctl', 'restart', SERVICE);
+    await untilOr(
+      LIMIT,
+      () => traces(namespace.inode).length === 0,
+      () => `still there: ${traces(namespace.inode)}`,
+    );
+    t.ok(await isServed());
+  });
+});
+
+withEach(t, 'it stops clean', needsVirtualMachine, async (t) => {
+  run('systemctl', 'stop', SERVICE);
+  t.equal(property('Result'), 'success');
+  t.equal(property('ExecMainStatus'), '0');
+  t.equal(property('NFileDescriptorStore'), '0');
+});
+
+t.test('life of our daemon under systemd', needsVirtualMachine, async (t) => {
+  serve('sdrx');
+  await t.test('commands of SIGRTMIN+18 show in the journal', async (t) => {
+    const command = (value: number) =>
+      run('systemctl', 'kill', '--kill-whom=main', '--signal=SIGRTMIN+18', `--kill-value=${value}`, SERVICE);
+    command(0x301);
+    await untilOr(LIMIT, () => /memory/.test(journal()) && /heapUsed \d+ kB/.test(journal()), journal);
+    command(0x107);
+    await untilOr(LIMIT, () => /debug/.test(journal()), journal);
+    command(0x1ff);
+    await untilOr(LIMIT, () => /unknown|511|0x1ff/.test(journal()), journal);
+    t.equal(property('ActiveState'), 'active');
+  });
+
+  await t.test('memory pressure comes from its control group', async (t) => {
+    const pid = property('MainPID');
+    const watch = run('sh', '-c', `tr '\\0' '\\n' < /proc/${pid}/environ`);
+    t.match(watch, /^MEMORY_PRESSURE_WATCH=\/sys\/fs\/cgroup\/.*memory\.pressure$/m);
+    const fds = run('sh', '-c', `readlink /proc/${pid}/fd/*`);
+    t.match(fds, /memory\.pressure/);
+  });
+
+  await t.test('a main process that is stopped is killed by the watchdog, and comes back', async (t) => {
+    configure('[Service]\nWatchdogSec=15s\n', 'watchdog');
+    run('systemctl', 'daemon-reload');
+    run('systemctl', 'restart', SERVICE);
+    const pid = property('MainPID');
+    run('systemctl', 'kill', '--kill-whom=main', '--signal=STOP', SERVICE);
+    await state('NRestarts', (count) => count !== '0');
+    await state('ActiveState', (value) => value === 'active');
+    t.not(property('MainPID'), pid);
+    t.match(journal(), /[Ww]atchdog/);
+    t.ok(await isServed());
+  });
+});
+
+t.test("our unit is not more exposed than systemd's, but for what it explains", needsVirtualMachine, async (t) => {
+  const findings = (provider: 'systemd' | 'sdrx') => {
+    serve(provider);
+    const text = attempt('systemd-analyze', 'security', '--json=short', SERVICE).output;
+    const all: readonly { json_field: string; set: boolean; exposure: string | null }[] = JSON.parse(text);
+    return new Set(all.filter(({ exposure }) => exposure !== null).map(({ json_field }) => json_field));
+  };
+  const theirs = findings('systemd');
+  const worse = [...findings('sdrx')].filter((field) => !theirs.has(field)).sort();
+  t.strictSame(worse, ['MemoryDenyWriteExecute']);
+});

@@ -1,0 +1,71 @@
+import { copyFileSync, mkdirSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import type { Test } from 'tap';
+import { programPath } from '../../support/program-path.js';
+import { run } from './machine.js';
+
+const ownUnits = programPath('../../../../packages/daemon/systemd', import.meta.url);
+const ownProgram = programPath('../../../../packages/daemon/bin/nsresourced', import.meta.url);
+
+const UNITS = '/etc/systemd/system';
+const DROP_INS = `${UNITS}/systemd-nsresourced.service.d`;
+
+export const SERVICE = 'systemd-nsresourced.service';
+export const SOCKET = 'systemd-nsresourced.socket';
+export const SOCKET_PATH = '/run/systemd/io.systemd.NamespaceResource';
+export const RUNTIME_DIRECTORY = '/run/systemd';
+export const REGISTRY = `${RUNTIME_DIRECTORY}/nsresource/registry`;
+
+/** Who serves the API: systemd's own daemon, which proves the test, or ours. */
+export type Provider = 'systemd' | 'sdrx';
+export const providers: readonly Provider[] = ['systemd', 'sdrx'];
+
+/** What systemd's own unit has forgotten: without it no network is ever added. */
+const NETWORK = `[Service]
+CapabilityBoundingSet=CAP_NET_ADMIN
+`;
+
+/** Has a daemon serve, which begins with nothing, its service being active. */
+export function serve(provider: Provider): void {
+  run('systemctl', 'stop', SOCKET, SERVICE);
+  rmSync(`${RUNTIME_DIRECTORY}/nsresource`, { recursive: true, force: true });
+  rmSync('/sys/fs/bpf/systemd/userns-restrict', { recursive: true, force: true });
+  rmSync(DROP_INS, { recursive: true, force: true });
+  for (const file of readdirSync(ownUnits)) {
+    if (provider === 'sdrx') copyFileSync(`${ownUnits}/${file}`, `${UNITS}/${file}`);
+    else rmSync(`${UNITS}/${file}`, { force: true });
+  }
+  if (provider === 'sdrx') {
+    for (const [name, target] of Object.entries({ node: process.execPath, nsresourced: ownProgram })) {
+      rmSync(`/usr/local/bin/${name}`, { force: true });
+      symlinkSync(target, `/usr/local/bin/${name}`);
+    }
+  } else configure(NETWORK);
+  run('systemctl', 'daemon-reload');
+  run('systemctl', 'start', SOCKET, SERVICE);
+}
+
+/** Adds settings to the service, for `systemctl daemon-reload` to read. */
+export function configure(text: string, name = 'options'): void {
+  mkdirSync(DROP_INS, { recursive: true });
+  writeFileSync(`${DROP_INS}/${name}.conf`, text);
+}
+
+/** A property of the service as its manager knows it. systemctl(1) show */
+export function property(name: string, unit = SERVICE): string {
+  return run('systemctl', 'show', '--value', `--property=${name}`, unit).trim();
+}
+
+/** The same test once with each daemon. */
+export function withEach(
+  t: Test,
+  name: string,
+  options: object,
+  body: (t: Test, provider: Provider) => void | Promise<void>,
+): void {
+  for (const provider of providers) {
+    t.test(`${name}, served by ${provider}`, options, async (t) => {
+      serve(provider);
+      await body(t, provider);
+    });
+  }
+}
