@@ -186,7 +186,7 @@ t.test('a service manager gets the mount under the name of the namespace', needs
   using mount = detachedMount(folder.path);
   await add(daemon, namespace, mount.number);
   const name = `userns-${inodeOf(namespace)}`;
-  await manager.waitFor(new RegExp(`^FDSTORE=1\nFDNAME=${name}$`));
+  await manager.waitFor(new RegExp(`^FDSTORE=1\nFDNAME=${name}\nFDPOLL=0$`));
   t.equal(manager.stored.get(name)?.length, 1);
   namespace[Symbol.dispose]();
   await manager.waitFor(new RegExp(`^FDSTOREREMOVE=1\nFDNAME=${name}$`));

@@ -54,101 +54,103 @@ function prepare(directory: string, owner: number): void {
   chownSync(`${directory}/ours`, owner, owner);
 }
 
-withEach(t, 'a registered namespace owns nothing on a foreign mount', needsVirtualMachine, async (t) => {
-  using namespace = await RegisteredNamespace.create('kept-out');
-  using directory = new SharedDirectory(namespace.start);
-  const inside = (script: string) => namespace.run(script);
+withEach(t, 'enforcement', needsVirtualMachine, async (t) => {
+  await t.test('a registered namespace owns nothing on a foreign mount', async (t) => {
+    using namespace = await RegisteredNamespace.create('kept-out');
+    using directory = new SharedDirectory(namespace.start);
+    const inside = (script: string) => namespace.run(script);
 
-  t.strictSame(attempts(inside, directory.path), REFUSED);
-  chownSync(`${directory.path}/ours`, namespace.start, namespace.start);
+    t.strictSame(attempts(inside, directory.path), REFUSED);
+    chownSync(`${directory.path}/ours`, namespace.start, namespace.start);
 
-  await t.test('but on its own tmpfs', async (t) => {
-    const mounted = (script: string) =>
-      inside(
-        `unshare --mount sh -c 'mount -t tmpfs tmpfs /mnt && touch /mnt/ours && cd /mnt && ${script.replaceAll("'", `'\\''`)}'`,
-      );
-    t.strictSame(attempts(mounted, '/mnt'), DONE);
-  });
+    await t.test('but on its own tmpfs', async (t) => {
+      const mounted = (script: string) =>
+        inside(
+          `unshare --mount sh -c 'mount -t tmpfs tmpfs /mnt && touch /mnt/ours && cd /mnt && ${script.replaceAll("'", `'\\''`)}'`,
+        );
+      t.strictSame(attempts(mounted, '/mnt'), DONE);
+    });
 
-  await t.test('and on a mount that is allowed, and no other', async (t) => {
-    const mount = `${directory.path}/tmpfs`;
-    mkdirSync(mount);
-    run('mount', '-t', 'tmpfs', 'tmpfs', mount);
-    try {
-      prepare(mount, namespace.start);
-      t.strictSame(attempts(inside, mount), REFUSED, 'before');
-      await namespace.addMount(mount);
-      t.strictSame(attempts(inside, mount), DONE, 'after');
-      t.strictSame(attempts(inside, directory.path), REFUSED, 'elsewhere');
-    } finally {
-      run('umount', '--lazy', mount);
-    }
-  });
+    await t.test('and on a mount that is allowed, and no other', async (t) => {
+      const mount = `${directory.path}/tmpfs`;
+      mkdirSync(mount);
+      run('mount', '-t', 'tmpfs', 'tmpfs', mount);
+      try {
+        prepare(mount, namespace.start);
+        t.strictSame(attempts(inside, mount), REFUSED, 'before');
+        await namespace.addMount(mount);
+        t.strictSame(attempts(inside, mount), DONE, 'after');
+        t.strictSame(attempts(inside, directory.path), REFUSED, 'elsewhere');
+      } finally {
+        run('umount', '--lazy', mount);
+      }
+    });
 
-  await t.test('but on a mount of a namespace that is nested in it', async (t) => {
-    // The nested one keeps its mount namespace until its standard input ends.
-    const nested = 'unshare --user --map-users=all --map-groups=all --mount';
-    const mount = 'mount -t tmpfs tmpfs /mnt; touch /mnt/ours; chmod 777 /mnt; echo; exec sleep 60';
-    const script = `${nested} sh -c '${mount}' > ${directory.path}/ready & until [ -s ${directory.path}/ready ]; do :; done
+    await t.test('but on a mount of a namespace that is nested in it', async (t) => {
+      // The nested one keeps its mount namespace until its standard input ends.
+      const nested = 'unshare --user --map-users=all --map-groups=all --mount';
+      const mount = 'mount -t tmpfs tmpfs /mnt; touch /mnt/ours; chmod 777 /mnt; echo; exec sleep 60';
+      const script = `${nested} sh -c '${mount}' > ${directory.path}/ready & until [ -s ${directory.path}/ready ]; do :; done
       cd /proc/$!/root/mnt; ${ATTEMPTS}; kill $!`;
-    chmodSync(directory.path, 0o777);
-    writeFileSync(`${directory.path}/ready`, '');
-    chmodSync(`${directory.path}/ready`, 0o666);
+      chmodSync(directory.path, 0o777);
+      writeFileSync(`${directory.path}/ready`, '');
+      chmodSync(`${directory.path}/ready`, 0o666);
+      t.strictSame(
+        attempts(() => inside(script), '/'),
+        DONE,
+      );
+    });
+  });
+
+  await t.test('a namespace that is not registered is not concerned', async (t) => {
+    const start = 1_000_000;
+    using namespace = new UserNamespace();
+    for (const file of ['uid_map', 'gid_map'])
+      writeFileSync(`/proc/${namespace.child.pid}/${file}`, `0 ${start} 65536\n`);
+    using directory = new SharedDirectory(start);
     t.strictSame(
-      attempts(() => inside(script), '/'),
+      attempts((script) => runIn(`/proc/${namespace.child.pid}/ns/user`, script), directory.path),
       DONE,
     );
   });
-});
 
-withEach(t, 'a namespace that is not registered is not concerned', needsVirtualMachine, async (t) => {
-  const start = 1_000_000;
-  using namespace = new UserNamespace();
-  for (const file of ['uid_map', 'gid_map'])
-    writeFileSync(`/proc/${namespace.child.pid}/${file}`, `0 ${start} 65536\n`);
-  using directory = new SharedDirectory(start);
-  t.strictSame(
-    attempts((script) => runIn(`/proc/${namespace.child.pid}/ns/user`, script), directory.path),
-    DONE,
-  );
-});
+  await t.test('enforcement has no gap while the daemon is restarted and killed', async (t) => {
+    using namespace = await RegisteredNamespace.create('watched');
+    using directory = new SharedDirectory(namespace.start);
+    const results = `${directory.path}/results`;
+    // It tries without pause, until a file appears.
+    const program = `my ($n, $made) = (0, 0); until (-e "stop") { $n++; if (mkdir "made") { $made++; rmdir "made" } } print "$n $made\\n"`;
+    const script = `cd ${directory.path}; perl -e '${program}'`;
+    run(
+      'sh',
+      '-c',
+      `nsenter --user=${namespace.path} --setuid=0 --setgid=0 sh -c "$1" > ${results} 2>&1 &`,
+      'sh',
+      script,
+    );
 
-withEach(t, 'enforcement has no gap while the daemon is restarted and killed', needsVirtualMachine, async (t) => {
-  using namespace = await RegisteredNamespace.create('watched');
-  using directory = new SharedDirectory(namespace.start);
-  const results = `${directory.path}/results`;
-  // It tries without pause, until a file appears.
-  const program = `my ($n, $made) = (0, 0); until (-e "stop") { $n++; if (mkdir "made") { $made++; rmdir "made" } } print "$n $made\\n"`;
-  const script = `cd ${directory.path}; perl -e '${program}'`;
-  run(
-    'sh',
-    '-c',
-    `nsenter --user=${namespace.path} --setuid=0 --setgid=0 sh -c "$1" > ${results} 2>&1 &`,
-    'sh',
-    script,
-  );
-
-  run('systemctl', 'restart', SERVICE);
-  const pid = property('MainPID');
-  run('systemctl', 'kill', '--kill-whom=all', '--signal=KILL', SERVICE);
-  await untilOr(
-    60_000,
-    () => property('ActiveState') !== 'deactivating' && property('MainPID') !== pid,
-    () => 'the daemon lives on after SIGKILL',
-  );
-  run('systemctl', 'start', SERVICE);
-  writeFileSync(`${directory.path}/stop`, '');
-  const read = () => readFileSync(results, 'ascii');
-  await untilOr(
-    30_000,
-    () => read() !== '',
-    () => 'no results',
-  );
-  const [tries = 0, made] = read().trim().split(' ').map(Number);
-  t.ok(tries > 100, `${tries} tries`);
-  t.equal(made, 0);
-  t.strictSame(
-    attempts((text) => namespace.run(text), directory.path),
-    REFUSED,
-  );
+    run('systemctl', 'restart', SERVICE);
+    const pid = property('MainPID');
+    run('systemctl', 'kill', '--kill-whom=all', '--signal=KILL', SERVICE);
+    await untilOr(
+      60_000,
+      () => property('ActiveState') !== 'deactivating' && property('MainPID') !== pid,
+      () => 'the daemon lives on after SIGKILL',
+    );
+    run('systemctl', 'start', SERVICE);
+    writeFileSync(`${directory.path}/stop`, '');
+    const read = () => readFileSync(results, 'ascii');
+    await untilOr(
+      30_000,
+      () => read() !== '',
+      () => 'no results',
+    );
+    const [tries = 0, made] = read().trim().split(' ').map(Number);
+    t.ok(tries > 100, `${tries} tries`);
+    t.equal(made, 0);
+    t.strictSame(
+      attempts((text) => namespace.run(text), directory.path),
+      REFUSED,
+    );
+  });
 });

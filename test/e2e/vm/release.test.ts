@@ -24,42 +24,44 @@ async function released(inode: number): Promise<number> {
   return Math.round(performance.now() - start);
 }
 
-withEach(t, 'a namespace that dies is forgotten by registry, kernel and fd store', needsVirtualMachine, async (t) => {
-  const namespace = await RegisteredNamespace.create('mortal');
-  const before = traces(namespace.inode);
-  t.comment(`it is known to ${before.join(', ')}`);
-  t.strictSame(before.slice(0, 2), ['registry', 'BPF']);
-  namespace[Symbol.dispose]();
-  t.comment(`released after ${await released(namespace.inode)} ms`);
-});
+withEach(t, 'release', needsVirtualMachine, async (t) => {
+  await t.test('a namespace that dies is forgotten by registry, kernel and fd store', async (t) => {
+    const namespace = await RegisteredNamespace.create('mortal');
+    const before = traces(namespace.inode);
+    t.comment(`it is known to ${before.join(', ')}`);
+    t.strictSame(before.slice(0, 2), ['registry', 'BPF']);
+    namespace[Symbol.dispose]();
+    t.comment(`released after ${await released(namespace.inode)} ms`);
+  });
 
-withEach(t, 'a chain of namespaces that die together is forgotten', needsVirtualMachine, async (t) => {
-  const inodes: number[] = [];
-  {
-    const options = [
-      '--map-root-user',
-      ...Array.from({ length: 4 }, () => ['unshare', '--user', '--map-root-user']).flat(),
-    ];
-    using innermost = new UserNamespace(ALICE, ...options);
-    let current = new Fd(openSync(`/proc/${innermost.child.pid}/ns/user`, 'r'));
-    for (let depth = 0; depth < 5; depth++) {
-      using fd = current;
-      inodes.push(namespaceInode(fd.number));
-      succeeded(
-        await callAs(ALICE, {
-          method: 'io.systemd.NamespaceResource.RegisterUserNamespace',
-          parameters: { name: `chain-${depth}`, userNamespaceFileDescriptor: 0 },
-          files: [{ path: `/proc/self/fd/${fd.number}` }],
-        }),
+  await t.test('a chain of namespaces that die together is forgotten', async (t) => {
+    const inodes: number[] = [];
+    {
+      const options = [
+        '--map-root-user',
+        ...Array.from({ length: 4 }, () => ['unshare', '--user', '--map-root-user']).flat(),
+      ];
+      using innermost = new UserNamespace(ALICE, ...options);
+      let current = new Fd(openSync(`/proc/${innermost.child.pid}/ns/user`, 'r'));
+      for (let depth = 0; depth < 5; depth++) {
+        using fd = current;
+        inodes.push(namespaceInode(fd.number));
+        succeeded(
+          await callAs(ALICE, {
+            method: 'io.systemd.NamespaceResource.RegisterUserNamespace',
+            parameters: { name: `chain-${depth}`, userNamespaceFileDescriptor: 0 },
+            files: [{ path: `/proc/self/fd/${fd.number}` }],
+          }),
+        );
+        current = parentNamespace(fd.number);
+      }
+      current.close();
+      t.strictSame(
+        inodes.map((inode) => traces(inode).includes('registry')),
+        [true, true, true, true, true],
       );
-      current = parentNamespace(fd.number);
     }
-    current.close();
-    t.strictSame(
-      inodes.map((inode) => traces(inode).includes('registry')),
-      [true, true, true, true, true],
-    );
-  }
-  for (const inode of inodes) await released(inode);
-  t.strictSame(readdirSync(REGISTRY), ['lock']);
+    for (const inode of inodes) await released(inode);
+    t.strictSame(readdirSync(REGISTRY), ['lock']);
+  });
 });

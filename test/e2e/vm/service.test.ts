@@ -31,39 +31,42 @@ function journal(): string {
   return run('journalctl', '--unit', SERVICE, '--output=cat', '--boot');
 }
 
-withEach(t, 'the socket activates the service', needsVirtualMachine, async (t) => {
-  run('systemctl', 'stop', SERVICE);
-  t.equal(property('ActiveState'), 'inactive');
-  t.equal(property('ActiveState', SOCKET), 'active');
-  t.ok(await isServed());
-  t.equal(property('ActiveState'), 'active');
-});
-
-withEach(t, 'a restart keeps namespaces', needsVirtualMachine, async (t) => {
-  using namespace = await RegisteredNamespace.create('lasting');
-  const before = traces(namespace.inode);
-  t.strictSame(before, ['registry', 'BPF', 'fd store']);
-  run('systemctl', 'restart', SERVICE);
-  t.strictSame(traces(namespace.inode), before);
-  t.ok(await isServed());
-
-  await t.test('but not what the fd store has and the registry has not', async (t) => {
-    rmSync(REGISTRY, { recursive: true });
-    run('systemctl', 'restart', SERVICE);
-    await untilOr(
-      LIMIT,
-      () => traces(namespace.inode).length === 0,
-      () => `still there: ${traces(namespace.inode)}`,
-    );
+withEach(t, 'life under systemd', needsVirtualMachine, async (t) => {
+  await t.test('the socket activates the service', async (t) => {
+    run('systemctl', 'stop', SERVICE);
+    t.equal(property('ActiveState'), 'inactive');
+    t.equal(property('ActiveState', SOCKET), 'active');
     t.ok(await isServed());
+    t.equal(property('ActiveState'), 'active');
   });
-});
 
-withEach(t, 'it stops clean', needsVirtualMachine, async (t) => {
-  run('systemctl', 'stop', SERVICE);
-  t.equal(property('Result'), 'success');
-  t.equal(property('ExecMainStatus'), '0');
-  t.equal(property('NFileDescriptorStore'), '0');
+  await t.test('a restart keeps namespaces', async (t) => {
+    using namespace = await RegisteredNamespace.create('lasting');
+    await namespace.addMount('/run/lock');
+    const before = traces(namespace.inode);
+    t.strictSame(before, ['registry', 'BPF', 'fd store']);
+    run('systemctl', 'restart', SERVICE);
+    t.strictSame(traces(namespace.inode), before);
+    t.ok(await isServed());
+
+    await t.test('but not what the fd store has and the registry has not', async (t) => {
+      rmSync(REGISTRY, { recursive: true });
+      run('systemctl', 'restart', SERVICE);
+      await untilOr(
+        LIMIT,
+        () => traces(namespace.inode).length === 0,
+        () => `still there: ${traces(namespace.inode)}`,
+      );
+      t.ok(await isServed());
+    });
+  });
+
+  await t.test('it stops clean', async (t) => {
+    run('systemctl', 'stop', SERVICE);
+    t.equal(property('Result'), 'success');
+    t.equal(property('ExecMainStatus'), '0');
+    t.equal(property('NFileDescriptorStore'), '0');
+  });
 });
 
 t.test('life of our daemon under systemd', needsVirtualMachine, async (t) => {

@@ -17,7 +17,6 @@ export const REGISTRY = `${RUNTIME_DIRECTORY}/nsresource/registry`;
 
 /** Who serves the API: systemd's own daemon, which proves the test, or ours. */
 export type Provider = 'systemd' | 'sdrx';
-export const providers: readonly Provider[] = ['systemd', 'sdrx'];
 
 /** What systemd's own unit has forgotten: without it no network is ever added. */
 const NETWORK = `[Service]
@@ -55,14 +54,14 @@ export function property(name: string, unit = SERVICE): string {
   return run('systemctl', 'show', '--value', `--property=${name}`, unit).trim();
 }
 
-/** The same test once with each daemon. */
+/** The same tests, first with systemd's daemon, then with ours. */
 export function withEach(
   t: Test,
   name: string,
   options: object,
   body: (t: Test, provider: Provider) => void | Promise<void>,
 ): void {
-  for (const provider of providers) {
+  for (const provider of ['systemd', 'sdrx'] as const) {
     t.test(`${name}, served by ${provider}`, options, async (t) => {
       serve(provider);
       await body(t, provider);

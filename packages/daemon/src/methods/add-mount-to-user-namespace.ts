@@ -24,7 +24,8 @@ export function addMountToUserNamespace(
     const isNew = context.liveness?.doubt(userns);
     try {
       // Kept before it is allowed: a mount that nobody keeps may go, and another one get its id.
-      notify({ FDSTORE: 1, FDNAME: `userns-${userns}` }, [mount]);
+      // Unwatched: the service manager can not watch a descriptor of a path alone, and would refuse it.
+      notify({ FDSTORE: 1, FDNAME: `userns-${userns}`, FDPOLL: 0 }, [mount]);
     } catch (error) {
       if (isNew) context.liveness?.trust(userns);
       throw error;

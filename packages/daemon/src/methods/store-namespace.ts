@@ -1,5 +1,4 @@
 import type { UsernsRestrict } from '@sdrx/bpf';
-import { notify } from '@sdrx/event';
 import type { NamespaceEntry } from '../namespace-entry.js';
 import type { WorkerContext } from '../worker-context.js';
 
@@ -10,7 +9,10 @@ export interface StoreOptions {
   readonly canUndo?: () => boolean;
 }
 
-/** Registers a namespace, with the registry's lock held; if a step fails, nothing of it stays. */
+/**
+ * Registers a namespace, with the registry's lock held; if a step fails, nothing of it stays. The fd store does not get it: a
+ * namespace that is held there never dies.
+ */
 export function storeNamespace(
   { registry, liveness }: WorkerContext,
   restrict: UsernsRestrict,
@@ -24,8 +26,6 @@ export function storeNamespace(
     registry.store(entry);
     restrict.put(fd);
     complete();
-    // A namespace in the fd store lives on: only where the kernel reports deaths is that not in the way.
-    if (restrict.enforced) notify({ FDSTORE: 1, FDNAME: `userns-${userns}` }, [fd]);
   } catch (error) {
     if (canUndo()) {
       restrict.reset(userns);
