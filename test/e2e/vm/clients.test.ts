@@ -117,9 +117,27 @@ withEach(t, 'real clients', needsVirtualMachine, async (t, provider: Provider) =
   });
 
   await t.test("a user's systemd-nspawn runs a command of an image", async (t) => {
-    const options = ['--pipe', '--register=no', '--timezone=off', '--resolv-conf=off', `--image=${IMAGE}`];
+    // In a control group that is the user's own, or the process could not be moved to one.
+    const unit = ['--user', '--pipe', '--wait', '--quiet', '--property=Delegate=yes', 'systemd-nspawn'];
+    const options = [
+      '--keep-unit',
+      '--pipe',
+      '--register=no',
+      '--timezone=off',
+      '--resolv-conf=off',
+      `--image=${IMAGE}`,
+    ];
     const script = 'busybox id -u; busybox cat /proc/self/uid_map';
-    const { status, output } = attemptAs(ALICE, 'systemd-nspawn', ...options, '/usr/bin/busybox', 'sh', '-c', script);
+    const { status, output } = attemptAs(
+      ALICE,
+      'systemd-run',
+      ...unit,
+      ...options,
+      '/usr/bin/busybox',
+      'sh',
+      '-c',
+      script,
+    );
     t.equal(status, 0, output);
     t.match(output, /^0$/m);
     t.match(output, /^ +0 +\d+ +65536$/m);

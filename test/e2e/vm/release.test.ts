@@ -1,12 +1,16 @@
-import { openSync, readdirSync } from 'node:fs';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { openSync, readdirSync, writeFileSync } from 'node:fs';
+import { openUsernsRestrict } from '@sdrx/bpf';
+import { Registry } from '@sdrx/daemon';
 import { Fd, namespaceInode, parentNamespace } from '@sdrx/linux';
 import t from 'tap';
 import { untilOr } from '../../support/until.js';
 import { UserNamespace } from '../../support/user-namespace.js';
 import { callAs } from './caller.js';
 import { ALICE, needsVirtualMachine } from './machine.js';
-import { RegisteredNamespace, succeeded, traces } from './namespaces.js';
-import { REGISTRY, withEach } from './service.js';
+import { RegisteredNamespace, restricted, succeeded, traces } from './namespaces.js';
+import { REGISTRY, RUNTIME_DIRECTORY, serve, withEach } from './service.js';
 
 /**
  * How long a release may take, in milliseconds. It is meant to take less than a second; an emulated machine on a busy
@@ -64,4 +68,72 @@ withEach(t, 'release', needsVirtualMachine, async (t) => {
     for (const inode of inodes) await released(inode);
     t.strictSame(readdirSync(REGISTRY), ['lock']);
   });
+});
+
+/**
+ * Makes as many user namespaces as it is told, prints the numbers of their descriptors, and ends with its standard input:
+ * then they die all at once. unshare(2) is system call 272.
+ */
+const CROWD = `
+  my @files;
+  for (1 .. $ARGV[0]) {
+    pipe(my $ready, my $made);
+    pipe(my $wait, my $go);
+    my $pid = fork() // die $!;
+    if (!$pid) {
+      close $go;
+      syscall(272, 0x10000000) == 0 or die $!;
+      close $made;
+      sysread $wait, my $end, 1;
+      exit;
+    }
+    close $made;
+    sysread $ready, my $end, 1;
+    open(my $file, '<', "/proc/$pid/ns/user") or die $!;
+    push @files, $file;
+    close $go;
+    waitpid $pid, 0;
+  }
+  $| = 1;
+  print join(' ', map { fileno } @files), ".";
+  <STDIN>;
+`;
+
+t.test('5,000 namespaces that die at once are all forgotten', needsVirtualMachine, async (t) => {
+  serve('sdrx');
+  writeFileSync('/proc/sys/user/max_user_namespaces', '20000');
+  const crowd = spawn('sh', ['-c', 'ulimit -n 8192; exec perl -e "$0" 5000', CROWD], {
+    stdio: ['pipe', 'pipe', 'inherit'],
+  });
+  const exited = once(crowd, 'exit');
+  let numbers = '';
+  for await (const text of crowd.stdout.setEncoding('ascii')) {
+    numbers += text;
+    if (numbers.endsWith('.')) break;
+  }
+
+  // As workers would have registered them, one by one.
+  using registry = Registry.open(RUNTIME_DIRECTORY);
+  using restrict = openUsernsRestrict();
+  {
+    using _lock = registry.lock();
+    for (const [index, number] of numbers.slice(0, -1).split(' ').entries()) {
+      using fd = new Fd(openSync(`/proc/${crowd.pid}/fd/${number}`, 'r'));
+      registry.store({ owner: index % 50, name: `crowd-${index}`, userns: namespaceInode(fd.number), cgroups: [] });
+      restrict.put(fd.number);
+    }
+  }
+  t.equal(restricted().size, 5000);
+
+  const start = performance.now();
+  crowd.stdin.end();
+  await exited;
+  const left = () => readdirSync(REGISTRY).length - 1;
+  await untilOr(
+    120_000,
+    () => left() === 0,
+    () => `${left()} files are left`,
+  );
+  t.comment(`released after ${Math.round(performance.now() - start)} ms`);
+  t.equal(restricted().size, 0);
 });
