@@ -95,7 +95,7 @@ const CROWD = `
     waitpid $pid, 0;
   }
   $| = 1;
-  print join(' ', map { fileno } @files), ".";
+  print join(' ', map { fileno $_ } @files), ".";
   <STDIN>;
 `;
 
