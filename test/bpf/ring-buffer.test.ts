@@ -10,6 +10,9 @@ import { runNode } from '../support/run-node.js';
 import { until } from '../support/until.js';
 import { GIVE_UP, loadPackets, needsPrograms, run, WRITE, WRITE_NOTHING, writeRecord } from './packets.js';
 
+// Slow machines take a minute for what is long.
+t.setTimeout(170_000);
+
 /** How many records of 1 to 8 bytes a ring of one page has room for: each has a header of 8. */
 const CAPACITY = 4096 / 16;
 
@@ -230,7 +233,7 @@ t.test('reading and opening take no memory in the long run', needsPrograms, asyn
   t.match(exit, { code: 'exited', status: 0 });
   const { reading, opening } = JSON.parse(output);
   t.ok(reading < 4_000_000, `reading took ${reading} bytes`);
-  t.ok(opening < 8_000_000, `opening took ${opening} bytes`);
+  t.ok(opening < 4_000_000, `opening took ${opening} bytes`);
 });
 
 t.test(

@@ -47,8 +47,9 @@ SEC("socket") int packet(struct __sk_buff *skb) {
   }
   u32 first = 0;
   unsigned char *bytes = map_lookup(&scratch, &first);
-  u32 size = (skb->len - COMMAND_SIZE) & (LARGEST - 1);
-  if (!bytes || size == 0) return -101;
+  if (!bytes || skb->len <= COMMAND_SIZE) return -101;
+  /* From 1 to LARGEST, in a way that older verifiers understand. */
+  u32 size = ((skb->len - COMMAND_SIZE - 1) & (LARGEST - 1)) + 1;
   if (skb_load_bytes(skb, COMMAND_SIZE, bytes, size)) return -102;
   return ringbuf_output(&records, bytes, size, 0);
 }

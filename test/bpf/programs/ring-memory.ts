@@ -30,11 +30,11 @@ async function open(count: number): Promise<void> {
   }
 }
 
-read(5000);
+read(2000);
 const first = await resident();
-read(50_000);
+read(20_000);
 const reading = (await resident()) - first;
-await open(500);
+await open(200);
 const second = await resident();
-await open(5000);
+await open(1000);
 console.log(JSON.stringify({ reading, opening: (await resident()) - second }));
