@@ -19,7 +19,7 @@ import { loadPackets, needsPrograms, run, WRITE_NOTHING, writeRecord } from './p
 
 /** What the programs would have pinned, with records by a program that any kernel takes. */
 class Installed implements Disposable {
-  readonly #files = new BpfFileSystem();
+  readonly #files: BpfFileSystem;
   readonly namespaces: BpfMap;
   readonly overflow: BpfMap;
   readonly object: BpfObject;
@@ -30,6 +30,8 @@ class Installed implements Disposable {
     this.namespaces = BpfMap.create({ ...entry, type: BPF_MAP_TYPE_HASH_OF_MAPS, maxEntries: 16384, inner });
     this.overflow = BpfMap.create({ ...entry, maxEntries: 16384 });
     this.object = loadPackets();
+    // Last: it would stay mounted if anything before failed.
+    this.#files = new BpfFileSystem();
     mkdirSync(`${this.directory}/maps`);
     this.namespaces.pin(`${this.directory}/maps/userns_mnt_id_hash`);
     this.overflow.pin(`${this.directory}/maps/userns_overflow`);
