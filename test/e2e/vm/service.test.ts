@@ -50,7 +50,8 @@ withEach(t, 'life under systemd', needsVirtualMachine, async (t, provider) => {
     t.strictSame(traces(namespace.inode), before);
     t.ok(await isServed());
 
-    await t.test('but not what the fd store has and the registry has not', async (t) => {
+    const withStore = provider === 'sdrx' ? {} : { skip: 'nothing is in the fd store' };
+    await t.test('but not what the fd store has and the registry has not', withStore, async (t) => {
       rmSync(REGISTRY, { recursive: true });
       run('systemctl', 'restart', SERVICE);
       await untilOr(
