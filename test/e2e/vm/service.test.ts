@@ -31,7 +31,7 @@ function journal(): string {
   return run('journalctl', '--unit', SERVICE, '--output=cat', '--boot');
 }
 
-withEach(t, 'life under systemd', needsVirtualMachine, async (t) => {
+withEach(t, 'life under systemd', needsVirtualMachine, async (t, provider) => {
   await t.test('the socket activates the service', async (t) => {
     run('systemctl', 'stop', SERVICE);
     t.equal(property('ActiveState'), 'inactive');
@@ -44,12 +44,14 @@ withEach(t, 'life under systemd', needsVirtualMachine, async (t) => {
     using namespace = await RegisteredNamespace.create('lasting');
     await namespace.addMount('/run/lock');
     const before = traces(namespace.inode);
-    t.strictSame(before, ['registry', 'BPF', 'fd store']);
+    // systemd 257 sends the mount, but in a way that the service manager refuses.
+    t.strictSame(before, ['registry', 'BPF', ...(provider === 'sdrx' ? ['fd store'] : [])]);
     run('systemctl', 'restart', SERVICE);
     t.strictSame(traces(namespace.inode), before);
     t.ok(await isServed());
 
-    await t.test('but not what the fd store has and the registry has not', async (t) => {
+    const withStore = provider === 'sdrx' ? {} : { skip: 'nothing is in the fd store' };
+    await t.test('but not what the fd store has and the registry has not', withStore, async (t) => {
       rmSync(REGISTRY, { recursive: true });
       run('systemctl', 'restart', SERVICE);
       await untilOr(
