@@ -21,27 +21,41 @@ export async function testInMachines(filters) {
     .filter((path) => path.endsWith('.test.ts'))
     .filter((path) => filters.length === 0 || filters.some((filter) => path.includes(filter)))
     .sort();
-  /** @type {import('./results.js').TestResult[]} */
-  const results = [];
-  for (const machine of machines) {
-    const tests = sources.filter((path) => machine.tests.test(path)).map(compiledFile);
-    if (tests.length > 0) results.push(...(await testInMachine(machine, tests)));
-  }
-  return results;
-}
-
-/** @param {import('./vm/machines.js').Machine} machine @param {string[]} tests compiled files */
-async function testInMachine(machine, tests) {
+  /** @type {{ machine: import('./vm/machines.js').Machine, tests: string[] }[]} */
+  const wanted = machines
+    .map((machine) => ({ machine, tests: sources.filter((path) => machine.tests.test(path)).map(compiledFile) }))
+    .filter(({ tests }) => tests.length > 0);
+  if (wanted.length === 0) return [];
   if (process.arch !== 'x64') {
-    say(`not run in the machine ${machine.name}, which is for x64 only: ${tests.join(' ')}`);
+    say(`not run, for there are machines for x64 only: ${wanted.flatMap(({ tests }) => tests).join(' ')}`);
     return [];
   }
   installQemu();
-  const image = machineImage(machine);
-  const folder = `${root}/node_modules/.cache/sdrx/vm/${machine.name}`;
-  mkdirSync(folder, { recursive: true });
-  const payload = payloadDisk(folder, machine.name, tests);
-  say(`testing in the machine ${machine.name}: ${tests.length} files`);
+  const runs = wanted.map(({ machine, tests }) => {
+    const folder = `${root}/node_modules/.cache/sdrx/vm/${machine.name}`;
+    mkdirSync(folder, { recursive: true });
+    return { machine, image: machineImage(machine), payload: payloadDisk(folder, machine.name, tests), folder };
+  });
+  // Tests wait for processes most of the time, so that one machine does not keep two processors busy.
+  /** @type {import('./results.js').TestResult[]} */
+  const results = [];
+  const next = runs.values();
+  const lane = async () => {
+    for (const run of next) results.push(...(await testInMachine(run)));
+  };
+  await Promise.all([lane(), lane()]);
+  return results;
+}
+
+/**
+ * @param {object} run
+ * @param {import('./vm/machines.js').Machine} run.machine
+ * @param {ReturnType<typeof machineImage>} run.image
+ * @param {string} run.payload
+ * @param {string} run.folder
+ */
+async function testInMachine({ machine, image, payload, folder }) {
+  say(`testing in the machine ${machine.name}`);
   const start = performance.now();
   const { tap, failure } = await bootMachineAgain(machine, image, payload, folder);
   say(`the machine ${machine.name} took ${Math.round((performance.now() - start) / 1000)} s`);

@@ -26,15 +26,15 @@ const masked = ['systemd-firstboot', 'systemd-hwdb-update', 'ldconfig', 'systemd
 const users = { alice: 1000 };
 
 /**
- * The system disk of a machine, with its kernel; made once a user, and kept in the cache.
+ * The system disk of a machine, with its kernel; made once a user, kept in the cache, and the same for machines alike.
  *
  * @param {import('./machines.js').Machine} machine
  * @returns {{ disk: string, kernel: string, initrd: string }} paths
  */
-export function machineImage({ name, suite, packages }) {
+export function machineImage({ suite, packages }) {
   const include = [...basePackages, ...packages];
   const inputs = [suite, include, ownFiles, masked, users, process.arch];
-  const folder = cachedFolder(`vm-${name}`, inputs, (folder) => {
+  const folder = cachedFolder(`vm-${suite}`, inputs, (folder) => {
     if (process.getuid?.() !== 0) throw new UserError('the image of a virtual machine can only be made by root');
     installDebianPackages(vmPackages);
     const tree = `${folder}/tree`;
