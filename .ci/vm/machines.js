@@ -31,7 +31,7 @@ const clientPackages = [
   ],
 ];
 
-const trixie = { suite: 'trixie', packages: clientPackages, kernelArguments: [], memory: 1536, limit: 480 };
+const trixie = { suite: 'trixie', packages: clientPackages, kernelArguments: [], memory: 1536, limit: 900 };
 
 /** In the order of how long they take. @type {Machine[]} */
 export const machines = [
@@ -45,6 +45,6 @@ export const machines = [
     kernelArguments: [],
     memory: 1024,
     tests: /^test\/(bpf\/|e2e\/vm\/kernel\.)/,
-    limit: 480,
+    limit: 900,
   },
 ];
