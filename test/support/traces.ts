@@ -43,7 +43,8 @@ export function descendants(pid: number): number[] {
 export function atRest(daemon: Daemon): string[] | undefined {
   const workers = daemon.children();
   const [first, ...others] = new Set(workers.map((pid) => openFiles(pid).join('\n')));
-  if (first === undefined || !first.includes('[signalfd]') || others.length > 0 || workers.length < 5) return undefined;
+  // Its timer is the last that a worker opens as it starts.
+  if (first === undefined || !first.includes('[timerfd]') || others.length > 0 || workers.length < 5) return undefined;
   if (descendants(daemon.pid).length > workers.length) return undefined;
   const files = keptFiles(daemon).filter((file) => file !== 'namespace-ids');
   // One for each worker.
