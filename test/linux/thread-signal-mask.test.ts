@@ -1,6 +1,14 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { Worker } from 'node:worker_threads';
-import { blockInOtherThreads, forwardToMainThread, SIGRTMIN, SignalFd, setBlocked, sigqueue } from '@sdrx/linux';
+import {
+  blockInOtherThreads,
+  forwardToMainThread,
+  SIGRTMIN,
+  SignalFd,
+  setBlocked,
+  signalNumber,
+  sigqueue,
+} from '@sdrx/linux';
 import t from 'tap';
 import { leavingNoFd } from '../support/open-fds.js';
 import { signalMask } from '../support/signal-status.js';
@@ -36,6 +44,21 @@ t.test(
       t.strictSame(blockInOtherThreads(signo, signals), []);
       t.equal(unblocked(signo), 0);
       t.strictSame(signals.readAll(), []);
+    });
+  }),
+);
+
+t.test(
+  'so it is with a standard signal, of which one at a time can be pending',
+  leavingNoFd((t) => {
+    const signo = signalNumber('SIGPWR');
+    receiving(signo, (signals) => {
+      t.ok(unblocked(signo) >= 1);
+      process.kill(process.pid, signo);
+      const received = blockInOtherThreads(signo, signals);
+      for (let more = signals.read(); more.length > 0; more = signals.read()) received.push(...more);
+      t.match(received, [{ signo, pid: process.pid }]);
+      t.equal(unblocked(signo), 0);
     });
   }),
 );

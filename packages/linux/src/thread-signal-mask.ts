@@ -6,9 +6,9 @@ import { isEcho, type SignalFd, type SignalInfo } from './signalfd.js';
 const SYS_RT_TGSIGQUEUEINFO = process.arch === 'arm64' ? 240 : 297;
 const SIGINFO_SIZE = 128;
 
-/** How long to wait for the other threads, in milliseconds, and between two looks. */
+/** How long to wait for the other threads in all, and between two looks, in milliseconds. */
 const PATIENCE = 100;
-const PAUSE = 0.1;
+const PAUSE = 0.05;
 
 const tgsigqueueinfo = libc<(call: number, process: number, thread: number, signo: number, info: Uint8Array) => number>(
   'long syscall(long, long, long, long, void *)',
@@ -31,20 +31,27 @@ export function blockInOtherThreads(signo: number, fd: SignalFd): SignalInfo[] {
   info.writeInt32LE(signo, 0);
   info.writeInt32LE(SI_ASYNCNL, 8);
   info.writeInt32LE(process.pid, 16);
-  let awaited = 0;
-  for (const thread of otherThreads()) {
-    if (blocks(thread, signo)) continue;
-    if (tgsigqueueinfo(SYS_RT_TGSIGQUEUEINFO, process.pid, thread, signo, info) === 0) awaited++;
-  }
   const received: SignalInfo[] = [];
-  for (const end = performance.now() + PATIENCE; ; ) {
-    for (const signal of fd.readAll()) {
-      if (isEcho(signal)) awaited--;
-      else received.push(signal);
+  const end = performance.now() + PATIENCE;
+  // One after another: of a signal that is not a real-time one only one can be pending.
+  for (const thread of otherThreads()) {
+    if (state(thread, signo) !== 'open') continue;
+    if (tgsigqueueinfo(SYS_RT_TGSIGQUEUEINFO, process.pid, thread, signo, info) !== 0) continue;
+    let [echoed, heard] = [false, false];
+    for (;;) {
+      for (const signal of fd.readAll()) {
+        heard = true;
+        if (isEcho(signal)) echoed = true;
+        else received.push(signal);
+      }
+      const now = state(thread, signo);
+      // What was pending already stands for the echo, too.
+      if (echoed || now === 'ended' || (heard && now === 'blocked')) break;
+      if (performance.now() > end) return received;
+      Atomics.wait(never, 0, 0, PAUSE);
     }
-    if (awaited <= 0 || performance.now() > end) return received;
-    Atomics.wait(never, 0, 0, PAUSE);
   }
+  return received;
 }
 
 function otherThreads(): number[] {
@@ -53,12 +60,12 @@ function otherThreads(): number[] {
     .filter((thread) => thread !== process.pid);
 }
 
-/** Whether a thread blocks a signal; one that has ended does. */
-function blocks(thread: number, signo: number): boolean {
+/** Whether a thread takes a signal. */
+function state(thread: number, signo: number): 'open' | 'blocked' | 'ended' {
   try {
     const [, mask = '0'] = /^SigBlk:\s*(\w+)$/m.exec(readFileSync(`/proc/self/task/${thread}/status`, 'ascii')) ?? [];
-    return ((BigInt(`0x${mask}`) >> BigInt(signo - 1)) & 1n) === 1n;
+    return (BigInt(`0x${mask}`) >> BigInt(signo - 1)) & 1n ? 'blocked' : 'open';
   } catch {
-    return true;
+    return 'ended';
   }
 }
