@@ -5,13 +5,18 @@ import {
   forwardToMainThread,
   SIGRTMIN,
   SignalFd,
+  type SignalInfo,
   setBlocked,
   signalNumber,
   sigqueue,
+  spawn,
 } from '@sdrx/linux';
 import t from 'tap';
 import { leavingNoFd } from '../support/open-fds.js';
+import { programPath } from '../support/program-path.js';
 import { signalMask } from '../support/signal-status.js';
+import { waitForExit } from '../support/wait-for-exit.js';
+import { withoutTap } from '../support/without-tap.js';
 
 /** How many threads do not block a signal. */
 function unblocked(signo: number): number {
@@ -30,52 +35,77 @@ function receiving(signo: number, body: (signals: SignalFd) => void): void {
     body(signals);
   } finally {
     restore();
-    while (signals.readAll().length > 0);
+    while (signals.read().length > 0);
     setBlocked(signo, false);
   }
 }
 
+/** All that comes, until there are `count` or it takes too long: one may be on its way through another thread. */
+function take(signals: SignalFd, count: number): SignalInfo[] {
+  const received: SignalInfo[] = [];
+  for (const end = performance.now() + 10_000; received.length < count && performance.now() < end; )
+    received.push(...signals.read());
+  return [...received, ...signals.read()];
+}
+
 t.test(
-  'every thread blocks the signal, at once, and what tells so is not seen',
+  'every thread blocks the signal, at once, and the main thread sees nothing of what they are asked by',
   leavingNoFd((t) => {
-    const signo = SIGRTMIN + 21;
-    receiving(signo, (signals) => {
-      t.ok(unblocked(signo) >= 1);
-      t.strictSame(blockInOtherThreads(signo, signals), []);
-      t.equal(unblocked(signo), 0);
-      t.strictSame(signals.readAll(), []);
-    });
+    for (const signo of [SIGRTMIN + 21, signalNumber('SIGSTKFLT')]) {
+      receiving(signo, (signals) => {
+        t.ok(unblocked(signo) >= 1);
+        blockInOtherThreads(signo);
+        t.equal(unblocked(signo), 0);
+        t.strictSame(signals.read(), []);
+      });
+    }
   }),
 );
 
 t.test(
-  'so it is with a standard signal, of which one at a time can be pending',
+  'a standard signal, of which only one can be pending, is not lost in it',
   leavingNoFd((t) => {
     const signo = signalNumber('SIGPWR');
     receiving(signo, (signals) => {
       t.ok(unblocked(signo) >= 1);
       process.kill(process.pid, signo);
-      const received = blockInOtherThreads(signo, signals);
-      for (let more = signals.read(); more.length > 0; more = signals.read()) received.push(...more);
-      t.match(received, [{ signo, pid: process.pid }]);
+      blockInOtherThreads(signo);
+      t.match(take(signals, 1), [{ signo, code: 0, pid: process.pid }]);
       t.equal(unblocked(signo), 0);
     });
   }),
 );
 
 t.test(
-  'what comes in meanwhile is returned, or there afterwards',
+  'what was sent before is there, once, and soon',
   leavingNoFd((t) => {
-    const signo = SIGRTMIN + 22;
+    // Each with threads that never blocked it; some take one just before they are asked.
+    for (let signo = SIGRTMIN + 22; signo < SIGRTMIN + 28; signo++) {
+      receiving(signo, (signals) => {
+        const values = Array.from({ length: 100 }, (_, value) => value);
+        for (const value of values) sigqueue(process.pid, signo, value);
+        blockInOtherThreads(signo);
+        t.equal(unblocked(signo), 0);
+        const received = take(signals, values.length);
+        t.strictSame(new Set(received.map(({ value }) => value)), new Set(values));
+        t.equal(received.length, values.length);
+      });
+    }
+  }),
+);
+
+t.test(
+  'the same signal from another process is not taken for the request',
+  leavingNoFd((t) => {
+    const signo = SIGRTMIN + 28;
     receiving(signo, (signals) => {
-      const values = Array.from({ length: 100 }, (_, value) => value);
-      for (const value of values) sigqueue(process.pid, signo, value);
-      const received = blockInOtherThreads(signo, signals);
-      // One may still be on its way through a thread that took it before.
-      for (const end = performance.now() + 10_000; received.length < values.length && performance.now() < end; )
-        received.push(...signals.read());
-      t.strictSame(new Set(received.map(({ value }) => value)), new Set(values));
-      t.equal(received.length, values.length);
+      const program = programPath('./programs/queue-request.js', import.meta.url);
+      const sender = spawn(process.execPath, {
+        args: [program, String(process.pid), String(signo)],
+        env: withoutTap(),
+      });
+      t.match(waitForExit(sender), { code: 'exited', status: 0 });
+      t.match(take(signals, 1), [{ signo, code: -60, pid: sender.pid }]);
     });
   }),
 );
@@ -83,10 +113,10 @@ t.test(
 t.test(
   'threads that are started later block it as well',
   leavingNoFd(async (t) => {
-    const signo = SIGRTMIN + 23;
+    const signo = SIGRTMIN + 20;
     const worker = await new Promise<Worker>((resolve, reject) => {
-      receiving(signo, (signals) => {
-        blockInOtherThreads(signo, signals);
+      receiving(signo, () => {
+        blockInOtherThreads(signo);
         const started = new Worker('setInterval(() => {}, 1e6)', { eval: true });
         started.once('online', () => resolve(started)).once('error', reject);
         t.equal(unblocked(signo), 0);

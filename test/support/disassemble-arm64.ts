@@ -1,5 +1,5 @@
 /** An instruction's bits that tell which it is, what they must be, and how it is written. */
-type Encoding = readonly [mask: number, match: number, write: (word: number) => string];
+type Encoding = readonly [mask: number, match: number, write: (word: number, address: number) => string];
 
 const bits = (word: number, high: number, low: number): number => (word >>> low) & (2 ** (high - low + 1) - 1);
 const register = (size: 'w' | 'x', word: number, low: number): string => {
@@ -8,6 +8,8 @@ const register = (size: 'w' | 'x', word: number, low: number): string => {
 };
 const immediate = (word: number): number => bits(word, 20, 5) * 2 ** (16 * bits(word, 22, 21));
 const half = (word: number): string => `#${bits(word, 20, 5)}, lsl #${16 * bits(word, 22, 21)}`;
+const CONDITIONS = ['eq', 'ne'];
+const target = (word: number, address: number): string => `0x${(address + bits(word, 23, 5) * 4).toString(16)}`;
 const memory = (word: number, scale: number): string => `[${register('x', word, 5)}, #${bits(word, 21, 10) * scale}]`;
 
 /** Of the A64 instructions in the Arm Architecture Reference Manual, chapter C6, those that we have a use for. */
@@ -40,6 +42,9 @@ const ENCODINGS: readonly Encoding[] = [
   [0xffc00000, 0xf9000000, (word) => `str ${register('x', word, 0)}, ${memory(word, 8)}`],
   [0xffc00000, 0xb9400000, (word) => `ldr ${register('w', word, 0)}, ${memory(word, 4)}`],
   [0xffc00000, 0xb9000000, (word) => `str ${register('w', word, 0)}, ${memory(word, 4)}`],
+  [0xffc0001f, 0x3100001f, (word) => `cmn ${register('w', word, 5)}, #${bits(word, 21, 10)}`],
+  [0xffe0fc1f, 0x6b00001f, (word) => `cmp ${register('w', word, 5)}, ${register('w', word, 16)}`],
+  [0xff00001e, 0x54000000, (word, address) => `b.${CONDITIONS[bits(word, 0, 0)]} ${target(word, address)}`],
   [0xffe0001f, 0xd4000001, (word) => `svc #${bits(word, 20, 5)}`],
   [0xffffffff, 0xd65f03c0, () => 'ret'],
 ];
@@ -49,6 +54,6 @@ export function disassembleArm64(code: Buffer): string[] {
   return Array.from({ length: code.length / 4 }, (_, index) => {
     const word = code.readUInt32LE(index * 4);
     const known = ENCODINGS.find(([mask, match]) => (word & mask) >>> 0 === match);
-    return known === undefined ? `0x${word.toString(16)}` : known[2](word);
+    return known === undefined ? `0x${word.toString(16)}` : known[2](word, index * 4);
   });
 }

@@ -27,8 +27,6 @@ class ReceivedSignal {
   /** One watch for each loop, and how many of its sources need it. */
   readonly #watches = new Map<Watcher, { readonly watch: Watch; users: number }>();
   readonly #undo: (() => void)[] = [];
-  /** What came before there was a listener. */
-  #early: SignalInfo[] = [];
 
   constructor(readonly signo: number) {
     this.#fd = new SignalFd(signo);
@@ -42,11 +40,11 @@ class ReceivedSignal {
       setBlocked(signo, true);
       this.#undo.push(() => {
         // What is still pending was meant for the listeners, and goes with them.
-        while (this.#fd.readAll().length > 0);
+        while (this.#fd.read().length > 0);
         setBlocked(signo, wasBlocked);
       });
       this.#undo.push(forwardToMainThread(signo));
-      this.#early = blockInOtherThreads(signo, this.#fd);
+      blockInOtherThreads(signo);
     } catch (error) {
       this.#stop();
       throw error;
@@ -63,7 +61,6 @@ class ReceivedSignal {
       entry.users++;
       this.#watches.set(watcher, entry);
       this.#listeners.add(listener);
-      this.#tell(this.#early.splice(0));
     } finally {
       this.#stopIfUnused();
     }
@@ -81,14 +78,10 @@ class ReceivedSignal {
 
   /** Whichever loop looks first takes it for all. */
   #deliver(): void {
-    this.#tell(this.#fd.read());
-    if (this.signo === SIGCHLD) childrenChanged();
-  }
-
-  #tell(signals: readonly SignalInfo[]): void {
-    for (const info of signals) {
+    for (const info of this.#fd.read()) {
       for (const listener of this.#listeners) listener(info);
     }
+    if (this.signo === SIGCHLD) childrenChanged();
   }
 
   #stopIfUnused(): void {

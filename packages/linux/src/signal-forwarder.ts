@@ -1,6 +1,7 @@
 import { write } from './fd.js';
 import { allocate, libc } from './libc.js';
 import { memoryFile } from './memfd.js';
+import { signalNumber } from './signal.js';
 import { check, SystemError } from './system-error.js';
 
 /*
@@ -9,8 +10,8 @@ import { check, SystemError } from './system-error.js';
  * rt_tgsigqueueinfo(2), siginfo and all. There it stays pending, blocked, for a signalfd.
  *
  * That wakes another thread for each signal. But a handler may change the mask that its thread goes on with: ours adds the
- * signal. So each thread forwards it once at most; when all have, which `blockInOtherThreads` sees to, it stays pending for
- * the process, and the signalfd finds it there. Such a thread blocks the signal for good, which leaves it to the main
+ * signal. So each thread forwards it once at most; when all block it, which `blockInOtherThreads` sees to, it stays pending
+ * for the process, and the signalfd finds it there. Such a thread blocks the signal for good, which leaves it to the main
  * thread, whoever listens then.
  *
  * A handler can run at any moment in a thread that is not JavaScript's, so it can't be JavaScript; it is the one system
@@ -19,16 +20,21 @@ import { check, SystemError } from './system-error.js';
  *
  * The kernel lets a thread send another one only what sigqueue(3) could have sent: it refuses the codes of kill(2),
  * tgkill(2) and of its own signals. So the handler puts the code where the error number is, which Linux leaves unused, and
- * in its place one that is let through, SI_ASYNCNL, which only getaddrinfo_a(3) sends otherwise.
+ * in its place one that is let through, SI_ASYNCNL, which only getaddrinfo_a(3) sends otherwise. One that has this code
+ * when the handler gets it, and this process as its sender, asks for no more than the mask: it is not sent on.
  */
 
 const SA_SIGINFO = 0x4;
 const SA_RESTART = 0x1000_0000;
 const SIGACTION_SIZE = 152;
+const SIGACTION_MASK = 8;
 const SIGACTION_FLAGS = 136;
 
-/** The code of what is forwarded. */
+/** The code of what is forwarded, and of the request to block the signal. */
 export const SI_ASYNCNL = -60;
+
+/** A thread in the handler blocks the first but not the second, which nobody else does: one blocks both, or none. */
+export const IN_HANDLER = [signalNumber('SIGFPE'), signalNumber('SIGSEGV')] as const;
 
 const PROT_READ = 1;
 const PROT_EXEC = 4;
@@ -43,8 +49,8 @@ const mmap = libc<
 const gettid = libc<() => number>('int gettid()');
 
 /**
- * `void handler(int signo, siginfo_t *info, ucontext_t *context)`: adds the signal to the context's mask, moves the code,
- * then rt_tgsigqueueinfo(tgid, tid, signo, info).
+ * `void handler(int signo, siginfo_t *info, ucontext_t *context)`: adds the signal to the context's mask and, unless it is
+ * a request to do so, moves the code, then rt_tgsigqueueinfo(tgid, tid, signo, info).
  */
 function handlerCode(tgid: number, tid: number): Buffer {
   switch (process.arch) {
@@ -53,6 +59,11 @@ function handlerCode(tgid: number, tid: number): Buffer {
         '8d4fff' + // lea ecx, [rdi-1]
           '480fab8a28010000' + // bts [rdx+296], rcx   uc_sigmask
           '8b4608' + // mov eax, [rsi+8]               code
+          '83f8c4' + // cmp eax, -60
+          '7509' + // jne forward
+          '817e1000000000' + // cmp dword [rsi+16], tgid
+          '7420' + // je return
+          // forward:
           '894604' + // mov [rsi+4], eax               errno
           'c74608c4ffffff' + // mov dword [rsi+8], -60
           '89fa' + // mov edx, edi                     signo
@@ -61,11 +72,13 @@ function handlerCode(tgid: number, tid: number): Buffer {
           'be00000000' + // mov esi, tid
           'b829010000' + // mov eax, 297
           '0f05' + // syscall
+          // return:
           'c3', // ret
         'hex',
       );
-      code.writeInt32LE(tgid, 30);
-      code.writeInt32LE(tid, 35);
+      code.writeInt32LE(tgid, 22);
+      code.writeInt32LE(tgid, 44);
+      code.writeInt32LE(tid, 49);
       return code;
     }
     case 'arm64': {
@@ -80,16 +93,23 @@ function handlerCode(tgid: number, tid: number): Buffer {
         0xf9401444, // ldr x4, [x2, #40]       uc_sigmask
         0xaa050084, // orr x4, x4, x5
         0xf9001444, // str x4, [x2, #40]
+        0x2a0003e2, // mov w2, w0              signo
+        ...halves(0, tgid),
         0xb9400824, // ldr w4, [x1, #8]        code
+        0x3100f09f, // cmn w4, #60
+        0x54000081, // b.ne forward
+        0xb9401025, // ldr w5, [x1, #16]       sender
+        0x6b0000bf, // cmp w5, w0
+        0x54000120, // b.eq return
+        // forward:
         0xb9000424, // str w4, [x1, #4]        errno
         0x12800764, // mov w4, #-60
         0xb9000824, // str w4, [x1, #8]
-        0x2a0003e2, // mov w2, w0       signo
-        0xaa0103e3, // mov x3, x1       info
-        ...halves(0, tgid),
+        0xaa0103e3, // mov x3, x1              info
         ...halves(1, tid),
         0xd2801e08, // mov x8, 240
         0xd4000001, // svc 0
+        // return:
         0xd65f03c0, // ret
       ];
       const code = Buffer.alloc(instructions.length * 4);
@@ -138,6 +158,7 @@ export function forwardToMainThread(signo: number): () => void {
   const action = allocate(SIGACTION_SIZE);
   const previous = allocate(SIGACTION_SIZE);
   action.writeBigUInt64LE(handler, 0);
+  action.writeBigUInt64LE(1n << BigInt(IN_HANDLER[0] - 1), SIGACTION_MASK);
   action.writeInt32LE(SA_SIGINFO | SA_RESTART, SIGACTION_FLAGS);
   check(sigactionCall(signo, action, previous), 'sigaction', signo);
   return () => {

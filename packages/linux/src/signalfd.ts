@@ -1,7 +1,7 @@
 import { Fd, read } from './fd.js';
 import { allocate, libc } from './libc.js';
 import { signalNumber, signalSet } from './signal.js';
-import { originalCode, SI_ASYNCNL } from './signal-forwarder.js';
+import { originalCode } from './signal-forwarder.js';
 import { check } from './system-error.js';
 
 const SFD_NONBLOCK = 0o4000;
@@ -51,12 +51,6 @@ export class SignalFd implements Disposable {
    * the order in which they were queued, forwarded ones need not.
    */
   read(): SignalInfo[] {
-    const signals = this.readAll();
-    return signals.some(isEcho) ? signals.filter((signal) => !isEcho(signal)) : signals;
-  }
-
-  /** The same, with those that `blockInOtherThreads` sent. */
-  readAll(): SignalInfo[] {
     const size = read(this.fd, buffer) ?? 0;
     const signals: SignalInfo[] = [];
     for (let at = 0; at < size; at += SIZE) {
@@ -78,9 +72,4 @@ export class SignalFd implements Disposable {
   [Symbol.dispose](): void {
     this.#fd.close();
   }
-}
-
-/** Whether it is one that `blockInOtherThreads` sent, which another thread forwarded. Nobody else in this process has its code. */
-export function isEcho({ code, pid }: SignalInfo): boolean {
-  return code === SI_ASYNCNL && pid === process.pid;
 }
