@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { closeSync, openSync } from 'node:fs';
-import { namespaceInode, openUserNamespace } from '@sdrx/linux';
+import { namespaceInode } from '@sdrx/linux';
 import type { Test } from 'tap';
 
 /** A process in namespaces of its own, which lives until it is told to end, or the test does. */
@@ -55,17 +55,4 @@ export class Inhabitant {
     this.#process.kill('SIGKILL');
     await once(this.#process, 'exit');
   }
-}
-
-/** The kernel frees a namespace a moment after its last user: waits until this one is gone. */
-export async function gone(id: bigint, inode: number): Promise<void> {
-  for (const end = Date.now() + 5000; Date.now() < end; ) {
-    try {
-      openUserNamespace(id, inode).close();
-    } catch {
-      return;
-    }
-    await new Promise((resolve) => setTimeout(resolve, 5));
-  }
-  throw new Error(`${inode} lives on`);
 }

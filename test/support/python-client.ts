@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import type { Test } from 'tap';
-import type { UserNamespace } from './user-namespace.js';
+import { type UserNamespace, untilDead } from './user-namespace.js';
 import type { RawReply } from './varlink-call.js';
 
 /**
@@ -25,7 +25,7 @@ while not text.endswith(b'\\0'):
     if not data: break
     text += data
 maps = {kind: open(f'/proc/{child.pid}/{kind}').read().split() for kind in ('uid_map', 'gid_map')}
-print(json.dumps({'reply': text.decode(), 'inode': os.fstat(namespace).st_ino, **maps}), flush=True)
+print(json.dumps({'reply': text.decode(), 'pid': child.pid, 'inode': os.fstat(namespace).st_ino, **maps}), flush=True)
 os.close(namespace)
 child.wait()
 `;
@@ -36,7 +36,7 @@ export interface PythonResult {
   readonly inode: number;
   readonly uid_map: readonly string[];
   readonly gid_map: readonly string[];
-  /** Ends the client, and with it its namespace. */
+  /** Ends the client, and waits until the namespace that it made is dead. */
   readonly end: () => Promise<void>;
 }
 
@@ -61,16 +61,17 @@ export async function pythonClient(
   const { stdin, stdout } = client;
   if (stdin === null || stdout === null) throw new Error('no pipes');
   const exited = once(client, 'exit');
-  const end = async () => {
+  const leave = async () => {
     stdin.end();
     await exited;
   };
-  t.teardown(end);
+  t.teardown(leave);
   let line = '';
   for await (const chunk of stdout.setEncoding('utf8')) {
     line += chunk;
     if (line.endsWith('\n')) break;
   }
-  const { reply, ...rest } = JSON.parse(line);
+  const { reply, pid, ...rest } = JSON.parse(line);
+  const end = () => (given === undefined ? untilDead(pid, leave) : leave());
   return { text: reply, reply: JSON.parse(reply.slice(0, -1)), end, ...rest };
 }

@@ -1,4 +1,4 @@
-import { openSync } from 'node:fs';
+import { openSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import {
   type ChildProcess,
   Fd,
@@ -11,8 +11,12 @@ import {
   socketPair,
   spawn,
 } from '@sdrx/linux';
-import { until } from './until.js';
+import { processFds } from './process-fds.js';
+import { untilOr } from './until.js';
 import { waitForExit } from './wait-for-exit.js';
+
+/** How long a namespace may outlive its last user, in milliseconds. */
+const LIMIT = 10_000;
 
 /** A user namespace without maps of its own, that a child process holds alive until this object is disposed of. */
 export class UserNamespace implements Disposable {
@@ -48,9 +52,7 @@ export class UserNamespace implements Disposable {
   /** Ends the process, and waits until the namespace is dead, which it is once nobody else has it open. */
   async end(): Promise<void> {
     if (this.#input.number === -1) return;
-    const [id, inode] = this.#identity();
-    this[Symbol.dispose]();
-    if (id !== undefined) await until(() => !isAlive(id, inode));
+    await untilDead(this.child.pid, () => this[Symbol.dispose]());
   }
 
   [Symbol.dispose](): void {
@@ -59,11 +61,26 @@ export class UserNamespace implements Disposable {
     this.child.kill('SIGKILL');
     waitForExit(this.child);
   }
+}
 
-  #identity(): [bigint | undefined, number] {
-    using fd = this.open();
-    return [namespaceId(fd.number), namespaceInode(fd.number)];
-  }
+/**
+ * Runs `end`, which is to end all that holds the user namespace of a process alive, and waits until it is dead: the kernel
+ * frees it a moment later. Where namespaces have no id, and nobody could tell, it does not wait.
+ */
+export async function untilDead(pid: number, end: () => void | Promise<void>): Promise<void> {
+  const [id, inode] = identity(pid);
+  await end();
+  if (id === undefined) return;
+  await untilOr(
+    LIMIT,
+    () => !isAlive(id, inode),
+    () => `user namespace ${inode} lives on, held by ${holders(inode)}`,
+  );
+}
+
+function identity(pid: number): [bigint | undefined, number] {
+  using fd = new Fd(openSync(`/proc/${pid}/ns/user`, 'r'));
+  return [namespaceId(fd.number), namespaceInode(fd.number)];
 }
 
 function isAlive(id: bigint, inode: number): boolean {
@@ -74,4 +91,20 @@ function isAlive(id: bigint, inode: number): boolean {
     if (isSystemError(error, 'ESTALE')) return false;
     throw error;
   }
+}
+
+/** The processes that are seen to have a user namespace, or to be in it, with their programs. */
+function holders(inode: number): string {
+  const wanted = `user:[${inode}]`;
+  const pids = readdirSync('/proc').filter((name) => {
+    if (!/^\d+$/.test(name)) return false;
+    try {
+      return (
+        readlinkSync(`/proc/${name}/ns/user`) === wanted || [...processFds(Number(name)).values()].includes(wanted)
+      );
+    } catch {
+      return false; // It ended meanwhile.
+    }
+  });
+  return pids.map((pid) => `${pid} (${readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ')})`).join(', ');
 }
