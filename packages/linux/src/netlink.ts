@@ -1,8 +1,9 @@
 import { EBADMSG } from './errno.js';
-import { Fd, read, write } from './fd.js';
-import { allocate, libc } from './libc.js';
+import { type Fd, read, write } from './fd.js';
+import { allocate } from './libc.js';
 import { align, readAttributes, readText } from './netlink-attribute.js';
-import { check, SystemError } from './system-error.js';
+import { enableSocketOption, makeSocket } from './socket.js';
+import { SystemError } from './system-error.js';
 
 /** The family of netlink sockets for network interfaces, addresses and routes. rtnetlink(7) */
 export const NETLINK_ROUTE = 0;
@@ -14,7 +15,6 @@ export const NLM_F_APPEND = 0x800;
 
 const AF_NETLINK = 16;
 const SOCK_RAW = 3;
-const SOCK_CLOEXEC = 0o2000000;
 const SOL_NETLINK = 270;
 const NETLINK_CAP_ACK = 10;
 const NETLINK_EXT_ACK = 11;
@@ -32,11 +32,6 @@ const NLMSGERR_ATTR_MSG = 1;
 const HEADER_SIZE = 16;
 // More than the kernel puts into one datagram.
 const RECEIVE_SIZE = 65_536;
-
-const socket = libc<(domain: number, type: number, protocol: number) => number>('int socket(int, int, int)');
-const setsockopt = libc<(fd: number, level: number, name: number, value: Uint8Array, size: number) => number>(
-  'int setsockopt(int, int, int, const void *, uint)',
-);
 
 export interface NetlinkRequest {
   /** The message's type, which is the family's own, such as RTM_NEWLINK. */
@@ -67,13 +62,9 @@ export class Netlink implements Disposable {
 
   /** @param family NETLINK_*; throws EPROTONOSUPPORT, EMFILE */
   constructor(family = NETLINK_ROUTE) {
-    this.#fd = new Fd(check(socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, family), 'socket'));
-    const on = allocate(4);
-    on.writeInt32LE(1);
-    // Errors in words, without our own request. Older kernels have neither, and are understood all the same.
-    for (const option of [NETLINK_EXT_ACK, NETLINK_CAP_ACK]) {
-      setsockopt(this.#fd.number, SOL_NETLINK, option, on, on.length);
-    }
+    this.#fd = makeSocket(AF_NETLINK, SOCK_RAW, family);
+    // Errors in words, without our own request.
+    for (const option of [NETLINK_EXT_ACK, NETLINK_CAP_ACK]) enableSocketOption(this.#fd.number, SOL_NETLINK, option);
   }
 
   /** Has something done. Throws what the kernel answers, with its words if it has any. */

@@ -54,7 +54,12 @@ export type SocketType = typeof SOCK_STREAM | typeof SOCK_DGRAM | typeof SOCK_SE
 
 /** A socket of the family AF_UNIX, close-on-exec and non-blocking. socket(2). */
 export function unixSocket(type: SocketType = SOCK_STREAM): Fd {
-  return new Fd(check(socketCall(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), 'socket'));
+  return makeSocket(AF_UNIX, type | SOCK_NONBLOCK);
+}
+
+/** A socket, close-on-exec. Throws EAFNOSUPPORT, EPROTONOSUPPORT, EMFILE, ENFILE. socket(2). */
+export function makeSocket(family: number, type: number, protocol = 0): Fd {
+  return new Fd(check(socketCall(family, type | SOCK_CLOEXEC, protocol), 'socket'));
 }
 
 /** Two connected sockets of the family AF_UNIX, close-on-exec and non-blocking. socketpair(2). */
@@ -142,8 +147,13 @@ export function peerCredentials(fd: number): PeerCredentials {
 
 /** Lets every message tell who sent it: `ReceiveBuffer.sender`. unix(7) SO_PASSCRED. Throws ENOTSOCK, EBADF. */
 export function receiveSenders(fd: number): void {
+  enableSocketOption(fd, SOL_SOCKET, SO_PASSCRED);
+}
+
+/** Sets an option that is on or off. Throws ENOTSOCK, EBADF, ENOPROTOOPT where there is no such option. setsockopt(2). */
+export function enableSocketOption(fd: number, level: number, name: number): void {
   option.writeInt32LE(1);
-  check(setsockopt(fd, SOL_SOCKET, SO_PASSCRED, option, 4), 'setsockopt', fd);
+  check(setsockopt(fd, level, name, option, 4), 'setsockopt', fd);
 }
 
 /** Whether `fd` is a listening stream socket of the family AF_UNIX; false for whatever else it may be. Throws EBADF. */
