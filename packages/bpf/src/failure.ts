@@ -1,14 +1,10 @@
 import { existsSync, readFileSync } from 'node:fs';
-import { EACCES, ENOENT, EPERM, SystemError } from '@sdrx/linux';
+import { CAP_BPF, CAP_PERFMON, CAP_SYS_ADMIN, EACCES, ENOENT, EPERM, hasCapability, SystemError } from '@sdrx/linux';
 import { BpfError } from './bpf-error.js';
 import type { LogLine } from './log.js';
 
 const BTF = '/sys/kernel/btf/vmlinux';
 const LOCKDOWN = '/sys/kernel/security/lockdown';
-
-/** CAP_PERFMON and CAP_BPF; CAP_SYS_ADMIN stands for both. capabilities(7). */
-const CAPABILITIES = { CAP_PERFMON: 38n, CAP_BPF: 39n };
-const CAP_SYS_ADMIN = 21n;
 
 /** Why the kernel, or libbpf on its behalf, refused to load or attach `what`. @param errno positive */
 export function failure(errno: number, step: 'load' | 'attach', what: string, log: readonly LogLine[]): BpfError {
@@ -35,10 +31,10 @@ export function failure(errno: number, step: 'load' | 'attach', what: string, lo
 
 /** Which of the things that are needed is missing. */
 function notPermitted(): string {
-  const [, effective = '0'] = /^CapEff:\s*([0-9a-f]+)$/m.exec(readFileSync('/proc/self/status', 'ascii')) ?? [];
-  const has = (capability: bigint) => ((BigInt(`0x${effective}`) >> capability) & 1n) === 1n;
-  const missing = Object.entries(CAPABILITIES).filter(([, number]) => !has(number) && !has(CAP_SYS_ADMIN));
-  if (missing.length > 0) return `not permitted without ${missing.map(([name]) => name).join(' and ')}`;
+  const missing = Object.entries({ CAP_PERFMON, CAP_BPF }).filter(([, capability]) => !hasCapability(capability));
+  // CAP_SYS_ADMIN stands for both.
+  if (missing.length > 0 && !hasCapability(CAP_SYS_ADMIN))
+    return `not permitted without ${missing.map(([name]) => name).join(' and ')}`;
   return `the kernel's policy does not permit this kind of program, whatever the capabilities${lockdownHint()}`;
 }
 

@@ -1,3 +1,4 @@
+export * from './capability.js';
 export * from './clock.js';
 export * from './epoll.js';
 export * from './errno.js';
@@ -19,7 +20,7 @@ export * from './pidfd.js';
 export * from './pipe.js';
 export * from './rtnetlink.js';
 export * from './signal.js';
-export * from './signal-forwarder.js';
+export { forwardToMainThread, isMainThread, originalCode } from './signal-forwarder.js';
 export { SignalFd, type SignalInfo } from './signalfd.js';
 export * from './socket.js';
 export * from './socket-message.js';

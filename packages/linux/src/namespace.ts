@@ -1,4 +1,5 @@
-import { fstatSync, readFileSync } from 'node:fs';
+import { fstatSync } from 'node:fs';
+import { CAP_SYS_ADMIN, hasCapability } from './capability.js';
 import { EPERM } from './errno.js';
 import { Fd } from './fd.js';
 import { openByHandle } from './file-handle.js';
@@ -18,7 +19,6 @@ const NS_GET_ID = 0x8008b70d;
 
 const FD_NSFS_ROOT = -10003;
 const FILEID_NSFS = 241;
-const CAP_SYS_ADMIN = 21n;
 
 const ioctl = libc<(fd: number, request: number, argument: Uint8Array | null) => number>(
   'int ioctl(int, ulong, void *)',
@@ -103,9 +103,4 @@ export function openUserNamespace(id: bigint, inode: number): Fd {
       throw new SystemError(EPERM, 'open_by_handle_at');
     throw error;
   }
-}
-
-function hasCapability(capability: bigint): boolean {
-  const [, effective = '0'] = /^CapEff:\s*([0-9a-f]+)$/m.exec(readFileSync('/proc/thread-self/status', 'ascii')) ?? [];
-  return ((BigInt(`0x${effective}`) >> capability) & 1n) === 1n;
 }

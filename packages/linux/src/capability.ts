@@ -1,0 +1,12 @@
+import { readFileSync } from 'node:fs';
+
+export const CAP_SYS_ADMIN = 21;
+export const CAP_SYS_TIME = 25;
+export const CAP_PERFMON = 38;
+export const CAP_BPF = 39;
+
+/** Whether the calling thread may use a privilege now: whether it is in its effective set. capabilities(7). */
+export function hasCapability(capability: number): boolean {
+  const [, effective = '0'] = /^CapEff:\s*(\w+)$/m.exec(readFileSync('/proc/thread-self/status', 'ascii')) ?? [];
+  return ((BigInt(`0x${effective}`) >> BigInt(capability)) & 1n) === 1n;
+}
