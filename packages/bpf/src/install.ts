@@ -11,7 +11,17 @@ import { libbpf } from './libbpf.js';
 import type { BpfLog } from './log.js';
 import { hasBpfLsm } from './lsm.js';
 import { PinnedRestrict } from './pinned-restrict.js';
-import { DIRECTORY, MAPS, mountList, NAMESPACES, OVERFLOW, openMap, ownPlace, usedPlace } from './restrict-maps.js';
+import {
+  DIRECTORY,
+  MAPS,
+  type MapShape,
+  mountList,
+  NAMESPACES,
+  OVERFLOW,
+  openMap,
+  ownPlace,
+  usedPlace,
+} from './restrict-maps.js';
 import type { UsernsRestrict } from './userns-restrict.js';
 
 /** Beside this module, and beside a bundle of it. */
@@ -122,18 +132,16 @@ function requireBpfFileSystem(directory: string): void {
 function choosePlace(directory: string, log: BpfLog): string {
   const place = usedPlace(directory);
   if (place !== directory) return place;
-  const odd = Object.keys(MAPS).filter((name) => !fits(place, name));
+  const odd = Object.entries(MAPS).flatMap(([name, shape]) => (fits(place, name, shape) ? [] : [name]));
   if (odd.length === 0) return place;
   log('notice', `what another program pinned in ${place} is left alone, for ${odd.join(' and ')} do not fit`);
   return ownPlace(directory);
 }
 
 /** Whether there is no such map, or one that works with our programs. */
-function fits(place: string, name: keyof typeof MAPS | string): boolean {
+function fits(place: string, name: string, wanted: MapShape): boolean {
   try {
     using map = openMap(place, name);
-    const wanted = Object.entries(MAPS).find(([known]) => known === name)?.[1];
-    if (wanted === undefined) return false;
     const { type, keySize, valueSize } = wanted;
     if (map.type !== type || map.keySize !== keySize || map.valueSize !== valueSize) return false;
     // What it is to hold shows only by trying. Where our own map is beside it, it was tried.

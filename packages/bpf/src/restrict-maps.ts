@@ -9,12 +9,14 @@ export const NAMESPACES = 'userns_mnt_id_hash';
 export const RING = 'userns_ringbuf';
 export const OVERFLOW = 'userns_overflow';
 
-/** What each must be like. */
-export const MAPS = {
+/** What a map must be like. */
+export type MapShape = Pick<BpfMap, 'type' | 'keySize' | 'valueSize'>;
+
+export const MAPS: Readonly<Record<string, MapShape>> = {
   [NAMESPACES]: { type: BPF_MAP_TYPE_HASH_OF_MAPS, keySize: 4, valueSize: 4 },
   [RING]: { type: BPF_MAP_TYPE_RINGBUF, keySize: 0, valueSize: 0 },
   [OVERFLOW]: { type: BPF_MAP_TYPE_HASH, keySize: 4, valueSize: 4 },
-} as const;
+};
 
 /** Where everything is pinned if what somebody else pinned in `directory` is of no use. */
 export function ownPlace(directory: string): string {
