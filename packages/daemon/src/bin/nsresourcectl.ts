@@ -5,6 +5,7 @@ import { formatNamespaceEntry } from '../namespace-entry.js';
 import { runProgram } from '../program.js';
 import { Registry } from '../registry.js';
 import { entriesJson, entryDetails, entryTable, findEntry, readRegistry } from '../registry-report.js';
+import { RUNTIME_DIRECTORY } from '../runtime-directory.js';
 import { UsageError } from '../usage-error.js';
 
 const log = new Log('nsresourcectl');
@@ -18,7 +19,7 @@ void runProgram(log, () => {
         '  list                 All of them, a line each (the default)\n' +
         '  show NAME|INODE      One of them',
       options: {
-        'runtime-directory': { value: 'DIR', codec: Path, description: 'Where the registry is (/run/systemd)' },
+        'runtime-directory': { value: 'DIR', codec: Path, description: `Where the registry is (${RUNTIME_DIRECTORY})` },
       },
       flags: { json: 'Print JSON, as the registry has it' },
       operands: '[list | show NAME|INODE]',
@@ -31,7 +32,7 @@ void runProgram(log, () => {
   }
   const [verb = 'list', which, ...rest] = parsed.operands;
   const json = parsed.flags.has('json');
-  using registry = Registry.view(resolve(parsed.values['runtime-directory'] ?? '/run/systemd'));
+  using registry = Registry.view(resolve(parsed.values['runtime-directory'] ?? RUNTIME_DIRECTORY));
   if (verb === 'list' && which === undefined) return list(registry, json);
   if (verb === 'show' && which !== undefined && rest.length === 0) return show(registry, which, json);
   throw new UsageError(`no such command: '${parsed.operands.join(' ')}'; see --help`);

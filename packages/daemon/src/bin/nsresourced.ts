@@ -5,6 +5,7 @@ import { configureLog } from '../log-environment.js';
 import { runManager } from '../manager.js';
 import { runProgram } from '../program.js';
 import { RESTRICTIONS } from '../restriction.js';
+import { RUNTIME_DIRECTORY } from '../runtime-directory.js';
 import { workerCommand } from '../worker-program.js';
 
 const log = new Log('nsresourced');
@@ -20,7 +21,7 @@ void runProgram(log, () => {
         'runtime-directory': {
           value: 'DIR',
           codec: Path,
-          description: 'Where socket, userdb link and registry are (/run/systemd)',
+          description: `Where socket, userdb link and registry are (${RUNTIME_DIRECTORY})`,
         },
         listen: {
           value: 'PATH',
@@ -52,7 +53,7 @@ void runProgram(log, () => {
   }
   configureLog(log);
   const { listen, worker, 'userns-restrict': restriction = 'require', ...given } = parsed.values;
-  const runtimeDirectory = resolve(given['runtime-directory'] ?? '/run/systemd');
+  const runtimeDirectory = resolve(given['runtime-directory'] ?? RUNTIME_DIRECTORY);
   return runManager({
     runtimeDirectory,
     restriction,

@@ -4,6 +4,7 @@ import { Log } from '../log.js';
 import { configureLog } from '../log-environment.js';
 import { runProgram } from '../program.js';
 import { RESTRICTIONS } from '../restriction.js';
+import { RUNTIME_DIRECTORY } from '../runtime-directory.js';
 import { runWorker } from '../worker.js';
 import { workerEnvironment } from '../worker-environment.js';
 
@@ -15,7 +16,7 @@ void runProgram(log, () => {
       program: 'nsresourcework',
       summary: 'Serves the connections of nsresourced, which starts it. Not to be called by hand.',
       options: {
-        'runtime-directory': { value: 'DIR', codec: Path, description: 'Where the registry is (/run/systemd)' },
+        'runtime-directory': { value: 'DIR', codec: Path, description: `Where the registry is (${RUNTIME_DIRECTORY})` },
         'userns-restrict': {
           value: 'require|off',
           codec: oneOf(RESTRICTIONS),
@@ -30,6 +31,7 @@ void runProgram(log, () => {
     return 0;
   }
   configureLog(log);
-  const { 'runtime-directory': directory = '/run/systemd', 'userns-restrict': restriction = 'require' } = parsed.values;
+  const { 'runtime-directory': directory = RUNTIME_DIRECTORY, 'userns-restrict': restriction = 'require' } =
+    parsed.values;
   return runWorker({ runtimeDirectory: resolve(directory), restriction, ...workerEnvironment(process.env), log });
 });
