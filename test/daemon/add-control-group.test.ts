@@ -11,8 +11,8 @@ import {
 } from 'node:fs';
 import { namespaceInode, O_DIRECTORY, O_NONBLOCK, O_PATH } from '@sdrx/linux';
 import t, { type Test } from 'tap';
-import { allocate, failed, invalid, mapOf, refused } from '../support/allocation.js';
-import { callAs } from '../support/call-as.js';
+import { allocate, failed, invalid, mapOf, refused, USERNS } from '../support/allocation.js';
+import { callAs, UID } from '../support/call-as.js';
 import { cgroupId, makeCgroup, needsCgroups } from '../support/cgroup.js';
 import { type Daemon, startDaemon } from '../support/daemon.js';
 import { plant } from '../support/plant.js';
@@ -23,9 +23,7 @@ import type { RawReply } from '../support/varlink-call.js';
 import { Inhabitant } from './user-namespace.js';
 
 const METHOD = 'io.systemd.NamespaceResource.AddControlGroupToUserNamespace';
-const USERNS = 'userNamespaceFileDescriptor';
 const CGROUP = 'controlGroupFileDescriptor';
-const UID = 1000;
 const FILES = ['cgroup.procs', 'cgroup.subtree_control', 'cgroup.threads'];
 const DENIED: RawReply = { error: 'org.varlink.service.PermissionDenied', parameters: {} };
 
@@ -61,8 +59,6 @@ function cgroupsOf({ registryDirectory }: Daemon, name: string): string {
 
 t.test('AddControlGroupToUserNamespace', needsCgroups, async (t) => {
   const daemon = await startDaemon(t);
-  // Every user may connect.
-  chmodSync(daemon.runtimeDirectory, 0o755);
   await t.test(
     'leaves nothing behind',
     leavingNoTrace(daemon, (t) => allTests(t, daemon)),

@@ -1,5 +1,4 @@
 import {
-  chmodSync,
   closeSync,
   openSync,
   readdirSync,
@@ -11,8 +10,8 @@ import {
 } from 'node:fs';
 import { namespaceInode, O_DIRECTORY, O_NOFOLLOW, O_NONBLOCK, O_PATH } from '@sdrx/linux';
 import t, { type Test } from 'tap';
-import { allocate, failed, invalid, keptFiles, refused } from '../support/allocation.js';
-import { callAs } from '../support/call-as.js';
+import { allocate, failed, invalid, keptFiles, refused, USERNS } from '../support/allocation.js';
+import { callAs, UID } from '../support/call-as.js';
 import { type Daemon, startDaemon } from '../support/daemon.js';
 import { Folder } from '../support/folder.js';
 import { detachedMount, mountIdOf } from '../support/mount.js';
@@ -26,9 +25,7 @@ import { type RawReply, varlinkCall } from '../support/varlink-call.js';
 
 const METHOD = 'io.systemd.NamespaceResource.AddMountToUserNamespace';
 const REGISTER = 'io.systemd.NamespaceResource.RegisterUserNamespace';
-const USERNS = 'userNamespaceFileDescriptor';
 const MOUNT = 'mountFileDescriptor';
-const UID = 1000;
 
 /** How long what is kept of a dead namespace may stay, in milliseconds. */
 const RELEASE = 5000;
@@ -207,7 +204,6 @@ t.test('a mount that can not be kept is not added, and leaves no trace', needsRo
 
 t.test('AddMountToUserNamespace refuses', needsRoot, async (t) => {
   const daemon = await startDaemon(t);
-  chmodSync(daemon.runtimeDirectory, 0o755);
   using folder = new Folder();
   writeFileSync(folder.join('file'), '');
   symlinkSync('.', folder.join('link'));

@@ -1,8 +1,8 @@
-import { chmodSync, closeSync, openSync } from 'node:fs';
+import { closeSync, openSync } from 'node:fs';
 import { Fd, IFF_UP, type Link, Links, namespaceInode, O_PATH } from '@sdrx/linux';
 import t, { type Test } from 'tap';
-import { allocate, failed, invalid, refused } from '../support/allocation.js';
-import { callAs } from '../support/call-as.js';
+import { allocate, failed, invalid, refused, USERNS } from '../support/allocation.js';
+import { callAs, UID } from '../support/call-as.js';
 import { type Daemon, startDaemon } from '../support/daemon.js';
 import { inNetwork } from '../support/in-network.js';
 import { plant } from '../support/plant.js';
@@ -13,10 +13,8 @@ import { UserNamespace } from '../support/user-namespace.js';
 import type { RawReply } from '../support/varlink-call.js';
 
 const METHOD = 'io.systemd.NamespaceResource.AddNetworkToUserNamespace';
-const USERNS = 'userNamespaceFileDescriptor';
 const NETWORK = 'networkNamespaceFileDescriptor';
 const NAME = 'namespaceInterfaceName';
-const UID = 1000;
 const LIMIT = 10_000;
 
 /** The interfaces that a process sees. */
@@ -51,8 +49,6 @@ const added = (host: string, inside: string): RawReply => ({
 t.test('AddNetworkToUserNamespace', needsRoot, async (t) => {
   // In a network namespace of its own, so that a test that is killed leaves no interface.
   const daemon = await startDaemon(t, { through: ['unshare', '--net', '--'] });
-  // Every user may connect.
-  chmodSync(daemon.runtimeDirectory, 0o755);
   await t.test(
     'leaves nothing behind',
     leavingNoTrace(daemon, (t) => allTests(t, daemon)),

@@ -1,8 +1,8 @@
-import { chmodSync, closeSync, mkdtempSync, openSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { closeSync, openSync, writeFileSync } from 'node:fs';
 import { O_NONBLOCK, O_PATH, setNonBlocking, socketPair } from '@sdrx/linux';
 import t, { type Test } from 'tap';
-import { allocate, failed, invalid, keptFiles, mapOf, refused } from '../support/allocation.js';
+import { allocate, failed, invalid, keptFiles, mapOf, refused, USERNS } from '../support/allocation.js';
+import { UID } from '../support/call-as.js';
 import { startDaemon } from '../support/daemon.js';
 import { needsRoot } from '../support/privileges.js';
 import { pythonClient } from '../support/python-client.js';
@@ -12,8 +12,6 @@ import { type RawReply, varlinkCall } from '../support/varlink-call.js';
 import { Inhabitant } from './user-namespace.js';
 
 const METHOD = 'io.systemd.NamespaceResource.AllocateUserRange';
-const UID = 1000;
-const USERNS = 'userNamespaceFileDescriptor';
 const UNSAFE = failed('EREMOTEIO', 121);
 
 /** What is wrong with a request for an otherwise fine namespace: its parameters, over those of a good one. */
@@ -48,12 +46,7 @@ const parameters: readonly (readonly [what: string, more: object, reply: RawRepl
 ];
 
 t.test('AllocateUserRange refuses', needsRoot, async (t) => {
-  // Every user may connect.
-  const runtimeDirectory = mkdtempSync(`${tmpdir()}/sdrx-test-`);
-  t.teardown(() => rmSync(runtimeDirectory, { recursive: true }));
-  chmodSync(runtimeDirectory, 0o755);
-  const daemon = await startDaemon(t, { runtimeDirectory });
-  t.teardown(() => daemon.stop());
+  const daemon = await startDaemon(t);
 
   /** A test of a request that is refused, after which all is as it was. */
   const refusing = (what: string, ask: (t: Test) => Promise<RawReply>, reply: RawReply) =>

@@ -1,4 +1,4 @@
-import { chmodSync, readdirSync, readFileSync, readlinkSync, statSync } from 'node:fs';
+import { readdirSync, readFileSync, readlinkSync, statSync } from 'node:fs';
 import { namespaceResource, userDatabase } from '@sdrx/daemon';
 import { EventLoop } from '@sdrx/event';
 import {
@@ -12,6 +12,7 @@ import {
 import { connect } from '@sdrx/varlink';
 import t, { type Test } from 'tap';
 import { allocate, keptFiles, mapOf } from '../support/allocation.js';
+import { UID } from '../support/call-as.js';
 import { startDaemon } from '../support/daemon.js';
 import { needsRoot } from '../support/privileges.js';
 import { pythonClient } from '../support/python-client.js';
@@ -21,13 +22,10 @@ import { until } from '../support/until.js';
 import { UserNamespace } from '../support/user-namespace.js';
 import { varlinkCall } from '../support/varlink-call.js';
 
-const UID = 1000;
 const METHOD = namespaceResource.methods.AllocateUserRange.name;
 
 t.test('AllocateUserRange', needsRoot, async (t) => {
   const daemon = await startDaemon(t);
-  // Every user may connect.
-  chmodSync(daemon.runtimeDirectory, 0o755);
   const registry = daemon.registryDirectory;
   await t.test('leaves nothing behind', leavingNoTrace(daemon, allTests));
 

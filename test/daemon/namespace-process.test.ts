@@ -4,13 +4,12 @@ import { EventLoop } from '@sdrx/event';
 import { firstValueFrom } from 'rxjs';
 import t, { type Test } from 'tap';
 import { kernelMap } from '../support/allocation.js';
+import { UID } from '../support/call-as.js';
 import { children } from '../support/children.js';
 import { needsRoot } from '../support/privileges.js';
 import { runProgram } from '../support/run-program.js';
 import { until } from '../support/until.js';
 import { UserNamespace } from '../support/user-namespace.js';
-
-const UID = 1000;
 
 /** Tries to trace a process as one who may do anything in its namespace: prints the errno, 0 if it worked. */
 const TRACE = `

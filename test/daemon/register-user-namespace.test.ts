@@ -1,8 +1,8 @@
-import { chmodSync, closeSync, mkdirSync, openSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
+import { closeSync, mkdirSync, openSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
 import { namespaceId, namespaceInode, O_PATH } from '@sdrx/linux';
 import t, { type Test } from 'tap';
-import { allocate, ask, failed, invalid, keptFiles, refused } from '../support/allocation.js';
-import { callAs } from '../support/call-as.js';
+import { allocate, ask, failed, invalid, keptFiles, refused, USERNS } from '../support/allocation.js';
+import { callAs, UID } from '../support/call-as.js';
 import { type Daemon, startDaemon } from '../support/daemon.js';
 import { plant } from '../support/plant.js';
 import { needsRoot } from '../support/privileges.js';
@@ -11,8 +11,6 @@ import { UserNamespace } from '../support/user-namespace.js';
 import { type RawReply, varlinkCall } from '../support/varlink-call.js';
 
 const METHOD = 'io.systemd.NamespaceResource.RegisterUserNamespace';
-const USERNS = 'userNamespaceFileDescriptor';
-const UID = 1000;
 
 /** Gives a namespace its maps. */
 function writeMaps({ child }: UserNamespace, uids: string, gids = uids): void {
@@ -34,8 +32,6 @@ function newFiles(daemon: Daemon, namespace: UserNamespace, before: readonly str
 
 t.test('RegisterUserNamespace', needsRoot, async (t) => {
   const daemon = await startDaemon(t);
-  // Every user may connect.
-  chmodSync(daemon.runtimeDirectory, 0o755);
   await t.test(
     'leaves nothing behind',
     leavingNoTrace(daemon, (t) => allTests(t, daemon)),

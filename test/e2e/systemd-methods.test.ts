@@ -1,8 +1,9 @@
-import { chmodSync, chownSync, openSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import { chownSync, openSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { type NamespaceEntry, namespaceResource } from '@sdrx/daemon';
 import { Fd, type Link, Links, namespaceInode, O_DIRECTORY, O_NOFOLLOW, O_NONBLOCK, O_PATH } from '@sdrx/linux';
 import t, { type Test } from 'tap';
-import { callAs } from '../support/call-as.js';
+import { USERNS } from '../support/allocation.js';
+import { callAs, UID } from '../support/call-as.js';
 import { cgroupId, makeCgroup, needsCgroups } from '../support/cgroup.js';
 import { type Daemon, startDaemon } from '../support/daemon.js';
 import { needsDebianTree, treeProgram } from '../support/debian-tree.js';
@@ -13,8 +14,6 @@ import { until } from '../support/until.js';
 import { UserNamespace } from '../support/user-namespace.js';
 import type { RawReply } from '../support/varlink-call.js';
 
-const UID = 1000;
-const USERNS = 'userNamespaceFileDescriptor';
 const MOUNT = 'mountFileDescriptor';
 const CGROUP = 'controlGroupFileDescriptor';
 const NETWORK = 'networkNamespaceFileDescriptor';
@@ -31,7 +30,6 @@ async function startBoth(t: Test): Promise<readonly [Daemon, Daemon]> {
   const worker = treeProgram(t, folder.path, '/usr/lib/systemd/systemd-nsresourcework', ['NSRESOURCE_API=1']);
   const theirs = await startDaemon(t, { runtimeDirectory: folder.path, worker, through });
   // Every user may connect.
-  for (const { runtimeDirectory } of [ours, theirs]) chmodSync(runtimeDirectory, 0o755);
   // What else uses the folder must be gone before it is.
   t.teardown(() => theirs.stop());
   return [ours, theirs];

@@ -5,6 +5,9 @@ import type { Daemon } from './daemon.js';
 import type { UserNamespace } from './user-namespace.js';
 import { type RawCallOptions, type RawReply, varlinkCall } from './varlink-call.js';
 
+/** The parameter that says which of the descriptors sent along is the namespace. */
+export const USERNS = 'userNamespaceFileDescriptor';
+
 const SERVICE = namespaceResource.name;
 
 /** Asks for a range of 65,536 ids for `namespace`, or for what else `more` says. */

@@ -1,6 +1,9 @@
 import { type ProgramResult, runProgram } from './run-program.js';
 import type { RawReply } from './varlink-call.js';
 
+/** A user without privileges. */
+export const UID = 1000;
+
 /** Calls a method with all descriptors from 3 on, over a plain socket, and prints the reply. */
 const SCRIPT = `
 import socket, sys

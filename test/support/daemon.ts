@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Test } from 'tap';
@@ -68,6 +68,8 @@ export async function startDaemon(t: Test, options: DaemonOptions = {}): Promise
 export function launchDaemon(t: Test, options: DaemonOptions = {}): Daemon {
   const { args = [], restriction = 'off', env = {}, worker, passed = [], through = [] } = options;
   const runtimeDirectory = options.runtimeDirectory ?? mkdtempSync(join(tmpdir(), 'sdrx-test-'));
+  // As the real one: every user may connect.
+  chmodSync(runtimeDirectory, 0o755);
   const program = [
     nsresourced,
     `--runtime-directory=${runtimeDirectory}`,
