@@ -34,7 +34,7 @@ export async function testInMachines(filters) {
   const runs = wanted.map(({ machine, tests }) => {
     const folder = `${root}/node_modules/.cache/sdrx/vm/${machine.name}`;
     mkdirSync(folder, { recursive: true });
-    return { machine, image: machineImage(machine), payload: payloadDisk(folder, machine.name, tests), folder };
+    return { machine, image: machineImage(machine), payload: payloadDisk(folder, machine, tests), folder };
   });
   // Tests wait for processes most of the time, so that one machine does not keep two processors busy.
   /** @type {import('./results.js').TestResult[]} */

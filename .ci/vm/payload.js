@@ -14,7 +14,7 @@ const packageParts = ['package.json', 'node_modules', 'dist', 'bin', 'systemd'];
  * Makes the disk that brings this Node, the built packages and the compiled tests into a machine.
  *
  * @param {string} folder where the disk is made
- * @param {string} machine its name
+ * @param {import('./machines.js').Machine} machine
  * @param {string[]} tests paths of compiled files
  * @returns {string} the disk's path
  */
@@ -41,7 +41,9 @@ export function payloadDisk(folder, machine, tests) {
   for (const path of ['package.json', 'test/dist', '.ci/vm/guest']) put(path);
   mkdirSync(`${tree}/bin`);
   copyFileSync(realpathSync(process.execPath), `${tree}/bin/node`);
-  writeFileSync(`${tree}/machine`, `${machine}\n`);
+  writeFileSync(`${tree}/machine`, `${machine.name}\n`);
+  // Before the machine is turned off, so that it is told which test took so long.
+  writeFileSync(`${tree}/limit`, `${machine.limit - 90}\n`);
   writeFileSync(`${tree}/tests`, tests.map((path) => `${path}\n`).join(''));
 
   const [size = ''] = execFileSync('du', ['--summarize', '--block-size=M', tree], { encoding: 'utf8' }).split('M');

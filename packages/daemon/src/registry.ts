@@ -143,10 +143,11 @@ export class Registry implements Disposable {
     return this.#isTaken(startLink(start));
   }
 
-  /** How many namespaces a user has. */
-  countOf(owner: number): number {
-    const files = this.#list(ownerDirectory(owner));
-    return files.filter((file) => inodeOf(file) !== undefined && existsSync(this.#path(file))).length;
+  /** Whether a user has `count` namespaces or more. */
+  hasAtLeast(count: number, owner: number): boolean {
+    const links = this.#list(ownerDirectory(owner)).filter((file) => inodeOf(file) !== undefined);
+    // Few are left over from a process that was killed: mostly it need not be looked which have an entry.
+    return links.length >= count && links.filter((file) => existsSync(this.#path(file))).length >= count;
   }
 
   /** Registers a namespace. Throws EEXIST, named after the file, if its inode, name or first id is registered already. */
@@ -193,11 +194,13 @@ export class Registry implements Disposable {
   remove(which: NamespaceEntry | number): void {
     using _lock = this.lock();
     const inode = typeof which === 'number' ? which : which.userns;
-    const steps: (() => void)[] = [() => this.#discard(entryFile(inode))];
+    const file = entryFile(inode);
+    const identity = this.#identity(file);
+    const steps: (() => void)[] = [() => this.#discard(file)];
     try {
       const entry = this.byInode(inode) ?? (typeof which === 'number' ? undefined : which);
       if (entry !== undefined) {
-        for (const link of linksOf(entry)) steps.push(() => this.#discardOwn(link, inode));
+        for (const link of linksOf(entry)) steps.push(() => this.#discardOwn(link, inode, identity));
         steps.push(() => this.#discardIfEmpty(ownerDirectory(entry.owner)));
       }
     } catch {
@@ -344,10 +347,14 @@ export class Registry implements Disposable {
     }
   }
 
-  /** Removes a link unless it holds the entry of another namespace, or one that can't be read. */
-  #discardOwn(link: string, inode: number): void {
+  /**
+   * Removes a link unless it holds the entry of another namespace, or one that can't be read.
+   * @param identity of the entry's file, which a link is unless the entry was written anew since
+   */
+  #discardOwn(link: string, inode: number, identity: bigint | undefined): void {
     try {
-      if (this.#read(link)?.userns === inode) this.#discard(link);
+      const isOwn = identity !== undefined && this.#identity(link) === identity;
+      if (isOwn || this.#read(link)?.userns === inode) this.#discard(link);
     } catch (error) {
       if (!isSystemError(error, 'EBADMSG')) throw error;
     }

@@ -1,16 +1,12 @@
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { openSync, readdirSync, writeFileSync } from 'node:fs';
-import { openUsernsRestrict } from '@sdrx/bpf';
-import { Registry } from '@sdrx/daemon';
+import { openSync, readdirSync } from 'node:fs';
 import { Fd, namespaceInode, parentNamespace } from '@sdrx/linux';
 import t from 'tap';
 import { untilOr } from '../../support/until.js';
 import { UserNamespace } from '../../support/user-namespace.js';
 import { callAs } from './caller.js';
 import { ALICE, needsVirtualMachine } from './machine.js';
-import { RegisteredNamespace, restricted, succeeded, traces } from './namespaces.js';
-import { REGISTRY, RUNTIME_DIRECTORY, serve, withEach } from './service.js';
+import { RegisteredNamespace, succeeded, traces } from './namespaces.js';
+import { REGISTRY, withEach } from './service.js';
 
 /**
  * How long a release may take, in milliseconds. It is meant to take less than a second; an emulated machine on a busy
@@ -70,78 +66,4 @@ withEach(t, 'release', needsVirtualMachine, async (t, provider) => {
     for (const inode of inodes) await released(inode);
     t.strictSame(readdirSync(REGISTRY), ['lock']);
   });
-});
-
-/** To register 5,000 takes longer, in an emulated machine, than a run may. */
-const COUNT = 1000;
-
-/**
- * Makes as many user namespaces as it is told, in as many processes, since to fork one with many descriptors is slow; prints
- * their paths, and ends with its standard input: then they die all at once. unshare(2) is system call 272.
- */
-const CROWD = `
-  my @files;
-  my ($count, $processes) = @ARGV;
-  for (2 .. $processes) { last if !(fork() // die $!) }
-  for (1 .. $count) {
-    pipe(my $ready, my $made);
-    pipe(my $wait, my $go);
-    my $pid = fork() // die $!;
-    if (!$pid) {
-      close $go;
-      syscall(272, 0x10000000) == 0 or die $!;
-      close $made;
-      sysread $wait, my $end, 1;
-      exit;
-    }
-    close $made;
-    sysread $ready, my $end, 1;
-    open(my $file, '<', "/proc/$pid/ns/user") or die $!;
-    push @files, $file;
-    close $go;
-    waitpid $pid, 0;
-  }
-  # One write, which is whole however many processes write.
-  syswrite STDOUT, join("", map { "/proc/$$/fd/" . fileno($_) . "\\n" } @files);
-  <STDIN>;
-`;
-
-t.test(`${COUNT} namespaces that die at once are all forgotten`, needsVirtualMachine, async (t) => {
-  serve('sdrx');
-  writeFileSync('/proc/sys/user/max_user_namespaces', '20000');
-  const crowd = spawn('perl', ['-e', CROWD, String(COUNT / 20), '20'], {
-    stdio: ['pipe', 'pipe', 'inherit'],
-  });
-  const exited = once(crowd, 'exit');
-  let paths = '';
-  for await (const text of crowd.stdout.setEncoding('ascii')) {
-    paths += text;
-    if (paths.split('\n').length > COUNT) break;
-  }
-  t.comment(`made at ${Math.round(performance.now())} ms`);
-  // As workers would have registered them, one by one.
-  using registry = Registry.open(RUNTIME_DIRECTORY);
-  using restrict = openUsernsRestrict();
-  {
-    using _lock = registry.lock();
-    for (const [index, path] of paths.trim().split('\n').entries()) {
-      using fd = new Fd(openSync(path, 'r'));
-      registry.store({ owner: index % 50, name: `crowd-${index}`, userns: namespaceInode(fd.number), cgroups: [] });
-      restrict.put(fd.number);
-    }
-  }
-  t.comment(`registered at ${Math.round(performance.now())} ms`);
-  t.equal(restricted().size, COUNT);
-
-  const start = performance.now();
-  crowd.stdin.end();
-  await exited;
-  const left = () => readdirSync(REGISTRY).length - 1;
-  await untilOr(
-    120_000,
-    () => left() === 0,
-    () => `${left()} files are left`,
-  );
-  t.comment(`released after ${Math.round(performance.now() - start)} ms`);
-  t.equal(restricted().size, 0);
 });

@@ -11,17 +11,17 @@ const { NameExists, UserNamespaceExists } = namespaceResource.errors;
 /**
  * Checks, with the registry's lock held, that a namespace and its name can be registered. Entries of dead namespaces make
  * room.
- * @param limit how many namespaces a user may have
+ * @param limit how many namespaces a user may have; any number unless given
  * Throws EUSERS, UserNamespaceExists, NameExists.
  */
 export function requireVacancy(
   context: WorkerContext,
   { owner, name, userns }: Pick<NamespaceEntry, 'owner' | 'name' | 'userns'>,
   fd: number,
-  limit = Number.POSITIVE_INFINITY,
+  limit?: number,
 ): void {
   const { registry, liveness } = context;
-  const isFull = () => registry.countOf(owner) >= limit;
+  const isFull = () => limit !== undefined && registry.hasAtLeast(limit, owner);
   const isKnown = () => registry.byInode(userns) !== undefined;
   if (isKnown() && liveness?.isSame(fd, userns) === false) releaseNamespace(userns, context);
   if (isFull() || isKnown() || registry.hasName(name)) sweep(context);

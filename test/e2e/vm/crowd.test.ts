@@ -1,0 +1,102 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { openSync, readdirSync, writeFileSync } from 'node:fs';
+import { BpfMap, openUsernsRestrict } from '@sdrx/bpf';
+import { Registry } from '@sdrx/daemon';
+import { Fd, namespaceInode } from '@sdrx/linux';
+import t from 'tap';
+import { untilOr } from '../../support/until.js';
+import { needsVirtualMachine, run } from './machine.js';
+import { restricted } from './namespaces.js';
+import { REGISTRY, RUNTIME_DIRECTORY, SERVICE, serve } from './service.js';
+
+const COUNT = 5000;
+/** How many the ring buffer has room for: 16 bytes each of 64 KiB. */
+const ROOM = 4096;
+const OVERFLOW = '/sys/fs/bpf/systemd/userns-restrict/maps/userns_overflow';
+const PROCESSES = 25;
+
+/** How long it may take an emulated machine, in milliseconds. */
+const LIMIT = 240_000;
+
+/**
+ * Makes as many user namespaces as it is told, in as many processes, since to fork one with many descriptors is slow; prints
+ * their paths, and ends with its standard input: then they die all at once. clone(2) is system call 56, _exit(2) 60: the
+ * namespace of a process that has ended can be opened until it is waited for.
+ */
+const CROWD = `
+  my @files;
+  my ($count, $processes) = @ARGV;
+  for (2 .. $processes) { last if !(fork() // die $!) }
+  for (1 .. $count) {
+    my $pid = syscall(56, 0x10000000 | 17, 0, 0, 0, 0);
+    $pid >= 0 or die $!;
+    syscall(60, 0) if !$pid;
+    open(my $file, '<', "/proc/$pid/ns/user") or die $!;
+    push @files, $file;
+    waitpid $pid, 0;
+  }
+  # One write, which is whole however many processes write.
+  syswrite STDOUT, join("", map { "/proc/$$/fd/" . fileno($_) . "\\n" } @files);
+  <STDIN>;
+`;
+
+t.test(`${COUNT} namespaces that die at once are all forgotten`, needsVirtualMachine, async (t) => {
+  serve('sdrx');
+  writeFileSync('/proc/sys/user/max_user_namespaces', '20000');
+  // To register one waits for a grace period, which makes most of the time.
+  writeFileSync('/sys/kernel/rcu_expedited', '1');
+  t.teardown(() => writeFileSync('/sys/kernel/rcu_expedited', '0'));
+  let last = performance.now();
+  const tell = (what: string) => {
+    t.comment(`${what} in ${Math.round(performance.now() - last)} ms`);
+    last = performance.now();
+  };
+
+  const crowd = spawn('perl', ['-e', CROWD, String(COUNT / PROCESSES), String(PROCESSES)], {
+    stdio: ['pipe', 'pipe', 'inherit'],
+  });
+  const exited = once(crowd, 'exit');
+  let paths = '';
+  for await (const text of crowd.stdout.setEncoding('ascii')) {
+    paths += text;
+    if (paths.split('\n').length > COUNT) break;
+  }
+  tell('made');
+
+  // As workers would have registered them, one by one.
+  using registry = Registry.open(RUNTIME_DIRECTORY);
+  using restrict = openUsernsRestrict();
+  {
+    using _lock = registry.lock();
+    for (const [index, path] of paths.trim().split('\n').entries()) {
+      using fd = new Fd(openSync(path, 'r'));
+      registry.store({ owner: index % 50, name: `crowd-${index}`, userns: namespaceInode(fd.number), cgroups: [] });
+      restrict.put(fd.number);
+    }
+  }
+  t.equal(restricted().size, COUNT);
+  tell('registered');
+
+  // Nobody reads the ring buffer while they die, so that it overflows.
+  run('systemctl', 'kill', '--kill-whom=main', '--signal=STOP', SERVICE);
+  crowd.stdin.end();
+  await exited;
+  using overflow = BpfMap.openPinned(OVERFLOW);
+  await untilOr(
+    LIMIT,
+    () => [...overflow.keys()].length === COUNT - ROOM,
+    () => `${[...overflow.keys()].length} found no room`,
+  );
+  tell('dead');
+
+  run('systemctl', 'kill', '--kill-whom=main', '--signal=CONT', SERVICE);
+  const left = () => readdirSync(REGISTRY).length - 1;
+  await untilOr(
+    LIMIT,
+    () => left() === 0,
+    () => `${left()} files are left`,
+  );
+  t.equal(restricted().size, 0);
+  tell('released');
+});
