@@ -32,8 +32,10 @@ export async function bootMachine({ kernelArguments, memory, limit }, image, pay
   // biome-ignore format: an option a line
   const args = [
     '-accel', 'tcg,thread=multi',
-    '-cpu', 'max',
-    '-smp', '2',
+    // Tables of five levels only cost time.
+    '-cpu', 'max,la57=off',
+    // Two machines run at a time, and atomic operations cost less on one processor.
+    '-smp', '1',
     '-m', String(memory),
     '-nodefaults', '-no-reboot', '-display', 'none', '-nic', 'none',
     '-kernel', image.kernel,

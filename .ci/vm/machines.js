@@ -31,18 +31,22 @@ const clientPackages = [
   ],
 ];
 
+/** Nothing is started but what the tests need, for those that need no service. */
+const bare = ['systemd.unit=sdrx-tests.service'];
+
 const trixie = { suite: 'trixie', packages: clientPackages, kernelArguments: [], memory: 1536, limit: 900 };
 
 /** In the order of how long they take. @type {Machine[]} */
 export const machines = [
-  { ...trixie, name: 'trixie', tests: /^test\/e2e\/vm\// },
-  { ...trixie, name: 'trixie-bpf', tests: /^test\/bpf\// },
+  { ...trixie, name: 'trixie', tests: /^test\/e2e\/vm\/(?!crowd)/ },
+  { ...trixie, name: 'trixie-bpf', tests: /^test\/bpf\//, kernelArguments: bare },
+  { ...trixie, name: 'trixie-crowd', tests: /^test\/e2e\/vm\/crowd/ },
   // Kernel 6.1, the oldest one that the package supports.
   {
     name: 'bookworm',
     suite: 'bookworm',
     packages: [],
-    kernelArguments: [],
+    kernelArguments: bare,
     memory: 1024,
     tests: /^test\/(bpf\/|e2e\/vm\/kernel\.)/,
     limit: 900,

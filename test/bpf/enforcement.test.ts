@@ -62,6 +62,20 @@ t.test('mounts of its own, and of namespaces below it, are its own', needsMachin
   t.strictSame(inMounts(parent, child), [], 'a mount of a child is its own');
 });
 
+t.test('so it is as deep as namespaces can be nested', needsMachine, async (t) => {
+  using loop = new EventLoop();
+  const [restrict] = install(t, loop, place(t));
+  using folder = new Folder();
+  const parent = newNamespace(t);
+  // The kernel lets 32 be nested in the first one; the last one makes a mount in a mount namespace of its own.
+  const chain = 'unshare --user --map-root-user '.repeat(31);
+  const deepest = (script: string) => sh(parent, `${chain} unshare --mount sh -ec '${script}'`);
+  using fd = parent.open();
+  restrict.put(fd.number);
+  t.match(deepest(`mkdir ${folder.join('new')}`), 'not permitted');
+  t.equal(deepest('mount -t tmpfs none /mnt; mkdir /mnt/new; chmod 700 /mnt/new'), '');
+});
+
 t.test('the mounts of a parent are foreign', needsMachine, async (t) => {
   using loop = new EventLoop();
   const [restrict] = install(t, loop, place(t));

@@ -232,8 +232,8 @@ t.test('reading and opening take no memory in the long run', needsPrograms, asyn
   const { output, exit } = runNode(['--expose-gc', programPath('./programs/ring-memory.js', import.meta.url)]);
   t.match(exit, { code: 'exited', status: 0 });
   const { reading, opening } = JSON.parse(output);
-  t.ok(reading < 4_000_000, `reading took ${reading} bytes`);
-  t.ok(opening < 4_000_000, `opening took ${opening} bytes`);
+  t.ok(reading < 2_000_000, `reading took ${reading} bytes`);
+  t.ok(opening < 2_000_000, `opening took ${opening} bytes`);
 });
 
 t.test(

@@ -2,6 +2,7 @@ import { closeSync, openSync, readdirSync, readlinkSync, symlinkSync } from 'nod
 import { NamespaceLiveness } from '@sdrx/daemon';
 import { namespaceId } from '@sdrx/linux';
 import t from 'tap';
+import { runProgram } from '../support/run-program.js';
 import { untilDead } from '../support/user-namespace.js';
 import { Inhabitant } from './user-namespace.js';
 
@@ -75,6 +76,21 @@ t.test('what was not remembered is searched for, once for all', { skip: skipRoot
   t.equal(scans, 1);
   t.same(liveness.dead([]), []);
   t.equal(scans, 1);
+});
+
+t.test('who may not look into all processes takes nothing for dead', { skip: skipRoot }, (t) => {
+  const program = `
+    import { NamespaceLiveness } from '${import.meta.resolve('@sdrx/daemon')}';
+    const liveness = new NamespaceLiveness('${t.testdir()}');
+    liveness.doubt(3);
+    console.log(JSON.stringify([liveness.dead([1, 2]), liveness.forsaken()]));
+  `;
+  const [drop, ...node] = ['--bounding-set=-sys_ptrace', process.execPath, '--input-type=module', '--eval', program];
+  const blind = runProgram('setpriv', [drop, '--inh-caps=-sys_ptrace', ...node]);
+  t.strictSame(JSON.parse(blind.output), [[], []]);
+  const seeing = runProgram('setpriv', node);
+  t.strictSame(JSON.parse(seeing.output), [[1, 2], [3]]);
+  t.end();
 });
 
 t.test('an id that was tampered with is no id', async (t) => {

@@ -1,23 +1,27 @@
 import { mkdirSync, readdirSync, readlinkSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { isSystemError, namespaceId, namespaceInode, openUserNamespace } from '@sdrx/linux';
-import { liveUserNamespaces } from './namespace-scan.js';
+import { canSearchProcesses, liveUserNamespaces } from './namespace-scan.js';
 
 /**
  * Tells whether registered user namespaces still exist, without holding any of them alive.
  *
  * A namespace's inode is given again after its death, but kernels from 6.18 on also give it an id that is not, and can
  * find it by that. The id is remembered as the target of the symbolic link `nsresource/namespace-ids/i<inode>`, beside
- * the registry, since systemd shares that one and knows no ids. For a namespace without one, all of /proc is searched.
+ * the registry, since systemd shares that one and knows no ids. For a namespace without one, all of /proc is searched; where
+ * that can't be done, it counts as alive.
  */
 export class NamespaceLiveness {
   readonly #directory: string;
-  readonly #alive: () => ReadonlySet<number>;
+  readonly #alive: () => ReadonlySet<number> | undefined;
 
   /**
    * @param runtimeDirectory the one that has the registry
-   * @param alive searches for namespaces without an id
+   * @param alive searches for namespaces without an id; undefined if it can't
    */
-  constructor(runtimeDirectory: string, alive = liveUserNamespaces) {
+  constructor(
+    runtimeDirectory: string,
+    alive: () => ReadonlySet<number> | undefined = () => (canSearchProcesses() ? liveUserNamespaces() : undefined),
+  ) {
     this.#directory = `${runtimeDirectory}/nsresource/namespace-ids`;
     this.#alive = alive;
   }
@@ -71,7 +75,7 @@ export class NamespaceLiveness {
     const doubted = this.#files().flatMap((file) => /^d(\d+)$/.exec(file)?.slice(1).map(Number) ?? []);
     if (doubted.length === 0) return [];
     const found = this.#alive();
-    return doubted.filter((inode) => !found.has(inode));
+    return found === undefined ? [] : doubted.filter((inode) => !found.has(inode));
   }
 
   /** Forgets all but `inodes`. Hold the registry's lock, so that nobody is between id and entry. */
@@ -88,13 +92,9 @@ export class NamespaceLiveness {
    */
   dead(inodes: readonly number[]): number[] {
     const known = new Set(this.#files());
-    let found: ReadonlySet<number> | undefined;
-    return inodes.filter((inode) => {
-      const alive = known.has(`i${inode}`) ? this.#isAlive(inode) : undefined;
-      if (alive !== undefined) return !alive;
-      found ??= this.#alive();
-      return !found.has(inode);
-    });
+    const isDead = new Map(inodes.map((inode) => [inode, known.has(`i${inode}`) ? this.#isDead(inode) : undefined]));
+    const found = inodes.some((inode) => isDead.get(inode) === undefined) ? this.#alive() : undefined;
+    return inodes.filter((inode) => isDead.get(inode) ?? found?.has(inode) === false);
   }
 
   /** Whether `fd` is the very namespace that was remembered with this inode; undefined if there is no telling. */
@@ -105,14 +105,14 @@ export class NamespaceLiveness {
   }
 
   /** Undefined if there is no id, or the kernel does not take it. */
-  #isAlive(inode: number): boolean | undefined {
+  #isDead(inode: number): boolean | undefined {
     const id = this.#id(inode);
     if (id === undefined) return undefined;
     try {
       openUserNamespace(id, inode).close();
-      return true;
+      return false;
     } catch (error) {
-      if (isSystemError(error, 'ESTALE')) return false;
+      if (isSystemError(error, 'ESTALE')) return true;
       if (isSystemError(error, 'EPERM', 'EBADF', 'EOPNOTSUPP', 'EINVAL')) return undefined;
       throw error;
     }

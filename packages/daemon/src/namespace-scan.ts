@@ -36,6 +36,14 @@ export function liveUserNamespaces(): Set<number> {
   return scan.users;
 }
 
+/**
+ * Whether this process may look into all others, as `liveUserNamespaces` must: it takes CAP_SYS_PTRACE, and a /proc that hides
+ * none of them, proc(5) hidepid.
+ */
+export function canSearchProcesses(): boolean {
+  return tolerate(() => readlinkSync('/proc/1/ns/user') + readdirSync('/proc/1/fd').length) !== undefined;
+}
+
 class Scan {
   readonly users = new Set<number>();
   /** The namespaces that were followed to their owners and parents. No two kinds share an inode. */

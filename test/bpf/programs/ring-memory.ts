@@ -32,9 +32,9 @@ async function open(count: number): Promise<void> {
 
 read(2000);
 const first = await resident();
-read(20_000);
+read(10_000);
 const reading = (await resident()) - first;
 await open(200);
 const second = await resident();
-await open(1000);
+await open(500);
 console.log(JSON.stringify({ reading, opening: (await resident()) - second }));

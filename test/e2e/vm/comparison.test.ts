@@ -16,7 +16,7 @@ interface Result {
 /** The registry's files, what the kernel says of what the calls were about, and the host's interfaces, by name. */
 type State = Readonly<Record<string, unknown>>;
 
-/** Makes all calls, with things of their own. */
+/** Makes all calls, with things of their own. Of these, who is not named in a call is only looked at after the last. */
 async function results(provider: Provider): Promise<Result[]> {
   serve(provider);
   using things = new Things();
@@ -25,15 +25,21 @@ async function results(provider: Provider): Promise<Result[]> {
   for (const { as = 0, method, parameters, things: passed = [], keys } of steps) {
     const files = passed.map((name) => things.file(name));
     const answer = await callAs(as, { method, parameters, files, ...(keys && { keys }) });
-    const after = passed.length > 0 ? state(things) : before;
+    const isNamed = (name: string) => passed.some((thing) => thing.startsWith(name));
+    const after = passed.length > 0 ? state(things, isNamed) : before;
     found.push({ answer: plain(answer), changes: changes(before, after) });
     before = after;
   }
+  const unseen = changes(
+    before,
+    state(things, () => true),
+  );
+  if (Object.keys(unseen).length > 0) throw new Error(`changed by calls about others: ${JSON.stringify(unseen)}`);
   return found;
 }
 
-function state(things: Things): State {
-  return { ...registryFiles(renaming(things.numbers())), ...things.state(), ...links() };
+function state(things: Things, matters: (name: string) => boolean): State {
+  return { ...registryFiles(renaming(things.numbers())), ...things.state(matters), ...links() };
 }
 
 function changes(before: State, after: State): State {
@@ -61,7 +67,17 @@ function registryFiles(rename: (text: string) => string): State {
   );
 }
 
+let interfaces = '';
+let described: State = {};
+
 function links(): State {
+  const names = String(readdirSync('/sys/class/net'));
+  if (names !== interfaces) described = describeLinks();
+  interfaces = names;
+  return described;
+}
+
+function describeLinks(): State {
   const all: readonly Record<string, unknown>[] = JSON.parse(run('ip', '-json', 'link', 'show', 'type', 'veth'));
   // Without one of this type, the program prints an empty object.
   return Object.fromEntries(

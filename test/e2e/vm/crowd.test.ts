@@ -11,7 +11,7 @@ import { restricted } from './namespaces.js';
 import { REGISTRY, RUNTIME_DIRECTORY, SERVICE, serve } from './service.js';
 
 const COUNT = 5000;
-/** How many the ring buffer has room for: 16 bytes each of 64 KiB. */
+/** How many the ring buffer has room for at most: 16 bytes each of 64 KiB. */
 const ROOM = 4096;
 const OVERFLOW = '/sys/fs/bpf/systemd/userns-restrict/maps/userns_overflow';
 const PROCESSES = 25;
@@ -85,7 +85,7 @@ t.test(`${COUNT} namespaces that die at once are all forgotten`, needsVirtualMac
   using overflow = BpfMap.openPinned(OVERFLOW);
   await untilOr(
     LIMIT,
-    () => [...overflow.keys()].length === COUNT - ROOM,
+    () => [...overflow.keys()].length >= COUNT - ROOM,
     () => `${[...overflow.keys()].length} found no room`,
   );
   tell('dead');

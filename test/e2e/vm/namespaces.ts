@@ -39,12 +39,23 @@ export class RegisteredNamespace implements Disposable {
     return Number(readFileSync(`/proc/${this.namespace.child.pid}/uid_map`, 'ascii').trim().split(/\s+/)[1]);
   }
 
-  /** Lets it own files on the mount that has `directory`. */
-  async addMount(directory: string): Promise<void> {
+  /** Lets it own files on the mount that has `directory`. @param flags of open(2) */
+  async addMount(directory: string, flags = 0): Promise<void> {
     succeeded(
       await callAs(0, {
         method: `${API}.AddMountToUserNamespace`,
         parameters: { userNamespaceFileDescriptor: 0, mountFileDescriptor: 1 },
+        files: [{ path: this.path }, { path: directory, flags }],
+      }),
+    );
+  }
+
+  /** Gives it the control group that is `directory`. */
+  async addCgroup(directory: string): Promise<void> {
+    succeeded(
+      await callAs(0, {
+        method: `${API}.AddControlGroupToUserNamespace`,
+        parameters: { userNamespaceFileDescriptor: 0, controlGroupFileDescriptor: 1 },
         files: [{ path: this.path }, { path: directory }],
       }),
     );

@@ -1,4 +1,4 @@
-import { openSync, readdirSync } from 'node:fs';
+import { existsSync, mkdirSync, openSync, readdirSync, statSync } from 'node:fs';
 import { Fd, namespaceInode, parentNamespace } from '@sdrx/linux';
 import t from 'tap';
 import { untilOr } from '../../support/until.js';
@@ -32,6 +32,17 @@ withEach(t, 'release', needsVirtualMachine, async (t, provider) => {
     t.strictSame(before.slice(0, 2), ['registry', 'BPF']);
     namespace[Symbol.dispose]();
     t.comment(`released after ${await released(namespace.inode)} ms`);
+  });
+
+  await t.test('a control group that was given to it is removed with it, and all below', async (t) => {
+    const cgroup = '/sys/fs/cgroup/given';
+    mkdirSync(`${cgroup}/below`, { recursive: true });
+    const namespace = await RegisteredNamespace.create('grouped');
+    await namespace.addCgroup(cgroup);
+    t.equal(statSync(cgroup).uid, namespace.start);
+    namespace[Symbol.dispose]();
+    await released(namespace.inode);
+    t.notOk(existsSync(cgroup));
   });
 
   // systemd 257 watches free_user_ns(), which frees such a chain in one call, so that it forgets only the last one.

@@ -1,10 +1,11 @@
 import { rmSync } from 'node:fs';
+import { O_PATH } from '@sdrx/linux';
 import t from 'tap';
 import { untilOr } from '../../support/until.js';
 import { varlinkCall } from '../../support/varlink-call.js';
 import { attempt, needsVirtualMachine, run } from './machine.js';
 import { RegisteredNamespace, traces } from './namespaces.js';
-import { configure, property, REGISTRY, SERVICE, SOCKET, SOCKET_PATH, serve, withEach } from './service.js';
+import { configure, install, property, REGISTRY, SERVICE, SOCKET, SOCKET_PATH, serve, withEach } from './service.js';
 
 const API = 'io.systemd.NamespaceResource';
 
@@ -43,9 +44,11 @@ withEach(t, 'life under systemd', needsVirtualMachine, async (t, provider) => {
   await t.test('a restart keeps namespaces', async (t) => {
     using namespace = await RegisteredNamespace.create('lasting');
     await namespace.addMount('/run/lock');
+    await namespace.addMount('/run/user', O_PATH);
     const before = traces(namespace.inode);
     // systemd 257 sends the mount, but in a way that the service manager refuses.
     t.strictSame(before, ['registry', 'BPF', ...(provider === 'sdrx' ? ['fd store'] : [])]);
+    t.equal(property('NFileDescriptorStore'), provider === 'sdrx' ? '2' : '0');
     run('systemctl', 'restart', SERVICE);
     t.strictSame(traces(namespace.inode), before);
     t.ok(await isServed());
@@ -91,10 +94,23 @@ t.test('life of our daemon under systemd', needsVirtualMachine, async (t) => {
     t.match(watch, /^MEMORY_PRESSURE_WATCH=\/sys\/fs\/cgroup\/.*memory\.pressure$/m);
     const fds = run('sh', '-c', `readlink /proc/${pid}/fd/*`);
     t.match(fds, /memory\.pressure/);
+
+    await t.test('and is answered when it is felt', async (t) => {
+      // Half of what it has: what it reads from files is read again and again.
+      const limit = (value: string | number) =>
+        run('systemctl', 'set-property', '--runtime', SERVICE, `MemoryHigh=${value}`);
+      const before = journal().match(/memory is short/g)?.length ?? 0;
+      limit(Math.round(Number(property('MemoryCurrent')) / 2));
+      t.teardown(() => limit('infinity'));
+      const felt = () => (journal().match(/memory is short/g)?.length ?? 0) > before;
+      await untilOr(LIMIT, felt, () => `${property('MemoryCurrent')} bytes, no pressure`);
+      limit('infinity');
+      t.ok(await isServed());
+    });
   });
 
   await t.test('a main process that is stopped is killed by the watchdog, and comes back', async (t) => {
-    configure('[Service]\nWatchdogSec=15s\n', 'watchdog');
+    configure('[Service]\nWatchdogSec=10s\n', 'watchdog');
     run('systemctl', 'daemon-reload');
     run('systemctl', 'restart', SERVICE);
     const pid = property('MainPID');
@@ -109,7 +125,7 @@ t.test('life of our daemon under systemd', needsVirtualMachine, async (t) => {
 
 t.test("our unit is not more exposed than systemd's, but for what it explains", needsVirtualMachine, async (t) => {
   const findings = (provider: 'systemd' | 'sdrx') => {
-    serve(provider);
+    install(provider);
     const text = attempt('systemd-analyze', 'security', '--json=short', SERVICE).output;
     const all: readonly { json_field: string; set: boolean; exposure: string | null }[] = JSON.parse(text);
     return new Set(all.filter(({ exposure }) => exposure !== null).map(({ json_field }) => json_field));

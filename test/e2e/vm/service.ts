@@ -23,8 +23,23 @@ const NETWORK = `[Service]
 CapabilityBoundingSet=CAP_NET_ADMIN
 `;
 
-/** Has a daemon serve, which begins with nothing, its service being active. */
+/** Who serves, if nothing but calls was done to it; undefined once it is configured in another way. */
+let serving: Provider | undefined;
+
+/** Has a daemon serve that knows of nothing yet, its service being active. To start one takes an emulated machine long. */
 export function serve(provider: Provider): void {
+  if (serving === provider && String(readdirSync(REGISTRY)) === 'lock') {
+    run('systemctl', 'start', SOCKET, SERVICE);
+    return;
+  }
+  install(provider);
+  run('systemctl', 'start', SOCKET, SERVICE);
+  serving = provider;
+}
+
+/** Puts the unit files in place, with nothing of what a daemon leaves. */
+export function install(provider: Provider): void {
+  serving = undefined;
   run('systemctl', 'stop', SOCKET, SERVICE);
   rmSync(`${RUNTIME_DIRECTORY}/nsresource`, { recursive: true, force: true });
   rmSync('/sys/fs/bpf/systemd/userns-restrict', { recursive: true, force: true });
@@ -40,11 +55,11 @@ export function serve(provider: Provider): void {
     }
   } else configure(NETWORK);
   run('systemctl', 'daemon-reload');
-  run('systemctl', 'start', SOCKET, SERVICE);
 }
 
 /** Adds settings to the service, for `systemctl daemon-reload` to read. */
 export function configure(text: string, name = 'options'): void {
+  serving = undefined;
   mkdirSync(DROP_INS, { recursive: true });
   writeFileSync(`${DROP_INS}/${name}.conf`, text);
 }
@@ -54,17 +69,26 @@ export function property(name: string, unit = SERVICE): string {
   return run('systemctl', 'show', '--value', `--property=${name}`, unit).trim();
 }
 
-/** The same tests, first with systemd's daemon, then with ours. */
-export function withEach(
-  t: Test,
-  name: string,
-  options: object,
-  body: (t: Test, provider: Provider) => void | Promise<void>,
-): void {
+type Tests = (t: Test, provider: Provider) => void | Promise<void>;
+
+/** What is tested with each daemon, by its name. */
+const shared = new Map<string, Tests>();
+
+/**
+ * The same tests with systemd's daemon, which shows that they are right, and with ours. Those of all files come together, so
+ * that each daemon is started as seldom as can be.
+ */
+export function withEach(t: Test, name: string, options: object, body: Tests): void {
+  shared.set(name, body);
+  if (shared.size > 1) return;
   for (const provider of ['systemd', 'sdrx'] as const) {
-    t.test(`${name}, served by ${provider}`, options, async (t) => {
-      serve(provider);
-      await body(t, provider);
+    t.test(`served by ${provider}`, options, async (t) => {
+      for (const [name, body] of shared) {
+        await t.test(name, async (t) => {
+          serve(provider);
+          await body(t, provider);
+        });
+      }
     });
   }
 }

@@ -28,6 +28,7 @@ const FLAGS: Readonly<Record<string, number>> = {
 export class Things implements Disposable {
   readonly #namespaces = new Map<string, UserNamespace>();
   readonly #cgroups = new Map<string, string>();
+  #known: Record<string, unknown> = {};
 
   constructor() {
     mkdirSync(CGROUPS, { recursive: true });
@@ -68,17 +69,19 @@ export class Things implements Disposable {
     return path + (file ?? '');
   }
 
-  /** What the kernel says of them, by name. */
-  state(): Record<string, unknown> {
+  /** What the kernel says of them, by name: of those that `matters` now, of the others before. */
+  state(matters: (name: string) => boolean = () => true): Record<string, unknown> {
     const maps = [...this.#namespaces].map(([name, { child }]) => {
       const read = (file: string) => readFileSync(`/proc/${child.pid}/${file}`, 'ascii').trim().split(/\s+/).join(' ');
-      return [name, { uid_map: read('uid_map'), gid_map: read('gid_map') }];
+      return [name, () => ({ uid_map: read('uid_map'), gid_map: read('gid_map') })] as const;
     });
     const owners = [...this.#cgroups].map(([name, path]) => {
       const files = ['', 'cgroup.procs', 'cgroup.subtree_control', 'cgroup.threads', 'cgroup.type'];
-      return [`cgroup ${name}`, files.map((file) => ownerAndMode(`${path}/${file}`))];
+      return [`cgroup ${name}`, () => files.map((file) => ownerAndMode(`${path}/${file}`))] as const;
     });
-    return Object.fromEntries([...maps, ...owners]);
+    for (const [name, look] of [...maps, ...owners])
+      if (matters(name) || !(name in this.#known)) this.#known[name] = look();
+    return { ...this.#known };
   }
 
   /** The numbers by which the registry knows them, and their names. */
