@@ -40,7 +40,7 @@ const trixie = { suite: 'trixie', packages: clientPackages, kernelArguments: [],
 export const machines = [
   { ...trixie, name: 'trixie', tests: /^test\/e2e\/vm\/(?!crowd)/ },
   { ...trixie, name: 'trixie-bpf', tests: /^test\/bpf\//, kernelArguments: bare },
-  { ...trixie, name: 'trixie-crowd', tests: /^test\/e2e\/vm\/crowd/ },
+  { ...trixie, name: 'trixie-crowd', tests: /^test\/e2e\/vm\/crowd/, kernelArguments: bare },
   // Kernel 6.1, the oldest one that the package supports.
   {
     name: 'bookworm',

@@ -62,18 +62,29 @@ t.test('mounts of its own, and of namespaces below it, are its own', needsMachin
   t.strictSame(inMounts(parent, child), [], 'a mount of a child is its own');
 });
 
-t.test('so it is as deep as namespaces can be nested', needsMachine, async (t) => {
+t.test('so it is 32 levels down; what lies deeper is refused', needsMachine, async (t) => {
   using loop = new EventLoop();
   const [restrict] = install(t, loop, place(t));
   using folder = new Folder();
   const parent = newNamespace(t);
-  // The kernel lets 32 be nested in the first one; the last one makes a mount in a mount namespace of its own.
-  const chain = 'unshare --user --map-root-user '.repeat(31);
-  const deepest = (script: string) => sh(parent, `${chain} unshare --mount sh -ec '${script}'`);
-  using fd = parent.open();
-  restrict.put(fd.number);
-  t.match(deepest(`mkdir ${folder.join('new')}`), 'not permitted');
-  t.equal(deepest('mount -t tmpfs none /mnt; mkdir /mnt/new; chmod 700 /mnt/new'), '');
+  using parentFd = parent.open();
+  restrict.put(parentFd.number);
+  t.strictSame(refused(parent, folder.path), ALL);
+  // It is the first of these levels. The kernel has one more.
+  for (const levels of [32, 33]) {
+    const between = Array.from({ length: levels - 2 }, () => ['unshare', '--user', '--map-root-user']).flat();
+    const enter = ['nsenter', `--target=${parent.child.pid}`, '--user'];
+    const deepest = new UserNamespace([...enter, ...between], '--map-root-user', '--mount');
+    t.teardown(() => deepest[Symbol.dispose]());
+    t.equal(sh(deepest, 'mount -t tmpfs none /mnt', '--mount'), '');
+    using fd = deepest.open();
+    restrict.put(fd.number);
+    t.strictSame(refused(deepest, folder.path), ALL);
+    const make = (who: UserNamespace) =>
+      sh(who, 'mkdir /mnt/new && rmdir /mnt/new', `--mount=/proc/${deepest.child.pid}/ns/mnt`);
+    t.equal(make(deepest), '');
+    t.match(make(parent), levels === 32 ? /^$/ : /not permitted/);
+  }
 });
 
 t.test('the mounts of a parent are foreign', needsMachine, async (t) => {

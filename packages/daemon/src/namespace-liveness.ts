@@ -1,6 +1,13 @@
 import { mkdirSync, readdirSync, readlinkSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
-import { isSystemError, namespaceId, namespaceInode, openUserNamespace } from '@sdrx/linux';
-import { canSearchProcesses, liveUserNamespaces } from './namespace-scan.js';
+import {
+  CAP_SYS_PTRACE,
+  hasCapability,
+  isSystemError,
+  namespaceId,
+  namespaceInode,
+  openUserNamespace,
+} from '@sdrx/linux';
+import { liveUserNamespaces } from './namespace-scan.js';
 
 /**
  * Tells whether registered user namespaces still exist, without holding any of them alive.
@@ -20,10 +27,16 @@ export class NamespaceLiveness {
    */
   constructor(
     runtimeDirectory: string,
-    alive: () => ReadonlySet<number> | undefined = () => (canSearchProcesses() ? liveUserNamespaces() : undefined),
+    alive: () => ReadonlySet<number> | undefined = () =>
+      NamespaceLiveness.canSearch() ? liveUserNamespaces() : undefined,
   ) {
     this.#directory = `${runtimeDirectory}/nsresource/namespace-ids`;
     this.#alive = alive;
+  }
+
+  /** Whether this process may look into all others; if not, living namespaces would look dead. capabilities(7) */
+  static canSearch(): boolean {
+    return hasCapability(CAP_SYS_PTRACE);
   }
 
   /**

@@ -23,7 +23,7 @@ const NAMESPACE = /^(cgroup|ipc|mnt|net|pid|time|user|uts):\[(\d+)\]$/;
  * stands for, that own a namespace found in one of these ways, and the parents of them all. Processes that come and go
  * meanwhile do no harm. namespaces(7).
  *
- * Needs root. It can't see a descriptor under way in a socket or opened through a mount that is gone since, or a mount
+ * Needs root and CAP_SYS_PTRACE. It can't see a descriptor under way in a socket or opened through a mount that is gone since, or a mount
  * in no mount namespace.
  */
 export function liveUserNamespaces(): Set<number> {
@@ -34,14 +34,6 @@ export function liveUserNamespaces(): Set<number> {
     for (const fd of list(`/proc/${pid}/fd`)) scan.link(`/proc/${pid}/fd/${fd}`);
   }
   return scan.users;
-}
-
-/**
- * Whether this process may look into all others, as `liveUserNamespaces` must: it takes CAP_SYS_PTRACE, and a /proc that hides
- * none of them, proc(5) hidepid.
- */
-export function canSearchProcesses(): boolean {
-  return tolerate(() => readlinkSync('/proc/1/ns/user') + readdirSync('/proc/1/fd').length) !== undefined;
 }
 
 class Scan {

@@ -3,7 +3,6 @@ import type { EventLoop } from '@sdrx/event';
 import type { Log } from './log.js';
 import { NamespaceLiveness } from './namespace-liveness.js';
 import { probeNamespaces } from './namespace-probe.js';
-import { canSearchProcesses } from './namespace-scan.js';
 import type { Registry } from './registry.js';
 
 /** `require`: without the BPF program the user namespace interfaces are off; `off`: they work without it. */
@@ -32,9 +31,9 @@ export function setUpRestriction(
 ): Restrictor {
   if (restriction === 'off') {
     const liveness = new NamespaceLiveness(runtimeDirectory);
-    if (!canSearchProcesses())
+    if (!NamespaceLiveness.canSearch())
       log.notice(
-        'not permitted to look into all processes (CAP_SYS_PTRACE, ProtectProc=): namespaces without an id stay registered',
+        'without CAP_SYS_PTRACE namespaces that have no id, as before Linux 6.18, stay registered when they are dead',
       );
     return { restrict: new Unrestricted(probeNamespaces(loop, registry, liveness)), liveness };
   }

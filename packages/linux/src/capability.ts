@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 
+export const CAP_SYS_PTRACE = 19;
 export const CAP_SYS_ADMIN = 21;
 export const CAP_SYS_TIME = 25;
 export const CAP_PERFMON = 38;
