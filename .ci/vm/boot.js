@@ -26,7 +26,7 @@ export async function bootMachine({ kernelArguments, memory, limit }, image, pay
   for (const name of ['results.tap', 'journal.log', 'console.log']) writeFileSync(output(name), '');
   const append = [
     'console=ttyS0 root=/dev/vda rw panic=-1 quiet init=/usr/lib/systemd/systemd systemd.firstboot=off',
-    'lsm=landlock,lockdown,yama,integrity,bpf',
+    'lsm=landlock,lockdown,yama,integrity,bpf audit=0',
     ...kernelArguments,
   ];
   // biome-ignore format: an option a line

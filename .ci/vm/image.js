@@ -20,7 +20,11 @@ const ownFiles = {
 };
 
 /** What is of no use in a machine that lives for a minute, and costs seconds of emulation. */
-const masked = ['systemd-firstboot', 'systemd-hwdb-update', 'ldconfig', 'systemd-update-done', 'apt-daily.timer'];
+const masked = [
+  ...['systemd-firstboot', 'systemd-hwdb-update', 'ldconfig', 'systemd-update-done', 'apt-daily.timer'],
+  ...['systemd-networkd', 'systemd-network-generator', 'systemd-networkd-persistent-storage', 'systemd-binfmt'],
+  ...['systemd-journal-catalog-update', 'kmod-static-nodes', 'modprobe@drm', 'modprobe@efi_pstore', 'getty.target'],
+];
 
 /** Users who may run things while nobody is logged in. */
 const users = { alice: 1000 };

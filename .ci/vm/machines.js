@@ -38,9 +38,8 @@ const trixie = { suite: 'trixie', packages: clientPackages, kernelArguments: [],
 
 /** In the order of how long they take. @type {Machine[]} */
 export const machines = [
-  { ...trixie, name: 'trixie', tests: /^test\/e2e\/vm\/(?!crowd)/ },
-  { ...trixie, name: 'trixie-bpf', tests: /^test\/bpf\//, kernelArguments: bare },
-  { ...trixie, name: 'trixie-crowd', tests: /^test\/e2e\/vm\/crowd/, kernelArguments: bare },
+  { ...trixie, name: 'trixie-bare', tests: /^test\/(bpf\/|e2e\/vm\/(comparison|crowd)\.)/, kernelArguments: bare },
+  { ...trixie, name: 'trixie', tests: /^test\/e2e\/vm\/(?!comparison|crowd)/ },
   // Kernel 6.1, the oldest one that the package supports.
   {
     name: 'bookworm',

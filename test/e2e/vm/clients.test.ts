@@ -143,6 +143,17 @@ withEach(t, 'real clients', needsVirtualMachine, async (t, provider: Provider) =
     t.match(output, /^ +0 +\d+ +65536$/m);
   });
 
+  await t.test("a user's service runs in an image, in a user namespace of its own", async (t) => {
+    // Whether that is registered systemd-mountfsd asks the daemon, which says that it is not.
+    const properties = [`--property=RootImage=${IMAGE}`, '--property=PrivateUsers=yes'];
+    const command = ['/usr/bin/busybox', 'cat', '/proc/self/uid_map', '/usr/lib/os-release'];
+    const options = ['--user', '--pipe', '--wait', '--quiet'];
+    const { status, output } = attemptAs(ALICE, 'systemd-run', ...options, ...properties, ...command);
+    t.equal(status, 0, output);
+    t.match(output, /^ +1000 +1000 +1$/m);
+    t.match(output, /^ID=sdrx$/m);
+  });
+
   t.ok(traces(namespace.inode).includes('registry'));
   t.match(readFileSync(`/proc/${namespace.namespace.child.pid}/gid_map`, 'ascii'), String(start));
 });

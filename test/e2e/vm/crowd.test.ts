@@ -96,6 +96,7 @@ t.test(`${COUNT} namespaces that die at once are all forgotten`, needsVirtualMac
     LIMIT,
     () => left() === 0,
     () => `${left()} files are left`,
+    500,
   );
   t.equal(restricted().size, 0);
   tell('released');
