@@ -41,18 +41,16 @@ function matrixRuns(sources) {
 
 /** What needs a kernel that a virtual machine has. @param {string[]} args @param {string[]} filters */
 function machineResults(args, filters) {
-  if (args.includes('--vm')) return testInMachines(filters);
-  say(
-    'not run: the tests of the virtual machines, which take ten minutes; `npm run test:vm` or `npm test -- --vm` does',
-  );
+  if (!args.includes('--no-vm')) return testInMachines(filters);
+  say('not run, as --no-vm says: the tests in virtual machines');
   return [];
 }
 
-/** `npm test -- [--no-matrix] [--vm] [option of tap...] [part of a test's path...]` */
+/** `npm test -- [--no-matrix] [--no-vm] [option of tap...] [part of a test's path...]` */
 await main(import.meta, async () => {
   const args = process.argv.slice(2);
   const filters = args.filter((arg) => !arg.startsWith('-')).map((arg) => arg.replace(/^\.\//, ''));
-  const options = args.filter((arg) => arg.startsWith('-') && !['--no-matrix', '--vm'].includes(arg));
+  const options = args.filter((arg) => arg.startsWith('-') && !['--no-matrix', '--no-vm'].includes(arg));
 
   await setup({ packages: testPackages });
   script('node_modules/@biomejs/biome/bin/biome', ['check', '--error-on-warnings']);

@@ -110,6 +110,31 @@ t.test(
 );
 
 t.test(
+  'the mounts of all namespaces can be forgotten',
+  needsPrograms,
+  leavingNoFd((t) => {
+    using installed = new Installed();
+    using restrict = openUsernsRestrict(installed);
+    using namespace = new UserNamespace();
+    using other = new UserNamespace();
+    using fd = namespace.open();
+    using otherFd = other.open();
+    using mount = new Fd(openSync('/proc', 'r'));
+    const inode = namespaceInode(fd.number);
+    for (const { number } of [fd, otherFd]) restrict.put(number);
+    restrict.allowMount(fd.number, mount.number);
+    const list = () => installed.namespaces.get(number(namespaceInode(otherFd.number)));
+    const before = list();
+
+    restrict.forgetMounts();
+    t.match(installed.mounts(inode), { ids: [] });
+    t.strictSame(list(), before, 'one that has none keeps its list');
+    restrict.allowMount(fd.number, mount.number);
+    t.match(installed.mounts(inode), { ids: [statx(mount.number).mountId] });
+  }),
+);
+
+t.test(
   'a list grows with its mounts, up to 4096',
   needsPrograms,
   leavingNoFd((t) => {

@@ -61,6 +61,15 @@ export class PinnedRestrict implements UsernsRestrict {
     }
   }
 
+  forgetMounts(): void {
+    for (const inode of [...this.#namespaces.keys()]) {
+      using list = this.#list(inode.readUInt32LE());
+      if ([...list.keys()].length === 0) continue;
+      using empty = mountList(SMALLEST);
+      this.#namespaces.set(inode, number(empty.fd), 'replace');
+    }
+  }
+
   reset(...inodes: readonly number[]): void {
     if (inodes.length > 0) this.#namespaces.deleteAll(inodes.map(number));
   }

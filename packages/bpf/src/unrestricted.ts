@@ -10,6 +10,7 @@ export class Unrestricted implements UsernsRestrict {
 
   put(): void {}
   allowMount(): void {}
+  forgetMounts(): void {}
   reset(): void {}
   /** Has nothing to give back. */
   [Symbol.dispose](): void {}

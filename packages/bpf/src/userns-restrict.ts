@@ -16,6 +16,8 @@ export interface UsernsRestrict extends Disposable {
    * Of two at a time for one namespace one might get lost: callers hold the registry's lock.
    */
   allowMount(usernsFd: number, mountFd: number): void;
+  /** Empties the lists of all namespaces: when nobody keeps the mounts any more, the kernel gives their ids to others. */
+  forgetMounts(): void;
   /** Forgets namespaces; harmless if they are not registered. All at once, as each time costs about 10 ms. */
   reset(...inodes: readonly number[]): void;
   /**

@@ -110,8 +110,10 @@ export async function runManager({
 
 /** Brings the registry that a former daemon left behind, ours or systemd's, up to date. */
 function takeOver(traces: NamespaceTraces, remembered: readonly number[]): void {
-  const { registry, liveness, log } = traces;
+  const { registry, restrict, liveness, store, log } = traces;
   using _lock = registry.lock();
+  // Where we are the fd store ourselves, the mounts of an earlier manager went with it.
+  if (store !== undefined) restrict?.forgetMounts();
   const { removed, restored } = registry.repair();
   if (removed.length + restored.length > 0) {
     log.notice(`repaired the registry: removed ${removed.length} files, restored ${restored.length}`);

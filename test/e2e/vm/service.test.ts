@@ -1,7 +1,11 @@
-import { rmSync } from 'node:fs';
-import { O_PATH } from '@sdrx/linux';
+import { openSync, rmSync } from 'node:fs';
+import { BpfMap } from '@sdrx/bpf';
+import { Fd, namespaceInode, O_PATH } from '@sdrx/linux';
 import t from 'tap';
+import { allocate, USERNS } from '../../support/allocation.js';
+import { startDaemon } from '../../support/daemon.js';
 import { untilOr } from '../../support/until.js';
+import { UserNamespace } from '../../support/user-namespace.js';
 import { varlinkCall } from '../../support/varlink-call.js';
 import { attempt, needsVirtualMachine, run } from './machine.js';
 import { RegisteredNamespace, traces } from './namespaces.js';
@@ -122,6 +126,37 @@ t.test('life of our daemon under systemd', needsVirtualMachine, async (t) => {
     t.ok(await isServed());
   });
 });
+
+t.test(
+  'a daemon without a service manager forgets the mounts of one that was killed',
+  needsVirtualMachine,
+  async (t) => {
+    install('sdrx');
+    const first = await startDaemon(t, { restriction: 'require' });
+    using namespace = new UserNamespace();
+    using fd = namespace.open();
+    t.strictSame(await allocate(first, fd, 'by-hand'), { parameters: {} });
+    using mount = new Fd(openSync('/run/lock', 'r'));
+    const parameters = { [USERNS]: 0, mountFileDescriptor: 1 };
+    const options = { fds: [fd.number, mount.number] };
+    t.strictSame(await varlinkCall(first.socketPath, `${API}.AddMountToUserNamespace`, parameters, options), {
+      parameters: {},
+    });
+    const allowed = () => {
+      using namespaces = BpfMap.openPinned('/sys/fs/bpf/systemd/userns-restrict/maps/userns_mnt_id_hash');
+      const inode = Buffer.alloc(4);
+      inode.writeUInt32LE(namespaceInode(fd.number));
+      using list = BpfMap.byId(namespaces.get(inode)?.readUInt32LE() ?? 0);
+      return [...list.keys()].length;
+    };
+    first.kill('SIGKILL');
+    await first.gone;
+    t.equal(allowed(), 1);
+    const second = await startDaemon(t, { restriction: 'require', runtimeDirectory: first.runtimeDirectory });
+    t.equal(allowed(), 0);
+    await second.stop();
+  },
+);
 
 t.test("our unit is not more exposed than systemd's, but for what it explains", needsVirtualMachine, async (t) => {
   const findings = (provider: 'systemd' | 'sdrx') => {
