@@ -12,6 +12,7 @@ export const OVERFLOW = 'userns_overflow';
 /** What a map must be like. */
 export type MapShape = Pick<BpfMap, 'type' | 'keySize' | 'valueSize'>;
 
+/** All that there are. */
 export const MAPS: Readonly<Record<string, MapShape>> = {
   [NAMESPACES]: { type: BPF_MAP_TYPE_HASH_OF_MAPS, keySize: 4, valueSize: 4 },
   [RING]: { type: BPF_MAP_TYPE_RINGBUF, keySize: 0, valueSize: 0 },

@@ -23,8 +23,8 @@ const NAMESPACE = /^(cgroup|ipc|mnt|net|pid|time|user|uts):\[(\d+)\]$/;
  * stands for, that own a namespace found in one of these ways, and the parents of them all. Processes that come and go
  * meanwhile do no harm. namespaces(7).
  *
- * Needs root and CAP_SYS_PTRACE. It can't see a descriptor under way in a socket or opened through a mount that is gone since, or a mount
- * in no mount namespace.
+ * Needs root and CAP_SYS_PTRACE. It can't see a descriptor under way in a socket or opened through a mount that is gone
+ * since, or a mount in no mount namespace.
  */
 export function liveUserNamespaces(): Set<number> {
   const scan = new Scan();

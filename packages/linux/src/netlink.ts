@@ -63,8 +63,13 @@ export class Netlink implements Disposable {
   /** @param family NETLINK_*; throws EPROTONOSUPPORT, EMFILE */
   constructor(family = NETLINK_ROUTE) {
     this.#fd = makeSocket(AF_NETLINK, SOCK_RAW, family);
-    // Errors in words, without our own request.
-    for (const option of [NETLINK_EXT_ACK, NETLINK_CAP_ACK]) enableSocketOption(this.#fd.number, SOL_NETLINK, option);
+    try {
+      // Errors in words, without our own request.
+      for (const option of [NETLINK_EXT_ACK, NETLINK_CAP_ACK]) enableSocketOption(this.#fd.number, SOL_NETLINK, option);
+    } catch (error) {
+      this.#fd.close();
+      throw error;
+    }
   }
 
   /** Has something done. Throws what the kernel answers, with its words if it has any. */
