@@ -10,6 +10,9 @@ import { basePackages } from './machines.js';
 const guest = `${root}/.ci/vm/guest`;
 const units = 'etc/systemd/system';
 
+/** Programs that make units, at the start and at each reload, of what none of our machines has. */
+const generators = 'systemd/system-generators';
+
 /** Where each of our own files goes in the machine. */
 const ownFiles = {
   [`${units}/sdrx-tests.service`]: readFileSync(`${guest}/sdrx-tests.service`, 'utf8'),
@@ -37,7 +40,7 @@ const users = { alice: 1000 };
  */
 export function machineImage({ suite, packages }) {
   const include = [...basePackages, ...packages];
-  const inputs = [suite, include, ownFiles, masked, users, process.arch];
+  const inputs = [suite, include, ownFiles, masked, generators, users, process.arch];
   const folder = cachedFolder(`vm-${suite}`, inputs, (folder) => {
     if (process.getuid?.() !== 0) throw new UserError('the image of a virtual machine can only be made by root');
     installDebianPackages(vmPackages);
@@ -76,6 +79,9 @@ function prepare(tree) {
     const unit = name.includes('.') ? name : `${name}.service`;
     symlinkSync('/dev/null', `${tree}/${units}/${unit}`);
   }
+  mkdirSync(`${tree}/etc/${generators}`, { recursive: true });
+  for (const name of readdirSync(`${tree}/usr/lib/${generators}`))
+    symlinkSync('/dev/null', `${tree}/etc/${generators}/${name}`);
   mkdirSync(`${tree}/${units}/default.target.wants`, { recursive: true });
   symlinkSync('../sdrx-tests.service', `${tree}/${units}/default.target.wants/sdrx-tests.service`);
 }

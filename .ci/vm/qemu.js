@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { existsSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { command } from '../command.js';
 import { debianRelease, debianUri } from '../debian.js';
 import { say, UserError } from '../main.js';
@@ -29,7 +29,7 @@ export function installQemu() {
   const from = [];
   if (debianRelease() === 'bookworm') {
     from.push('--target-release', suite);
-    if (!existsSync(sources)) {
+    if (!execFileSync('apt-cache', ['policy'], { encoding: 'utf8' }).includes(`n=${suite},`)) {
       say(`adding ${suite} to apt's sources, as ${sources}`);
       const keys = '/usr/share/keyrings/debian-archive-keyring.gpg';
       writeFileSync(

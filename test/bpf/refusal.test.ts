@@ -20,10 +20,10 @@ interface Outcome {
 
 /**
  * Installs userns-restrict where the mounts are as `prepare`, a shell script, makes them.
- * @param more arguments of the program
+ * @param as a program with arguments that runs it
  */
-function installWhere(prepare: string, as: readonly string[] = [], ...more: readonly string[]): Outcome {
-  const command = [...as, process.execPath, program, ...more];
+function installWhere(prepare: string, as: readonly string[] = []): Outcome {
+  const command = [...as, process.execPath, program];
   const script = `set -e; ${prepare}\nexec "$@"`;
   const { stdout, stderr } = spawnSync('unshare', ['--mount', 'sh', '-c', script, 'sh', ...command], {
     encoding: 'utf8',
@@ -42,13 +42,13 @@ const securityFile = (name: string, text: string) =>
 /** As if the kernel had BPF among its security modules. What is pinned goes with the mount. */
 const withLsm = `${securityFile('lsm', 'capability,bpf')}; mount -t bpf bpf /sys/fs/bpf`;
 
-/** Whether this kernel takes programs of the kinds that userns-restrict needs. */
+/** What comes of it here, which tells whether this kernel takes programs of the kinds that userns-restrict needs. */
 const outcome = needsPrograms.skip === undefined ? installWhere(withLsm) : {};
 const isRefused = outcome.code === 'ERR_BPF_NOT_PERMITTED';
 const needsRefusal = isRefused ? {} : { skip: needsPrograms.skip ?? 'this kernel takes LSM programs, or lacks BTF' };
 
 t.test('a kernel whose policy takes no such programs: the error says so', needsRefusal, async (t) => {
-  const { message = '', log = [] } = installWhere(withLsm);
+  const { message = '', log = [] } = outcome;
   t.match(message, /userns-restrict\.bpf\.o: the kernel's policy does not permit this kind of program.*, EPERM$/);
   t.match(log.join('\n'), /'sdrx_path_\w+': BPF program load failed: Operation not permitted/);
 });
@@ -86,13 +86,15 @@ t.test('no BPF file system', needsConsent, async (t) => {
 });
 
 t.test('a kernel that lacks nothing', needsConsent, async (t) => {
-  t.match(installWhere(withLsm), { hook: /retire_userns_sysctls$/ });
+  t.match(outcome, { hook: /retire_userns_sysctls$/ });
 });
 
 t.test('no object file', needsPrograms, async (t) => {
-  const { code, message } = installWhere(withLsm, [], '/nowhere/program.bpf.o');
-  t.equal(code, 'ERR_BPF_OBJECT');
-  t.equal(message, '/nowhere/program.bpf.o is missing: it is made by the build where clang is installed');
+  using loop = new EventLoop();
+  t.throws(() => installUsernsRestrict({ loop, object: '/nowhere/program.bpf.o' }), {
+    code: 'ERR_BPF_OBJECT',
+    message: '/nowhere/program.bpf.o is missing: it is made by the build where clang is installed',
+  });
 });
 
 t.test(
