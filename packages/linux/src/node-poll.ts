@@ -6,7 +6,7 @@ import { SystemError } from './system-error.js';
 // A poll handle that is collected as garbage stops without a word, so those in use are referenced from here.
 const watched = new Map<number, node.PollHandle>();
 
-/** Watches one fd in Node's own event loop. It keeps Node alive until it is disposed of, which must precede closing the fd. */
+/** Watches one fd in Node's own event loop. It keeps Node alive, until `unref`. Dispose of it before the fd is closed. */
 export class NodePoll implements Disposable {
   readonly #fd: number;
   #handle: node.PollHandle | undefined;
@@ -26,6 +26,11 @@ export class NodePoll implements Disposable {
     this.#fd = fd;
     this.#handle = koffi.node.poll(fd, { readable: true }, ready);
     watched.set(fd, this.#handle);
+  }
+
+  /** Lets Node end while it watches. */
+  unref(): void {
+    this.#handle?.unref();
   }
 
   [Symbol.dispose](): void {

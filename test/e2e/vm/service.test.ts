@@ -1,4 +1,6 @@
-import { openSync, rmSync } from 'node:fs';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { openSync, readFileSync, rmSync } from 'node:fs';
 import { BpfMap } from '@sdrx/bpf';
 import { Fd, namespaceInode, O_PATH } from '@sdrx/linux';
 import t from 'tap';
@@ -100,18 +102,31 @@ t.test('life of our daemon under systemd', needsVirtualMachine, async (t) => {
     t.match(fds, /memory\.pressure/);
 
     await t.test('and is answered when it is felt', async (t) => {
-      // Half of what it has, so that it waits for memory whenever it does something.
+      const cgroup = `/sys/fs/cgroup${property('ControlGroup')}`;
       const limit = (value: string | number) =>
         run('systemctl', 'set-property', '--runtime', SERVICE, `MemoryHigh=${value}`);
-      const before = journal().match(/memory is short/g)?.length ?? 0;
-      limit(Math.round(Number(property('MemoryCurrent')) / 2));
-      t.teardown(() => limit('infinity'));
-      const felt = () => (journal().match(/memory is short/g)?.length ?? 0) > before;
-      for (const end = performance.now() + LIMIT; !felt(); ) {
-        if (performance.now() > end) throw new Error(`${property('MemoryCurrent')} bytes, no pressure`);
-        for (let calls = 0; calls < 10; calls++) await isServed();
+      const answers = () => journal().split('memory is short').length;
+      const stalled = () =>
+        Number(/^some .*total=(\d+)/m.exec(readFileSync(`${cgroup}/memory.pressure`, 'ascii'))?.[1]);
+      const before = { answers: answers(), stalled: stalled() };
+
+      // A process in its control group wants more than there is for all of them, and waits; so would the daemon.
+      limit(Number(property('MemoryCurrent')) + 10_000_000);
+      const want = `my @kept; push @kept, 'x' x (1_000_000 + $_) for 1 .. 300; sleep`;
+      const greedy = spawn('sh', ['-ec', `echo $$ > ${cgroup}/cgroup.procs; exec perl -e "$0"`, want], {
+        stdio: 'inherit',
+      });
+      const ended = once(greedy, 'exit');
+      try {
+        const isShort = () => stalled() - before.stalled > 1_000_000;
+        await untilOr(LIMIT, isShort, () => `nothing waits: ${property('MemoryCurrent')} bytes`);
+      } finally {
+        greedy.kill('SIGKILL');
+        await ended;
+        limit('infinity');
       }
-      limit('infinity');
+      const isAnswered = () => answers() > before.answers;
+      await untilOr(LIMIT, isAnswered, () => `no answer in ${journal()}`, 500);
       t.ok(await isServed());
     });
   });

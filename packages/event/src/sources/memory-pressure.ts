@@ -19,6 +19,7 @@ import * as t from 'io-ts';
 import type { Observable } from 'rxjs';
 import { AbsolutePath, EnvironmentError, readEnvironment } from '../environment.js';
 import type { LoopCore } from '../loop-core.js';
+import { PressureWatch } from '../pressure-watch.js';
 import type { SourceOptions } from '../source.js';
 
 export interface MemoryPressureOptions extends SourceOptions {
@@ -38,7 +39,7 @@ export function memoryPressure(core: LoopCore, options: MemoryPressureOptions = 
     const fixed = type !== undefined || threshold !== undefined || window !== undefined;
     const { fd, events } = openFromEnvironment(process.env, fixed) ?? openPressureFile(trigger);
     try {
-      const watch = core.watcher.watch(fd.number, events, (revents) => {
+      const ready = (revents: number): void => {
         try {
           if (events === EPOLLIN && !drain(fd.number)) source.pendComplete();
           // A pressure file that was removed reports an error, and pressure with it, for ever.
@@ -47,7 +48,9 @@ export function memoryPressure(core: LoopCore, options: MemoryPressureOptions = 
         } catch (error) {
           source.pendError(error);
         }
-      });
+      };
+      const watch =
+        events === EPOLLPRI ? new PressureWatch(fd.number, ready) : core.watcher.watch(fd.number, events, ready);
       const detach = (): void => {
         watch[Symbol.dispose]();
         fd.close();
