@@ -27,6 +27,9 @@ export class EventLoop implements Disposable {
    * stays the caller's, and the subscription ends before it is closed, or right after. sd_event_add_io(3),
    * epoll_ctl(2).
    *
+   * Not for files that tell each event once, to whoever asks first, as /proc/self/mountinfo and the kernel's pressure files:
+   * Node's own epoll set, which holds the loop's, asks first.
+   *
    * Fails with EPERM for a regular file, EBADF.
    */
   io(fd: number | Fd, options?: IoOptions): Observable<IoEvent> {

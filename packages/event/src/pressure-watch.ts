@@ -5,7 +5,8 @@ import { EPOLLPRI, Epoll, NodePoll } from '@sdrx/linux';
  *
  * Whoever asks such a file for its events takes them. In the loop's epoll set they would be lost: Node's own set holds that one,
  * and asks what is in it to learn whether it is ready, so that there is nothing left when the loop asks. Here they have a set
- * to themselves, and Node's word that it is ready is the event.
+ * to themselves, and Node's word that it is ready is the event. One that comes before Node's next turn may still be lost; while
+ * memory is short the next one follows in two seconds.
  */
 export class PressureWatch implements Disposable {
   readonly #epoll = new Epoll();
