@@ -17,6 +17,7 @@ import { namespaceResource } from './interfaces/namespace-resource.js';
 import { ListeningSocket } from './listening-socket.js';
 import { type Log, writeLine } from './log.js';
 import { releaseMemory } from './memory.js';
+import { NamespaceLiveness } from './namespace-liveness.js';
 import { forsakenProbe } from './namespace-probe.js';
 import { takePassedFds } from './passed-fds.js';
 import { Registry } from './registry.js';
@@ -58,6 +59,11 @@ export async function runManager({
   using registry = Registry.open(runtimeDirectory);
   const install = () => installUsernsRestrict({ loop, log: (level, message) => log[level](message) });
   const { restrict, liveness } = setUpRestriction(loop, restriction, runtimeDirectory, registry, log, install);
+  // Said once, not by each worker.
+  if (liveness !== undefined && !NamespaceLiveness.canSearch())
+    log.notice(
+      'without CAP_SYS_PTRACE namespaces that have no id, as before Linux 6.18, stay registered when they are dead',
+    );
   // A service manager that can be told can keep descriptors, too.
   using store =
     process.env.NOTIFY_SOCKET === undefined ? new FdStore(registry.directory, (pid) => pool.has(pid), log) : undefined;

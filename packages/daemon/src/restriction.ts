@@ -31,10 +31,6 @@ export function setUpRestriction(
 ): Restrictor {
   if (restriction === 'off') {
     const liveness = new NamespaceLiveness(runtimeDirectory);
-    if (!NamespaceLiveness.canSearch())
-      log.notice(
-        'without CAP_SYS_PTRACE namespaces that have no id, as before Linux 6.18, stay registered when they are dead',
-      );
     return { restrict: new Unrestricted(probeNamespaces(loop, registry, liveness)), liveness };
   }
   try {
