@@ -8,12 +8,12 @@ import t from 'tap';
 import { untilOr } from '../../support/until.js';
 import { needsVirtualMachine, run } from './machine.js';
 import { restricted } from './namespaces.js';
-import { REGISTRY, RUNTIME_DIRECTORY, SERVICE, serve } from './service.js';
+import { PINS, REGISTRY, RUNTIME_DIRECTORY, SERVICE, serve } from './service.js';
 
 const COUNT = 5000;
 /** How many the ring buffer has room for at most: 16 bytes each of 64 KiB. */
 const ROOM = 4096;
-const OVERFLOW = '/sys/fs/bpf/systemd/userns-restrict/maps/userns_overflow';
+const OVERFLOW = `${PINS}/maps/userns_overflow`;
 const PROCESSES = 25;
 
 /** How long it may take an emulated machine, in milliseconds. */

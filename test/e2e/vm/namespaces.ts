@@ -4,10 +4,10 @@ import { UserNamespace } from '../../support/user-namespace.js';
 import type { RawReply } from '../../support/varlink-call.js';
 import { type Answer, callAs } from './caller.js';
 import { run } from './machine.js';
-import { property, REGISTRY } from './service.js';
+import { PINS, property, REGISTRY } from './service.js';
 
 const API = 'io.systemd.NamespaceResource';
-const NAMESPACES = '/sys/fs/bpf/systemd/userns-restrict/maps/userns_mnt_id_hash';
+export const NAMESPACES = `${PINS}/maps/userns_mnt_id_hash`;
 
 /** A namespace without maps of root's, which gets a range of 65,536 ids. */
 export class RegisteredNamespace implements Disposable {

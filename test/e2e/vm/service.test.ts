@@ -4,13 +4,14 @@ import { openSync, readFileSync, rmSync } from 'node:fs';
 import { BpfMap } from '@sdrx/bpf';
 import { Fd, namespaceInode, O_PATH } from '@sdrx/linux';
 import t from 'tap';
+import { number } from '../../bpf/number.js';
 import { allocate, USERNS } from '../../support/allocation.js';
 import { startDaemon } from '../../support/daemon.js';
 import { untilOr } from '../../support/until.js';
 import { UserNamespace } from '../../support/user-namespace.js';
 import { varlinkCall } from '../../support/varlink-call.js';
 import { attempt, needsVirtualMachine, run } from './machine.js';
-import { RegisteredNamespace, traces } from './namespaces.js';
+import { NAMESPACES, RegisteredNamespace, traces } from './namespaces.js';
 import { configure, install, property, REGISTRY, SERVICE, SOCKET, SOCKET_PATH, serve, withEach } from './service.js';
 
 const API = 'io.systemd.NamespaceResource';
@@ -161,10 +162,8 @@ t.test(
       parameters: {},
     });
     const allowed = () => {
-      using namespaces = BpfMap.openPinned('/sys/fs/bpf/systemd/userns-restrict/maps/userns_mnt_id_hash');
-      const inode = Buffer.alloc(4);
-      inode.writeUInt32LE(namespaceInode(fd.number));
-      using list = BpfMap.byId(namespaces.get(inode)?.readUInt32LE() ?? 0);
+      using namespaces = BpfMap.openPinned(NAMESPACES);
+      using list = BpfMap.byId(namespaces.get(number(namespaceInode(fd.number)))?.readUInt32LE() ?? 0);
       return [...list.keys()].length;
     };
     first.kill('SIGKILL');

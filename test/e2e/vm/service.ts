@@ -15,6 +15,9 @@ export const SOCKET_PATH = '/run/systemd/io.systemd.NamespaceResource';
 export const RUNTIME_DIRECTORY = '/run/systemd';
 export const REGISTRY = `${RUNTIME_DIRECTORY}/nsresource/registry`;
 
+/** Where either daemon has its BPF programs and maps. */
+export const PINS = '/sys/fs/bpf/systemd/userns-restrict';
+
 /** Who serves the API: systemd's own daemon, which proves the test, or ours. */
 export type Provider = 'systemd' | 'sdrx';
 
@@ -42,7 +45,7 @@ export function install(provider: Provider): void {
   serving = undefined;
   run('systemctl', 'stop', SOCKET, SERVICE);
   rmSync(`${RUNTIME_DIRECTORY}/nsresource`, { recursive: true, force: true });
-  rmSync('/sys/fs/bpf/systemd/userns-restrict', { recursive: true, force: true });
+  rmSync(PINS, { recursive: true, force: true });
   rmSync(DROP_INS, { recursive: true, force: true });
   for (const file of readdirSync(ownUnits)) {
     if (provider === 'sdrx') copyFileSync(`${ownUnits}/${file}`, `${UNITS}/${file}`);
