@@ -1,4 +1,5 @@
 import { mkdirSync } from 'node:fs';
+import { parseArgs } from 'node:util';
 import { main, say, UserError } from './main.js';
 import { describeFailures, readResults, summary } from './results.js';
 import { root } from './root.js';
@@ -10,19 +11,23 @@ import { machines } from './vm/machines.js';
 import { payloadDisk } from './vm/payload.js';
 import { installQemu } from './vm/qemu.js';
 
+const work = `${root}/node_modules/.cache/sdrx/vm`;
+
 /**
  * Runs tests in virtual machines.
  *
  * @param {string[]} filters parts of the paths of those that are wanted; none: all
+ * @param {string[]} names of the machines that are wanted; none: all that are not on demand
  * @returns {Promise<import('./results.js').TestResult[]>}
  */
-export async function testInMachines(filters) {
+export async function testInMachines(filters, names = []) {
   const sources = sourceFiles()
     .filter((path) => path.endsWith('.test.ts'))
     .filter((path) => filters.length === 0 || filters.some((filter) => path.includes(filter)))
     .sort();
   /** @type {{ machine: import('./vm/machines.js').Machine, tests: string[] }[]} */
   const wanted = machines
+    .filter(({ name, onDemand = false }) => (names.length === 0 ? !onDemand : names.includes(name)))
     .map((machine) => ({ machine, tests: sources.filter((path) => machine.tests.test(path)).map(compiledFile) }))
     .filter(({ tests }) => tests.length > 0);
   if (wanted.length === 0) return [];
@@ -35,10 +40,12 @@ export async function testInMachines(filters) {
     return [];
   }
   installQemu();
-  const runs = wanted.map(({ machine, tests }) => {
-    const folder = `${root}/node_modules/.cache/sdrx/vm/${machine.name}`;
+  mkdirSync(work, { recursive: true });
+  const payload = payloadDisk(work, wanted);
+  const runs = wanted.map(({ machine }) => {
+    const folder = `${work}/${machine.name}`;
     mkdirSync(folder, { recursive: true });
-    return { machine, image: machineImage(machine), payload: payloadDisk(folder, machine, tests), folder };
+    return { machine, image: machineImage(machine), payload, folder };
   });
   // Tests wait now and then, so that two machines do not keep two processors busy.
   /** @type {import('./results.js').TestResult[]} */
@@ -72,11 +79,27 @@ async function testInMachine({ machine, image, payload, folder }) {
   return results.map((result) => ({ ...result, name: `${machine.name} > ${result.name}` }));
 }
 
-/** `npm run test:vm -- [part of a test's path...]` */
+function commandLine() {
+  try {
+    return parseArgs({
+      allowPositionals: true,
+      options: { machine: { type: 'string', multiple: true, default: [] } },
+    });
+  } catch (error) {
+    throw new UserError(error instanceof Error ? error.message : String(error));
+  }
+}
+
+/** `npm run test:vm -- [--machine=NAME...] [part of a test's path...]` */
 await main(import.meta, async () => {
+  const { values, positionals } = commandLine();
+  for (const name of values.machine) {
+    if (machines.every((machine) => machine.name !== name))
+      throw new UserError(`no machine has the name ${name}; there are ${machines.map(({ name }) => name).join(', ')}`);
+  }
   await setup();
-  const filters = process.argv.slice(2).map((arg) => arg.replace(/^\.\//, ''));
-  const results = await testInMachines(filters);
+  const filters = positionals.map((arg) => arg.replace(/^\.\//, ''));
+  const results = await testInMachines(filters, values.machine);
   if (results.length === 0 && filters.length > 0)
     throw new UserError(`no test for a machine has a path with ${filters.join(' or ')}`);
   process.stdout.write(await describeFailures(results));

@@ -21,11 +21,11 @@ const bootLimit = 150;
  * @param {string} folder for results.tap, journal.log and console.log
  * @returns {Promise<Run>}
  */
-export async function bootMachine({ kernelArguments, memory, limit }, image, payload, folder) {
+export async function bootMachine({ name, kernelArguments, memory, limit }, image, payload, folder) {
   const output = (/** @type {string} */ name) => `${folder}/${name}`;
   for (const name of ['results.tap', 'journal.log', 'console.log']) writeFileSync(output(name), '');
   const append = [
-    'console=ttyS0 root=/dev/vda rw panic=-1 quiet init=/usr/lib/systemd/systemd systemd.firstboot=off',
+    `console=ttyS0 panic=-1 quiet sdrx.machine=${name}`,
     'lsm=landlock,lockdown,yama,integrity,bpf audit=0',
     ...kernelArguments,
   ];

@@ -11,14 +11,13 @@ const left =
 const packageParts = ['package.json', 'node_modules', 'dist', 'bin', 'systemd'];
 
 /**
- * Makes the disk that brings this Node, the built packages and the compiled tests into a machine.
+ * Makes the disk that brings this Node, the built packages and the compiled tests into all machines.
  *
  * @param {string} folder where the disk is made
- * @param {import('./machines.js').Machine} machine
- * @param {string[]} tests paths of compiled files
+ * @param {{ machine: import('./machines.js').Machine, tests: string[] }[]} runs which compiled files run where
  * @returns {string} the disk's path
  */
-export function payloadDisk(folder, machine, tests) {
+export function payloadDisk(folder, runs) {
   const tree = `${folder}/payload`;
   rmSync(tree, { recursive: true, force: true });
   const put = (/** @type {string} */ path) => {
@@ -41,10 +40,13 @@ export function payloadDisk(folder, machine, tests) {
   for (const path of ['package.json', 'test/dist', '.ci/vm/guest']) put(path);
   mkdirSync(`${tree}/bin`);
   copyFileSync(realpathSync(process.execPath), `${tree}/bin/node`);
-  writeFileSync(`${tree}/machine`, `${machine.name}\n`);
-  // Before the machine is turned off, so that it is told which test took so long.
-  writeFileSync(`${tree}/limit`, `${machine.limit - 90}\n`);
-  writeFileSync(`${tree}/tests`, tests.map((path) => `${path}\n`).join(''));
+  for (const { machine, tests } of runs) {
+    const own = `${tree}/machines/${machine.name}`;
+    mkdirSync(own, { recursive: true });
+    // Before the machine is turned off, so that it is told which test took so long.
+    writeFileSync(`${own}/limit`, `${machine.limit - 90}\n`);
+    writeFileSync(`${own}/tests`, tests.map((path) => `${path}\n`).join(''));
+  }
 
   const [size = ''] = execFileSync('du', ['--summarize', '--block-size=M', tree], { encoding: 'utf8' }).split('M');
   const disk = `${folder}/payload.img`;

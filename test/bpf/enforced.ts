@@ -1,24 +1,16 @@
 import { spawnSync } from 'node:child_process';
-import { rmSync } from 'node:fs';
+import { rmSync, writeFileSync } from 'node:fs';
 import { type BpfLog, installUsernsRestrict, type UsernsRestrict } from '@sdrx/bpf';
 import type { EventLoop } from '@sdrx/event';
 import type { Test } from 'tap';
+import { deedsIn, refusedDeeds } from '../support/deeds.js';
+import { Folder } from '../support/folder.js';
 import { UserNamespace } from '../support/user-namespace.js';
 
 /** Only a machine of its own lets BPF programs of these kinds in, and may be changed. */
 export const needsMachine = process.env.SDRX_VM
   ? {}
   : { skip: 'only for a virtual machine of its own, whose kernel enforces userns-restrict' };
-
-/** What creates an inode or changes an owner, in a folder with a file `old`. */
-export const DEEDS = {
-  mkdir: 'mkdir new',
-  file: ': > new',
-  fifo: 'mkfifo new',
-  symlink: 'ln -s old new',
-  link: 'ln old new',
-  chown: 'chown 0:0 old',
-};
 
 /** Where a test installs everything: a place of its own, so that none sees what another left behind. */
 export function place(t: Test, part = ''): string {
@@ -43,23 +35,26 @@ export function newNamespace(t: Test, ...options: readonly string[]): UserNamesp
   return namespace;
 }
 
-/** Runs a shell command in a namespace. @returns what it says on its standard error; empty if it succeeds */
-export function sh(namespace: UserNamespace | undefined, script: string, ...options: readonly string[]): string {
+function spawnIn(namespace: UserNamespace | undefined, script: string, options: readonly string[]) {
   const enter = namespace === undefined ? [] : ['nsenter', `--target=${namespace.child.pid}`, '--user', ...options];
   const [file = '', ...args] = [...enter, 'sh', '-c', script];
-  const { stderr, status } = spawnSync(file, args, { encoding: 'utf8', env: { PATH: process.env.PATH, LC_ALL: 'C' } });
+  return spawnSync(file, args, { encoding: 'utf8', env: { PATH: process.env.PATH, LC_ALL: 'C' } });
+}
+
+/** Runs a shell command in a namespace. @returns what it says on its standard error; empty if it succeeds */
+export function sh(namespace: UserNamespace | undefined, script: string, ...options: readonly string[]): string {
+  const { stderr, status } = spawnIn(namespace, script, options);
   return status === 0 ? '' : stderr || `exit code ${status}`;
 }
 
-/** Which of the deeds fail in `folder`, each with its reason. */
-export function refused(namespace: UserNamespace | undefined, folder: string): string[] {
-  return Object.entries(DEEDS).flatMap(([deed, script]) => {
-    sh(undefined, `cd ${folder} && rm -rf new && : > old`);
-    const said = sh(namespace, `cd ${folder} && ${script}`);
-    if (said === '') return [];
-    return [/not permitted/.test(said) ? deed : `${deed}: ${said}`];
-  });
+/** Which deeds a namespace is refused in a folder, where it has a file `old`. */
+export function refused(namespace: UserNamespace | undefined, folder: string, ...options: readonly string[]): string[] {
+  return refusedDeeds(spawnIn(namespace, deedsIn(folder), options).stdout);
 }
 
-/** All of them. */
-export const ALL = Object.keys(DEEDS);
+/** A folder with a file `old`. */
+export function folderWithFile(): Folder {
+  const folder = new Folder();
+  writeFileSync(folder.join('old'), '');
+  return folder;
+}

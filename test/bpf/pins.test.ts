@@ -4,11 +4,11 @@ import { BPF_MAP_TYPE_HASH, BPF_MAP_TYPE_HASH_OF_MAPS, BpfMap, openUsernsRestric
 import { EventLoop } from '@sdrx/event';
 import { Fd, namespaceInode, spawn } from '@sdrx/linux';
 import t from 'tap';
-import { Folder } from '../support/folder.js';
+import { DEEDS } from '../support/deeds.js';
 import { programPath } from '../support/program-path.js';
 import { until } from '../support/until.js';
 import { waitForExit } from '../support/wait-for-exit.js';
-import { ALL, install, needsMachine, newNamespace, place, refused, sh } from './enforced.js';
+import { folderWithFile, install, needsMachine, newNamespace, place, refused, sh } from './enforced.js';
 import { number } from './number.js';
 
 // The machine is slow.
@@ -19,7 +19,7 @@ const otherRelease = programPath('./programs/other-release.bpf.o', import.meta.u
 t.test('it is enforced when who installed it has ended, and found again', needsMachine, async (t) => {
   using loop = new EventLoop();
   const directory = place(t);
-  using folder = new Folder();
+  using folder = folderWithFile();
   const namespace = newNamespace(t);
   using fd = namespace.open();
   {
@@ -43,7 +43,7 @@ t.test('it is enforced when who installed it has ended, and found again', needsM
 
 t.test('what another program has pinned, and does not fit, is left alone', needsMachine, async (t) => {
   using loop = new EventLoop();
-  using folder = new Folder();
+  using folder = folderWithFile();
   const namespace = newNamespace(t);
   using fd = namespace.open();
   const entry = { type: BPF_MAP_TYPE_HASH, keySize: 4, valueSize: 4, maxEntries: 8 };
@@ -78,7 +78,7 @@ t.test('what another program has pinned, and does not fit, is left alone', needs
 t.test('programs of another release are replaced without a gap', needsMachine, async (t) => {
   using loop = new EventLoop();
   const directory = place(t);
-  using folder = new Folder();
+  using folder = folderWithFile();
   const namespace = newNamespace(t);
   using fd = namespace.open();
   const [other] = install(t, loop, directory, otherRelease);
@@ -127,18 +127,18 @@ t.test("what systemd's daemon has pinned is taken over, and it goes on with ours
   using loop = new EventLoop();
   const namespace = newNamespace(t);
   using fd = namespace.open();
-  using folder = new Folder();
+  using folder = folderWithFile();
   {
     // As systemd's daemon registers one, before we come.
     using namespaces = BpfMap.openPinned(`${directory}/maps/userns_mnt_id_hash`);
     using list = BpfMap.create({ type: BPF_MAP_TYPE_HASH, keySize: 4, valueSize: 4, maxEntries: 4096 });
     namespaces.set(number(namespaceInode(fd.number)), number(list.fd));
   }
-  t.strictSame(refused(namespace, folder.path), ALL);
+  t.strictSame(refused(namespace, folder.path), DEEDS);
   const [restrict, log] = install(t, loop, directory);
   t.comment(log.join('; '));
   t.match(log.join('\n'), "path_mkdir attached, taken over from the program 'userns_restrict'");
-  t.strictSame(refused(namespace, folder.path), ALL);
+  t.strictSame(refused(namespace, folder.path), DEEDS);
   using mount = new Fd(openSync(folder.path, 'r'));
   restrict.allowMount(fd.number, mount.number);
   t.strictSame(refused(namespace, folder.path), [], 'nothing of the other one is left');

@@ -1,49 +1,16 @@
-import { spawnSync } from 'node:child_process';
 import { BpfError, BpfObject, installUsernsRestrict, openUsernsRestrict } from '@sdrx/bpf';
 import { EventLoop } from '@sdrx/event';
 import t from 'tap';
 import { leavingNoFd } from '../support/open-fds.js';
-import { programPath } from '../support/program-path.js';
 import { needsPrograms, packets } from './packets.js';
+import { installInPlaces } from './refusal-places.js';
 
 // Slow machines take seconds for each.
 t.setTimeout(170_000);
 
-const program = programPath('./programs/install.js', import.meta.url);
-
-interface Outcome {
-  readonly hook?: string;
-  readonly code?: string;
-  readonly message?: string;
-  readonly log?: readonly string[];
-}
-
-/**
- * Installs userns-restrict where the mounts are as `prepare`, a shell script, makes them.
- * @param as a program with arguments that runs it
- */
-function installWhere(prepare: string, as: readonly string[] = []): Outcome {
-  const command = [...as, process.execPath, program];
-  const script = `set -e; ${prepare}\nexec "$@"`;
-  const { stdout, stderr } = spawnSync('unshare', ['--mount', 'sh', '-c', script, 'sh', ...command], {
-    encoding: 'utf8',
-    env: { PATH: process.env.PATH },
-  });
-  if (stdout === '') throw new Error(stderr);
-  return JSON.parse(stdout);
-}
-
-/** Puts a file with this text where securityfs would have it. */
-const securityFile = (name: string, text: string) =>
-  `mountpoint -q /sys/kernel/security || mount -t tmpfs none /sys/kernel/security
-  printf '%s' '${text}' > /run/sdrx-test-$$; touch /sys/kernel/security/${name} || true
-  mount --bind /run/sdrx-test-$$ /sys/kernel/security/${name}; rm /run/sdrx-test-$$`;
-
-/** As if the kernel had BPF among its security modules. What is pinned goes with the mount. */
-const withLsm = `${securityFile('lsm', 'capability,bpf')}; mount -t bpf bpf /sys/fs/bpf`;
-
+const outcomes = needsPrograms.skip === undefined ? installInPlaces() : undefined;
 /** What comes of it here, which tells whether this kernel takes programs of the kinds that userns-restrict needs. */
-const outcome = needsPrograms.skip === undefined ? installWhere(withLsm) : {};
+const outcome = outcomes?.['lacks nothing'] ?? {};
 const isRefused = outcome.code === 'ERR_BPF_NOT_PERMITTED';
 const needsRefusal = isRefused ? {} : { skip: needsPrograms.skip ?? 'this kernel takes LSM programs, or lacks BTF' };
 
@@ -54,25 +21,23 @@ t.test('a kernel whose policy takes no such programs: the error says so', needsR
 });
 
 t.test('lockdown is named where it is on', needsRefusal, async (t) => {
-  const { message } = installWhere(`${withLsm}; ${securityFile('lockdown', 'none [integrity] confidentiality')}`);
-  t.match(message, "whatever the capabilities; lockdown is 'integrity', EPERM");
+  t.match(outcomes?.['is locked down'].message, "whatever the capabilities; lockdown is 'integrity', EPERM");
 });
 
 t.test('a kernel without the BPF LSM', needsPrograms, async (t) => {
-  const { code, message } = installWhere(securityFile('lsm', 'lockdown,capability,landlock'));
+  const { code, message } = outcomes?.['lacks the BPF LSM'] ?? {};
   t.equal(code, 'ERR_BPF_LSM');
   t.match(message, /active security modules lack bpf: add it to lsm= on the kernel's command line/);
 });
 
 t.test('a kernel without BTF', needsPrograms, async (t) => {
-  const { code, message } = installWhere(`${withLsm}; mount -t tmpfs none /sys/kernel/btf; mount -t tmpfs none /boot`);
+  const { code, message } = outcomes?.['lacks BTF'] ?? {};
   t.equal(code, 'ERR_BPF_BTF');
   t.match(message, '/sys/kernel/btf/vmlinux is missing (CONFIG_DEBUG_INFO_BTF)');
 });
 
 t.test('a process without the capabilities', needsPrograms, async (t) => {
-  const as = ['setpriv', '--reuid=65534', '--regid=65534', '--clear-groups', '--inh-caps=-all'];
-  const { code, message } = installWhere(withLsm, as);
+  const { code, message } = outcomes?.['lacks capabilities'] ?? {};
   t.equal(code, 'ERR_BPF_NOT_PERMITTED');
   t.match(message, /not permitted without CAP_PERFMON and CAP_BPF, EPERM$/);
 });
@@ -80,7 +45,7 @@ t.test('a process without the capabilities', needsPrograms, async (t) => {
 const needsConsent = isRefused ? { skip: 'this kernel takes no LSM programs' } : needsPrograms;
 
 t.test('no BPF file system', needsConsent, async (t) => {
-  const { code, message } = installWhere(`${withLsm}; mount -t tmpfs none /sys/fs/bpf`);
+  const { code, message } = outcomes?.['lacks a BPF file system'] ?? {};
   t.equal(code, 'ERR_BPF_FILE_SYSTEM');
   t.match(message, /is no BPF file system, nothing can be pinned in .*: mount -t bpf bpf \/sys\/fs\/bpf$/);
 });

@@ -1,10 +1,13 @@
-// Runs all tests that the file `tests` names in one process: in an emulated machine to start one takes ten seconds.
+// Runs all tests that the file it is given names in one process: in an emulated machine to start one takes ten seconds.
 import { readFileSync } from 'node:fs';
 import t from 'tap';
 
 // As a test, so that none of theirs begins before they are all read.
 await t.test('the files are read', async () => {
-  for (const path of readFileSync('tests', 'utf8').trim().split('\n')) await import(`/sdrx/${path}`);
+  for (const path of readFileSync(process.argv[2] ?? '', 'utf8')
+    .trim()
+    .split('\n'))
+    await import(`/sdrx/${path}`);
 });
 // In place of what the last file that sets one wants. tap tells which test it was that hung.
 t.setTimeout(Number(process.env.TAP_TIMEOUT) * 1000);

@@ -26,7 +26,7 @@ async function open(count: number): Promise<void> {
   for (let done = 0; done < count; done++) {
     using another = new RingBuffer(object.map('records'));
     if (another.peek().records.length > 0) throw new Error('there is something');
-    if (done % 100 === 0) await resident();
+    if (done % 250 === 0) await resident();
   }
 }
 
@@ -34,7 +34,7 @@ read(2000);
 const first = await resident();
 read(10_000);
 const reading = (await resident()) - first;
-await open(200);
+await open(250);
 const second = await resident();
 await open(500);
 console.log(JSON.stringify({ reading, opening: (await resident()) - second }));

@@ -1,4 +1,5 @@
 import { existsSync, readFileSync, statSync } from 'node:fs';
+import { BpfMap } from '@sdrx/bpf';
 import { type ProgramResult, runProgram } from '../../support/run-program.js';
 import { UserNamespace } from '../../support/user-namespace.js';
 import type { RawReply } from '../../support/varlink-call.js';
@@ -62,8 +63,8 @@ export class RegisteredNamespace implements Disposable {
   }
 
   /** Runs a shell script as its root. */
-  run(script: string): ProgramResult {
-    return runIn(this.path, script);
+  run(script: string, ...args: readonly string[]): ProgramResult {
+    return runIn(this.path, script, ...args);
   }
 
   [Symbol.dispose](): void {
@@ -72,8 +73,9 @@ export class RegisteredNamespace implements Disposable {
 }
 
 /** Runs a shell script as root of a user namespace. */
-export function runIn(path: string, script: string): ProgramResult {
-  return runProgram('nsenter', [`--user=${path}`, '--setuid=0', '--setgid=0', 'sh', '-c', `exec 2>&1; ${script}`]);
+export function runIn(path: string, script: string, ...args: readonly string[]): ProgramResult {
+  const shell = ['sh', '-c', `exec 2>&1; ${script}`, 'sh', ...args];
+  return runProgram('nsenter', [`--user=${path}`, '--setuid=0', '--setgid=0', ...shell]);
 }
 
 export function succeeded(answer: Answer): RawReply {
@@ -93,9 +95,8 @@ export function traces(inode: number): string[] {
 
 /** The namespaces that the kernel restricts. */
 export function restricted(): Set<number> {
-  const text = run('bpftool', '--json', 'map', 'dump', 'pinned', NAMESPACES);
-  const entries: readonly { key: readonly string[] }[] = JSON.parse(text);
-  return new Set(entries.map(({ key }) => Buffer.from(key.map(Number)).readUInt32LE()));
+  using namespaces = BpfMap.openPinned(NAMESPACES);
+  return new Set([...namespaces.keys()].map((key) => key.readUInt32LE()));
 }
 
 /** The inodes of namespaces by which the entries of the service's fd store are named. */

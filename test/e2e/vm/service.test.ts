@@ -1,18 +1,20 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { openSync, readFileSync, rmSync } from 'node:fs';
+import { openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { BpfMap } from '@sdrx/bpf';
 import { Fd, namespaceInode, O_PATH } from '@sdrx/linux';
 import t from 'tap';
 import { number } from '../../bpf/number.js';
 import { allocate, USERNS } from '../../support/allocation.js';
 import { startDaemon } from '../../support/daemon.js';
+import { DEEDS, deedsIn, refusedDeeds } from '../../support/deeds.js';
 import { untilOr } from '../../support/until.js';
 import { UserNamespace } from '../../support/user-namespace.js';
 import { varlinkCall } from '../../support/varlink-call.js';
 import { attempt, needsVirtualMachine, run } from './machine.js';
 import { NAMESPACES, RegisteredNamespace, traces } from './namespaces.js';
-import { configure, install, property, REGISTRY, SERVICE, SOCKET, SOCKET_PATH, serve, withEach } from './service.js';
+import { configure, install, isServed, property, REGISTRY, SERVICE, serve, withEach } from './service.js';
+import { SharedDirectory } from './shared-directory.js';
 
 const API = 'io.systemd.NamespaceResource';
 
@@ -27,51 +29,73 @@ async function state(name: string, holds: (value: string) => boolean): Promise<v
   );
 }
 
-async function isServed(): Promise<boolean> {
-  const parameters = { uid: 0, service: API };
-  const { error } = await varlinkCall(SOCKET_PATH, 'io.systemd.UserDatabase.GetUserRecord', parameters);
-  return error === 'io.systemd.UserDatabase.NoRecordFound';
-}
-
 /** What the service has written to the journal. */
 function journal(): string {
   run('journalctl', '--sync');
   return run('journalctl', '--unit', SERVICE, '--output=cat', '--boot');
 }
 
+/** Has a namespace's root try without a pause to make a directory there. */
+function startAttempts(namespace: RegisteredNamespace, directory: string) {
+  const program = `my ($n, $made) = (0, 0); until (-e "stop") { $n++; if (mkdir "made") { $made++; rmdir "made" } } print "$n $made\\n"`;
+  const root = [`--user=${namespace.path}`, '--setuid=0', '--setgid=0'];
+  const child = spawn('nsenter', [...root, 'perl', '-e', program], {
+    cwd: directory,
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  return {
+    /** Ends it. @returns how often it tried, and how often it came to be */
+    async stop() {
+      writeFileSync(`${directory}/stop`, '');
+      const output = await child.stdout.setEncoding('ascii').toArray();
+      const [tried = 0, succeeded] = output.join('').trim().split(' ').map(Number);
+      return { tried, succeeded };
+    },
+  };
+}
+
 withEach(t, 'life under systemd', needsVirtualMachine, async (t, provider) => {
-  await t.test('the socket activates the service', async (t) => {
-    run('systemctl', 'stop', SERVICE);
-    t.equal(property('ActiveState'), 'inactive');
-    t.equal(property('ActiveState', SOCKET), 'active');
-    t.ok(await isServed());
-    t.equal(property('ActiveState'), 'active');
-  });
+  await t.test(
+    'namespaces outlive it, whether it is restarted or killed, and are restricted all the time',
+    async (t) => {
+      using namespace = await RegisteredNamespace.create('lasting');
+      await namespace.addMount('/run/lock');
+      await namespace.addMount('/run/user', O_PATH);
+      const before = traces(namespace.inode);
+      // systemd 257 sends the mounts, but in a way that the service manager refuses.
+      t.strictSame(before, ['registry', 'BPF', ...(provider === 'sdrx' ? ['fd store'] : [])]);
+      t.equal(property('NFileDescriptorStore'), provider === 'sdrx' ? '2' : '0');
+      using directory = new SharedDirectory(namespace.start);
+      const attempts = startAttempts(namespace, directory.path);
 
-  await t.test('a restart keeps namespaces', async (t) => {
-    using namespace = await RegisteredNamespace.create('lasting');
-    await namespace.addMount('/run/lock');
-    await namespace.addMount('/run/user', O_PATH);
-    const before = traces(namespace.inode);
-    // systemd 257 sends the mount, but in a way that the service manager refuses.
-    t.strictSame(before, ['registry', 'BPF', ...(provider === 'sdrx' ? ['fd store'] : [])]);
-    t.equal(property('NFileDescriptorStore'), provider === 'sdrx' ? '2' : '0');
-    run('systemctl', 'restart', SERVICE);
-    t.strictSame(traces(namespace.inode), before);
-    t.ok(await isServed());
-
-    const withStore = provider === 'sdrx' ? {} : { skip: 'nothing is in the fd store' };
-    await t.test('but not what the fd store has and the registry has not', withStore, async (t) => {
-      rmSync(REGISTRY, { recursive: true });
       run('systemctl', 'restart', SERVICE);
-      await untilOr(
-        LIMIT,
-        () => traces(namespace.inode).length === 0,
-        () => `still there: ${traces(namespace.inode)}`,
-      );
+      t.strictSame(traces(namespace.inode), before);
+      const pid = property('MainPID');
+      run('systemctl', 'kill', '--kill-whom=all', '--signal=KILL', SERVICE);
+      await state('MainPID', (value) => value !== pid);
+      await state('ActiveState', (value) => value !== 'deactivating');
+      run('systemctl', 'start', SERVICE);
+      t.strictSame(traces(namespace.inode), before);
       t.ok(await isServed());
-    });
-  });
+
+      const { tried, succeeded } = await attempts.stop();
+      t.ok(tried > 100, `${tried} attempts`);
+      t.equal(succeeded, 0);
+      t.strictSame(refusedDeeds(namespace.run(deedsIn(directory.path)).output), DEEDS);
+
+      const withStore = provider === 'sdrx' ? {} : { skip: 'nothing is in the fd store' };
+      await t.test('but not what the fd store has and the registry has not', withStore, async (t) => {
+        rmSync(REGISTRY, { recursive: true });
+        run('systemctl', 'restart', SERVICE);
+        await untilOr(
+          LIMIT,
+          () => traces(namespace.inode).length === 0,
+          () => `still there: ${traces(namespace.inode)}`,
+        );
+        t.ok(await isServed());
+      });
+    },
+  );
 
   await t.test('it stops clean', async (t) => {
     run('systemctl', 'stop', SERVICE);

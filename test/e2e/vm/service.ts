@@ -1,6 +1,7 @@
 import { copyFileSync, mkdirSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import type { Test } from 'tap';
 import { programPath } from '../../support/program-path.js';
+import { varlinkCall } from '../../support/varlink-call.js';
 import { run } from './machine.js';
 
 const ownUnits = programPath('../../../../packages/daemon/systemd', import.meta.url);
@@ -72,6 +73,13 @@ export function property(name: string, unit = SERVICE): string {
   return run('systemctl', 'show', '--value', `--property=${name}`, unit).trim();
 }
 
+/** Whether calls are answered. */
+export async function isServed(): Promise<boolean> {
+  const parameters = { uid: 0, service: 'io.systemd.NamespaceResource' };
+  const { error } = await varlinkCall(SOCKET_PATH, 'io.systemd.UserDatabase.GetUserRecord', parameters);
+  return error === 'io.systemd.UserDatabase.NoRecordFound';
+}
+
 type Tests = (t: Test, provider: Provider) => void | Promise<void>;
 
 /** What is tested with each daemon, by its name. */
@@ -86,6 +94,14 @@ export function withEach(t: Test, name: string, options: object, body: Tests): v
   if (shared.size > 1) return;
   for (const provider of ['systemd', 'sdrx'] as const) {
     t.test(`served by ${provider}`, options, async (t) => {
+      await t.test('the socket activates it', async (t) => {
+        install(provider);
+        run('systemctl', 'start', SOCKET);
+        t.equal(property('ActiveState'), 'inactive');
+        t.ok(await isServed());
+        t.equal(property('ActiveState'), 'active');
+      });
+      serving = provider;
       for (const [name, body] of shared) {
         await t.test(name, async (t) => {
           serve(provider);
