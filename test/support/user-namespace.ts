@@ -10,6 +10,7 @@ import {
   setNonBlocking,
   socketPair,
   spawn,
+  write,
 } from '@sdrx/linux';
 import { processFds } from './process-fds.js';
 import { untilOr } from './until.js';
@@ -33,14 +34,15 @@ export class UserNamespace implements Disposable {
     setNonBlocking(theirs.number, false);
     this.#input = ours;
     try {
-      // cat ends by itself when we do.
+      // cat answers as soon as it runs, and ends by itself when we do.
       const as =
         typeof owner === 'number' ? ['setpriv', `--reuid=${owner}`, `--regid=${owner}`, '--clear-groups'] : owner;
-      const [file = '', ...args] = [...as, 'unshare', '--user', ...extra, 'sh', '-c', 'echo && exec cat'];
+      const [file = '', ...args] = [...as, 'unshare', '--user', ...extra, 'cat'];
       this.child = spawn(file, { args, fds: [theirs, theirs, 2] });
     } finally {
       theirs.close();
     }
+    write(ours.number, Buffer.from('\n'));
     if (read(ours.number, Buffer.alloc(1)) !== 1) throw new Error('unshare(1) made no user namespace');
   }
 

@@ -18,7 +18,7 @@ type State = Readonly<Record<string, unknown>>;
 
 /** Makes all calls, with things of their own. Of these, who is not named in a call is only looked at after the last. */
 async function results(provider: Provider): Promise<Result[]> {
-  serve(provider);
+  await serve(provider);
   using things = new Things();
   const found: Result[] = [];
   let before: State = {};

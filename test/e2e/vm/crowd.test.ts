@@ -47,7 +47,7 @@ const CROWD = `
 `;
 
 t.test(`${COUNT} namespaces that die at once are all forgotten`, needsVirtualMachine, async (t) => {
-  serve('sdrx');
+  await serve('sdrx');
   writeFileSync('/proc/sys/user/max_user_namespaces', '20000');
   // To register one waits for a grace period, which makes most of the time.
   writeFileSync('/sys/kernel/rcu_expedited', '1');

@@ -20,6 +20,7 @@ async function released(inode: number): Promise<number> {
     LIMIT,
     () => traces(inode).length === 0,
     () => `of ${inode} there still is: ${traces(inode).join(', ')}`,
+    50,
   );
   return Math.round(performance.now() - start);
 }

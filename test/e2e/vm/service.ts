@@ -1,6 +1,7 @@
 import { copyFileSync, mkdirSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import type { Test } from 'tap';
 import { programPath } from '../../support/program-path.js';
+import { until } from '../../support/until.js';
 import { varlinkCall } from '../../support/varlink-call.js';
 import { run } from './machine.js';
 
@@ -23,16 +24,17 @@ export const PINS = '/sys/fs/bpf/systemd/userns-restrict';
 export type Provider = 'systemd' | 'sdrx';
 
 /** What systemd's own unit has forgotten: without it no network is ever added. */
-const NETWORK = `[Service]
-CapabilityBoundingSet=CAP_NET_ADMIN
-`;
+const NETWORK = 'CapabilityBoundingSet=CAP_NET_ADMIN\n';
 
 /** Who serves, if nothing but calls was done to it; undefined once it is configured in another way. */
 let serving: Provider | undefined;
 
+/** How long a daemon may take to forget what was before, in milliseconds. */
+const LIMIT = 5000;
+
 /** Has a daemon serve that knows of nothing yet, its service being active. To start one takes an emulated machine long. */
-export function serve(provider: Provider): void {
-  if (serving === provider && String(readdirSync(REGISTRY)) === 'lock') {
+export async function serve(provider: Provider): Promise<void> {
+  if (serving === provider && (await isUnused())) {
     run('systemctl', 'start', SOCKET, SERVICE);
     return;
   }
@@ -41,8 +43,16 @@ export function serve(provider: Provider): void {
   serving = provider;
 }
 
-/** Puts the unit files in place, with nothing of what a daemon leaves. */
-export function install(provider: Provider): void {
+/** Whether nothing is registered, or no more in a moment. */
+async function isUnused(): Promise<boolean> {
+  const isEmpty = () => String(readdirSync(REGISTRY)) === 'lock';
+  const end = performance.now() + LIMIT;
+  await until(() => isEmpty() || performance.now() > end, 100);
+  return isEmpty();
+}
+
+/** Puts the unit files in place, with nothing of what a daemon leaves. @param settings more of them for the service */
+export function install(provider: Provider, settings = ''): void {
   serving = undefined;
   run('systemctl', 'stop', SOCKET, SERVICE);
   rmSync(`${RUNTIME_DIRECTORY}/nsresource`, { recursive: true, force: true });
@@ -57,15 +67,10 @@ export function install(provider: Provider): void {
       rmSync(`/usr/local/bin/${name}`, { force: true });
       symlinkSync(target, `/usr/local/bin/${name}`);
     }
-  } else configure(NETWORK);
-  run('systemctl', 'daemon-reload');
-}
-
-/** Adds settings to the service, for `systemctl daemon-reload` to read. */
-export function configure(text: string, name = 'options'): void {
-  serving = undefined;
+  }
   mkdirSync(DROP_INS, { recursive: true });
-  writeFileSync(`${DROP_INS}/${name}.conf`, text);
+  writeFileSync(`${DROP_INS}/tests.conf`, `[Service]\n${provider === 'systemd' ? NETWORK : ''}${settings}`);
+  run('systemctl', 'daemon-reload');
 }
 
 /** A property of the service as its manager knows it. systemctl(1) show */
@@ -104,7 +109,7 @@ export function withEach(t: Test, name: string, options: object, body: Tests): v
       serving = provider;
       for (const [name, body] of shared) {
         await t.test(name, async (t) => {
-          serve(provider);
+          await serve(provider);
           await body(t, provider);
         });
       }
