@@ -41,7 +41,7 @@ export async function testInMachines(filters, names = []) {
   }
   installQemu();
   mkdirSync(work, { recursive: true });
-  const payload = payloadDisk(work, wanted);
+  const payload = await payloadDisk(work, wanted);
   const runs = wanted.map(({ machine }) => {
     const folder = `${work}/${machine.name}`;
     mkdirSync(folder, { recursive: true });

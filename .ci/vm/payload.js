@@ -2,6 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { copyFileSync, existsSync, mkdirSync, readdirSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
 import { command } from '../command.js';
 import { root } from '../root.js';
+import { bundlePrograms } from './bundle.js';
 
 /** Packages of the workspace that no test needs to run, and that are large. */
 const left =
@@ -15,9 +16,9 @@ const packageParts = ['package.json', 'node_modules', 'dist', 'bin', 'systemd'];
  *
  * @param {string} folder where the disk is made
  * @param {{ machine: import('./machines.js').Machine, tests: string[] }[]} runs which compiled files run where
- * @returns {string} the disk's path
+ * @returns {Promise<string>} the disk's path
  */
-export function payloadDisk(folder, runs) {
+export async function payloadDisk(folder, runs) {
   const tree = `${folder}/payload`;
   rmSync(tree, { recursive: true, force: true });
   const put = (/** @type {string} */ path) => {
@@ -37,7 +38,13 @@ export function payloadDisk(folder, runs) {
     for (const part of packageParts)
       if (existsSync(`${root}/packages/${name}/${part}`)) put(`packages/${name}/${part}`);
   }
-  for (const path of ['package.json', 'test/dist', '.ci/vm/guest']) put(path);
+  const compiled = readdirSync(`${root}/test/dist`, { recursive: true, encoding: 'utf8' }).map(
+    (path) => `test/dist/${path}`,
+  );
+  const objects = compiled.filter((path) => path.endsWith('.bpf.o'));
+  for (const path of ['package.json', '.ci/vm/guest', ...objects]) put(path);
+  const programs = compiled.filter((path) => /\/bpf\/programs\/.*\.js$/.test(path));
+  await bundlePrograms([...new Set(runs.flatMap(({ tests }) => tests)), ...programs], tree);
   mkdirSync(`${tree}/bin`);
   copyFileSync(realpathSync(process.execPath), `${tree}/bin/node`);
   for (const { machine, tests } of runs) {
