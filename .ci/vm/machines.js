@@ -30,8 +30,8 @@ const trixie = { suite: 'trixie', packages: clientPackages, kernelArguments: [],
 
 /** In the order of how long they take. @type {Machine[]} */
 export const machines = [
-  { ...trixie, name: 'trixie-bare', tests: /^test\/(bpf\/|e2e\/vm\/(comparison|crowd)\.)/, kernelArguments: bare },
-  { ...trixie, name: 'trixie', tests: /^test\/e2e\/vm\/(?!comparison|crowd)/ },
+  { ...trixie, name: 'trixie-bare', tests: /^test\/(bpf\/|e2e\/vm\/(by-hand|crowd)\.)/, kernelArguments: bare },
+  { ...trixie, name: 'trixie', tests: /^test\/e2e\/vm\/(?!by-hand|crowd)/ },
   // Kernel 6.1, the oldest one that the package supports.
   {
     name: 'bookworm',

@@ -30,6 +30,20 @@ export function registryName(name: string, peerUid: number): string | undefined 
   return isNamespaceName(registered) ? registered : undefined;
 }
 
+/**
+ * The names that a client's namespace may be registered by, the best one first. One that is valid is the only one; else it is
+ * cut short, if that makes it valid, or there is nothing of it but the uid in front, as of an empty one.
+ * @param random hexadecimal digits, at least 16, that nobody could guess
+ */
+export function mangledNames(name: string, peerUid: number, random: string): readonly string[] {
+  const asked = registryName(name, peerUid);
+  if (asked !== undefined && name !== '') return [asked];
+  const prefix = peerUid === 0 ? '' : `${peerUid}-`;
+  const cut = `${prefix}${name}`.slice(0, NAME_MAX);
+  const chosen = `${prefix}${random.slice(0, 16)}`.slice(0, NAME_MAX);
+  return name !== '' && isNamespaceName(cut) ? [cut, chosen] : [chosen];
+}
+
 /** The name of the user (or group) `offset` ids after the first of the namespace `name`. */
 export function userName({ name, offset }: NamespaceUser): string {
   return `ns-${name}-${offset}`;

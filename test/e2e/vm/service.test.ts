@@ -1,22 +1,14 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { BpfMap } from '@sdrx/bpf';
-import { Fd, namespaceInode, O_PATH } from '@sdrx/linux';
+import { readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { O_PATH } from '@sdrx/linux';
 import t from 'tap';
-import { number } from '../../bpf/number.js';
-import { allocate, USERNS } from '../../support/allocation.js';
-import { startDaemon } from '../../support/daemon.js';
 import { DEEDS, deedsIn, refusedDeeds } from '../../support/deeds.js';
 import { untilOr } from '../../support/until.js';
-import { UserNamespace } from '../../support/user-namespace.js';
-import { varlinkCall } from '../../support/varlink-call.js';
 import { attempt, needsVirtualMachine, run } from './machine.js';
-import { NAMESPACES, RegisteredNamespace, traces } from './namespaces.js';
+import { RegisteredNamespace, traces } from './namespaces.js';
 import { install, isServed, property, REGISTRY, SERVICE, SOCKET, withEach } from './service.js';
 import { SharedDirectory } from './shared-directory.js';
-
-const API = 'io.systemd.NamespaceResource';
 
 /** The longest that a change of the service's state may take in an emulated machine, in milliseconds. */
 const LIMIT = 60_000;
@@ -172,35 +164,6 @@ t.test('life of our daemon under systemd', needsVirtualMachine, async (t) => {
     });
   });
 });
-
-t.test(
-  'a daemon without a service manager forgets the mounts of one that was killed',
-  needsVirtualMachine,
-  async (t) => {
-    install('sdrx');
-    const first = await startDaemon(t, { restriction: 'require' });
-    using namespace = new UserNamespace();
-    using fd = namespace.open();
-    t.strictSame(await allocate(first, fd, 'by-hand'), { parameters: {} });
-    using mount = new Fd(openSync('/run/lock', 'r'));
-    const parameters = { [USERNS]: 0, mountFileDescriptor: 1 };
-    const options = { fds: [fd.number, mount.number] };
-    t.strictSame(await varlinkCall(first.socketPath, `${API}.AddMountToUserNamespace`, parameters, options), {
-      parameters: {},
-    });
-    const allowed = () => {
-      using namespaces = BpfMap.openPinned(NAMESPACES);
-      using list = BpfMap.byId(namespaces.get(number(namespaceInode(fd.number)))?.readUInt32LE() ?? 0);
-      return [...list.keys()].length;
-    };
-    first.kill('SIGKILL');
-    await first.gone;
-    t.equal(allowed(), 1);
-    const second = await startDaemon(t, { restriction: 'require', runtimeDirectory: first.runtimeDirectory });
-    t.equal(allowed(), 0);
-    await second.stop();
-  },
-);
 
 t.test("our unit is not more exposed than systemd's, but for what it explains", needsVirtualMachine, async (t) => {
   const findings = (provider: 'systemd' | 'sdrx') => {

@@ -3,13 +3,13 @@ import { groupExists, mapCovers, mapOverlaps, readIdMap, userExists } from '@sdr
 import { type HandlersOf, varlinkService } from '@sdrx/varlink';
 import { map, take } from 'rxjs';
 import { namespaceResource } from '../interfaces/namespace-resource.js';
-import { registryName } from '../namespace-name.js';
 import { enterUserNamespace, type NamespaceProcess } from '../namespace-process.js';
 import { allocateRange, dynamicIds, isSize, type Size } from '../uid-range.js';
 import { refuseUserNamespace, requireUserNamespace } from '../userns.js';
 import type { WorkerContext } from '../worker-context.js';
+import { nameReply, requestedNames } from './requested-names.js';
 import { requireRestrict } from './require-restrict.js';
-import { requireVacancy } from './require-vacancy.js';
+import { type Candidate, requireVacancy } from './require-vacancy.js';
 import { storeNamespace } from './store-namespace.js';
 
 const { DynamicRangeUnavailable, NoDynamicRange } = namespaceResource.errors;
@@ -25,8 +25,7 @@ export function allocateUserRange(
   return (parameters, call) => {
     const restrict = requireRestrict(context);
     const { uid: owner } = call.peer;
-    const name = registryName(parameters.name, owner);
-    if (name === undefined) throw InvalidParameter({ parameter: 'name' });
+    const names = requestedNames(parameters, owner);
     const { size, target = 0 } = parameters;
     if (!isSize(size)) throw InvalidParameter({ parameter: 'size' });
     if (target + size > 0xffff_ffff) throw InvalidParameter({ parameter: 'target' });
@@ -36,32 +35,29 @@ export function allocateUserRange(
       take(1),
       map((inside) => {
         if (inside.readMap('uid_map').length > 0 || inside.readMap('gid_map').length > 0) refuseUserNamespace();
-        allocate(context, restrict, { owner, name, userns, size, target }, fd, inside);
-        return {};
+        const name = allocate(context, restrict, { owner, names, userns, size, target }, fd, inside);
+        return nameReply(parameters, name);
       }),
     );
   };
 }
 
-interface Request {
-  readonly owner: number;
-  readonly name: string;
-  readonly userns: number;
+interface Request extends Candidate {
   readonly size: Size;
   readonly target: number;
 }
 
-/** All that needs the registry to stand still; synchronous, so that nothing comes in between. */
+/** All that needs the registry to stand still; synchronous, so that nothing comes in between. @returns its name */
 function allocate(
   context: WorkerContext,
   restrict: UsernsRestrict,
   request: Request,
   fd: number,
   inside: NamespaceProcess,
-): void {
-  const { owner, name, userns, size, target } = request;
+): string {
+  const { owner, userns, size, target } = request;
   using _lock = context.registry.lock();
-  requireVacancy(context, request, fd, NAMESPACES_PER_USER);
+  const name = requireVacancy(context, request, fd, NAMESPACES_PER_USER);
   const range = { start: findRange(context, name, size), size, target };
   const ids = { inside: target, outside: range.start, count: size };
   let mapped = false;
@@ -74,6 +70,7 @@ function allocate(
     // Ids that a map gives to a namespace are in use until it dies, whatever else went wrong.
     canUndo: () => !mapped,
   });
+  return name;
 }
 
 /** Throws DynamicRangeUnavailable, NoDynamicRange. */

@@ -1,18 +1,15 @@
 import { isDeepStrictEqual } from 'node:util';
 import { mappedIds, type PeerCredentials } from '@sdrx/linux';
-import { type HandlersOf, varlinkService } from '@sdrx/varlink';
+import type { HandlersOf } from '@sdrx/varlink';
 import { map, take } from 'rxjs';
 import type { namespaceResource } from '../interfaces/namespace-resource.js';
-import type { NamespaceEntry } from '../namespace-entry.js';
-import { registryName } from '../namespace-name.js';
 import { enterUserNamespace, type NamespaceProcess } from '../namespace-process.js';
 import { refuseUserNamespace, requireUserNamespace } from '../userns.js';
 import type { WorkerContext } from '../worker-context.js';
+import { nameReply, requestedNames } from './requested-names.js';
 import { requireRestrict } from './require-restrict.js';
 import { requireVacancy } from './require-vacancy.js';
 import { storeNamespace } from './store-namespace.js';
-
-const { InvalidParameter } = varlinkService.errors;
 
 /** Registers a user namespace whose maps its owner has written. */
 export function registerUserNamespace(
@@ -21,19 +18,17 @@ export function registerUserNamespace(
   return (parameters, call) => {
     const restrict = requireRestrict(context);
     const { uid: owner } = call.peer;
-    const name = registryName(parameters.name, owner);
-    if (name === undefined) throw InvalidParameter({ parameter: 'name' });
+    const names = requestedNames(parameters, owner);
     const fd = call.fd(parameters.userNamespaceFileDescriptor);
     const userns = requireUserNamespace(fd, call.peer);
     return enterUserNamespace(context.loop, fd).pipe(
       take(1),
       map((inside) => {
         if (!isOfPeer(inside, call.peer)) refuseUserNamespace();
-        const entry: NamespaceEntry = { owner, name, userns, cgroups: [] };
         using _lock = context.registry.lock();
-        requireVacancy(context, entry, fd);
-        storeNamespace(context, restrict, entry, fd);
-        return {};
+        const name = requireVacancy(context, { owner, names, userns }, fd);
+        storeNamespace(context, restrict, { owner, name, userns, cgroups: [] }, fd);
+        return nameReply(parameters, name);
       }),
     );
   };

@@ -1,0 +1,102 @@
+import { openSync } from 'node:fs';
+import { mangledNames } from '@sdrx/daemon';
+import { Fd } from '@sdrx/linux';
+import fc from 'fast-check';
+import t from 'tap';
+import { allocate, ask, invalid, mapOf, refused } from '../support/allocation.js';
+import { UID } from '../support/call-as.js';
+import { startDaemon } from '../support/daemon.js';
+import { needsRoot } from '../support/privileges.js';
+import { pythonClient } from '../support/python-client.js';
+import { UserNamespace } from '../support/user-namespace.js';
+import { type RawReply, varlinkCall } from '../support/varlink-call.js';
+
+const RANDOM = '0123456789abcdef0';
+
+t.test('a name that will do is left as it is', async (t) => {
+  t.strictSame(mangledNames('web', 0, RANDOM), ['web']);
+  t.strictSame(mangledNames('web', 1000, RANDOM), ['1000-web']);
+});
+
+t.test('one that is too long is cut, unless that is taken', async (t) => {
+  t.strictSame(mangledNames('systemd-nspawn-4242-machine', 0, RANDOM), ['systemd-nspawn-4242-ma', '0123456789abcdef']);
+  t.strictSame(mangledNames('systemd-nspawn-4242', 1000, RANDOM), ['1000-systemd-nspawn-42', '1000-0123456789abcdef']);
+});
+
+t.test('what can not be a part of a user name is replaced', async (t) => {
+  for (const name of ['', 'a b', '../x', 'ä', 'a\0'.repeat(20)]) {
+    t.strictSame(mangledNames(name, 0, RANDOM), ['0123456789abcdef']);
+    t.strictSame(mangledNames(name, 4_294_967_294, RANDOM), ['4294967294-0123456789a']);
+  }
+});
+
+t.test('whatever it is, there is a name, which is valid', async () => {
+  fc.assert(
+    fc.property(fc.string(), fc.nat(0xffff_fffe), fc.stringMatching(/^[0-9a-f]{16}$/), (name, uid, random) => {
+      const names = mangledNames(name, uid, random);
+      const isOf = (other: string) => uid === 0 || other.startsWith(`${uid}-`);
+      return names.length > 0 && names.every((other) => /^[A-Za-z0-9_-]{1,22}$/.test(other) && isOf(other));
+    }),
+  );
+});
+
+const LONG = 'systemd-nspawn-4242-machine';
+
+function nameIn({ error, parameters }: RawReply): string {
+  if (error !== undefined || typeof parameters?.name !== 'string') throw new Error(`no name in ${error}`);
+  return parameters.name;
+}
+
+t.test('clients of systemd 258 leave the choice to us, and are told it', needsRoot, async (t) => {
+  const daemon = await startDaemon(t);
+  const mangled = async (namespace: UserNamespace, name: string) => {
+    using fd = namespace.open();
+    return nameIn(await allocate(daemon, fd, name, { mangleName: true }));
+  };
+  using first = new UserNamespace();
+  using second = new UserNamespace();
+  using third = new UserNamespace();
+  using fourth = new UserNamespace();
+  t.equal(await mangled(first, LONG), LONG.slice(0, 22));
+  t.match(await ask(daemon, 'User', { userName: `ns-${LONG.slice(0, 22)}-0` }), { parameters: { record: {} } });
+  t.match(await mangled(second, LONG), /^[0-9a-f]{16}$/, 'cut, it is taken');
+  const chosen = await mangled(third, '');
+  t.match(chosen, /^[0-9a-f]{16}$/);
+  t.match(await ask(daemon, 'User', { userName: `ns-${chosen}-7` }), { parameters: { record: {} } });
+  t.match(mapOf(third), /^0 \d+ 65536$/);
+  t.match(await mangled(fourth, ''), /^[0-9a-f]{16}$/, 'as often as one likes');
+
+  await t.test('but one that is valid is taken at its word', async (t) => {
+    using fifth = new UserNamespace();
+    using fd = fifth.open();
+    const again = { mangleName: true };
+    t.strictSame(await allocate(daemon, fd, chosen, again), refused('NameExists'));
+    t.strictSame(await allocate(daemon, fd, LONG, { mangleName: false }), invalid('name'));
+    t.strictSame(await allocate(daemon, fd, LONG, { mangleName: 'yes' }), invalid('mangleName'));
+    t.strictSame(await allocate(daemon, fd, 'valid', again), { parameters: { name: 'valid' } });
+    fd.close();
+    await fifth.end();
+  });
+
+  await t.test("and another user's has the uid in front", async (t) => {
+    const client = await pythonClient(
+      t,
+      daemon.socketPath,
+      { name: LONG, mangleName: true, size: 1, userNamespaceFileDescriptor: 0 },
+      UID,
+    );
+    t.strictSame(client.reply, { parameters: { name: `${UID}-${LONG}`.slice(0, 22) } });
+    await client.end();
+  });
+
+  await t.test('so it is for a namespace that has its maps', async (t) => {
+    using registered = new UserNamespace([], '--map-root-user');
+    using fd = new Fd(openSync(`/proc/${registered.child.pid}/ns/user`, 'r'));
+    const parameters = { name: 'a b', mangleName: true, userNamespaceFileDescriptor: 0 };
+    const method = 'io.systemd.NamespaceResource.RegisterUserNamespace';
+    t.match(nameIn(await varlinkCall(daemon.socketPath, method, parameters, { fds: [fd.number] })), /^[0-9a-f]{16}$/);
+    fd.close();
+    await registered.end();
+  });
+  for (const namespace of [first, second, third, fourth]) await namespace.end();
+});
