@@ -3,16 +3,19 @@ import {
   chownSync,
   copyFileSync,
   cpSync,
+  existsSync,
   mkdirSync,
   readFileSync,
   rmSync,
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
-import t from 'tap';
+import t, { type Test } from 'tap';
+import { USERNS } from '../../support/allocation.js';
+import { systemdRelease } from '../../support/systemd-release.js';
 import { ALICE, attempt, attemptAs, needsVirtualMachine, run } from './machine.js';
-import { RegisteredNamespace, traces } from './namespaces.js';
-import { type Provider, SOCKET_PATH, withEach } from './service.js';
+import { RegisteredNamespace } from './namespaces.js';
+import { type Provider, REGISTRY, SOCKET_PATH, withEach } from './service.js';
 
 const API = 'io.systemd.NamespaceResource';
 const WORK = '/var/lib/image';
@@ -71,6 +74,21 @@ function makeImage(): void {
 
 if (needsVirtualMachine.skip === undefined) makeImage();
 
+/** Runs a shell script in a container of the user's. @returns what it writes */
+function nspawn(t: Test, script: string, ...options: readonly string[]): string {
+  // In a control group that is the user's own, or the process could not be moved to one.
+  const unit = ['--user', '--pipe', '--wait', '--quiet', '--property=Delegate=yes', 'systemd-nspawn'];
+  const plain = ['--keep-unit', '--pipe', '--register=no', '--timezone=off', '--resolv-conf=off', `--image=${IMAGE}`];
+  const command = ['/usr/bin/busybox', 'sh', '-c', script];
+  const { status, output } = attemptAs(ALICE, 'systemd-run', ...unit, ...plain, ...options, ...command);
+  t.equal(status, 0, output);
+  return output;
+}
+
+/** Options for a test of what clients do since that release. */
+const since258 =
+  systemdRelease() >= 258 ? {} : { skip: "systemd 258 brought it: run the machine with Debian's next release" };
+
 withEach(t, 'real clients', needsVirtualMachine, async (t, provider: Provider) => {
   using namespace = await RegisteredNamespace.create('probe');
   const { start } = namespace;
@@ -116,31 +134,23 @@ withEach(t, 'real clients', needsVirtualMachine, async (t, provider: Provider) =
     t.match(output, /^\.\/usr\/bin\/busybox type=file mode=0755 uid=0 gid=0/m);
   });
 
-  await t.test("a user's systemd-nspawn runs a command of an image", async (t) => {
-    // In a control group that is the user's own, or the process could not be moved to one.
-    const unit = ['--user', '--pipe', '--wait', '--quiet', '--property=Delegate=yes', 'systemd-nspawn'];
-    const options = [
-      '--keep-unit',
-      '--pipe',
-      '--register=no',
-      '--timezone=off',
-      '--resolv-conf=off',
-      `--image=${IMAGE}`,
-    ];
-    const script = 'busybox id -u; busybox cat /proc/self/uid_map';
-    const { status, output } = attemptAs(
-      ALICE,
-      'systemd-run',
-      ...unit,
-      ...options,
-      '/usr/bin/busybox',
-      'sh',
-      '-c',
-      script,
-    );
+  await t.test("a user's varlinkctl passes a namespace", since258, async (t) => {
+    const parameters = JSON.stringify({ name: 'pushed', size: 65_536, [USERNS]: 0 });
+    const call = `varlinkctl call --push-fd=/proc/self/ns/user ${SOCKET_PATH} ${API}.AllocateUserRange '${parameters}'`;
+    const script = `${call} && cat /proc/self/uid_map`;
+    const { status, output } = attemptAs(ALICE, 'unshare', '--user', 'sh', '-c', script);
     t.equal(status, 0, output);
+    t.match(output, /^ +0 +\d+ +65536$/m);
+  });
+
+  await t.test("a user's systemd-nspawn runs a command of an image", async (t) => {
+    const output = nspawn(t, 'busybox id -u; busybox cat /proc/self/uid_map');
     t.match(output, /^0$/m);
     t.match(output, /^ +0 +\d+ +65536$/m);
+  });
+
+  await t.test('so it does when it is told where the ids come from', since258, async (t) => {
+    t.match(nspawn(t, 'busybox cat /proc/self/uid_map', '--private-users=managed'), /^ +0 +\d+ +65536$/m);
   });
 
   await t.test("a user's service runs in an image, in a user namespace of its own", async (t) => {
@@ -154,6 +164,6 @@ withEach(t, 'real clients', needsVirtualMachine, async (t, provider: Provider) =
     t.match(output, /^ID=sdrx$/m);
   });
 
-  t.ok(traces(namespace.inode).includes('registry'));
+  t.ok(existsSync(`${REGISTRY}/i${namespace.inode}.userns`));
   t.match(readFileSync(`/proc/${namespace.namespace.child.pid}/gid_map`, 'ascii'), String(start));
 });
