@@ -31,8 +31,8 @@ export function registryName(name: string, peerUid: number): string | undefined 
 }
 
 /**
- * The names that a client's namespace may be registered by, the best one first. One that is valid is the only one; else it is
- * cut short, if that makes it valid, or there is nothing of it but the uid in front, as of an empty one.
+ * The names that will do for a client which leaves the choice to us, the best one first: the one that it asked for if that is
+ * valid, and no other; else that one cut short, should that make it valid, and a random one. An empty one asks for that.
  * @param random hexadecimal digits, at least 16, that nobody could guess
  */
 export function mangledNames(name: string, peerUid: number, random: string): readonly string[] {
