@@ -1,9 +1,22 @@
 import { createHash } from 'node:crypto';
-import { chmodSync, existsSync, mkdirSync, mkdtempSync, renameSync, rmSync } from 'node:fs';
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  statSync,
+  utimesSync,
+} from 'node:fs';
 import { homedir } from 'node:os';
 
 /** Where this user keeps what is slow to make. */
 const cache = `${process.env.XDG_CACHE_HOME || `${homedir()}/.cache`}/sdrx`;
+
+/** After how long without use a folder is removed, in milliseconds: other branches may still want it. */
+const lifetime = 7 * 24 * 3600 * 1000;
 
 /**
  * A folder of the cache, made when there is none for the same inputs.
@@ -16,8 +29,13 @@ const cache = `${process.env.XDG_CACHE_HOME || `${homedir()}/.cache`}/sdrx`;
 export function cachedFolder(name, inputs, fill) {
   const hash = createHash('sha256').update(JSON.stringify(inputs)).digest('hex').slice(0, 12);
   const folder = `${cache}/${name}-${hash}`;
-  if (existsSync(folder)) return folder;
+  if (existsSync(folder)) {
+    // For its age, see below.
+    utimesSync(folder, new Date(), new Date());
+    return folder;
+  }
   mkdirSync(cache, { recursive: true });
+  removeUnused(name);
   // Renamed when complete: whoever is interrupted leaves no half folder under the final name.
   const unfinished = mkdtempSync(`${folder}.unfinished-`);
   try {
@@ -38,5 +56,13 @@ function publish(unfinished, folder) {
   } catch (error) {
     // Another process was faster: its folder is as good.
     if (!existsSync(folder)) throw error;
+  }
+}
+
+/** Folders of other inputs, and what interrupted runs have left. @param {string} name */
+function removeUnused(name) {
+  for (const file of readdirSync(cache).filter((file) => file.startsWith(`${name}-`))) {
+    if (Date.now() - statSync(`${cache}/${file}`).mtimeMs > lifetime)
+      rmSync(`${cache}/${file}`, { recursive: true, force: true });
   }
 }
