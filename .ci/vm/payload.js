@@ -2,7 +2,6 @@ import { execFileSync } from 'node:child_process';
 import { copyFileSync, existsSync, mkdirSync, readdirSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
 import { command } from '../command.js';
 import { root } from '../root.js';
-import { bundlePrograms } from './bundle.js';
 
 /** Packages of the workspace that no test needs to run, and that are large. */
 const left =
@@ -44,6 +43,8 @@ export async function payloadDisk(folder, runs) {
   const objects = compiled.filter((path) => path.endsWith('.bpf.o'));
   for (const path of ['package.json', '.ci/vm/guest', ...objects]) put(path);
   const programs = compiled.filter((path) => /\/bpf\/programs\/.*\.js$/.test(path));
+  // What it needs is not there before the set-up.
+  const { bundlePrograms } = await import('./bundle.js');
   await bundlePrograms([...new Set(runs.flatMap(({ tests }) => tests)), ...programs], tree);
   mkdirSync(`${tree}/bin`);
   copyFileSync(realpathSync(process.execPath), `${tree}/bin/node`);
