@@ -31,9 +31,9 @@ function journal(): string {
   return run('journalctl', '--unit', SERVICE, '--output=cat', '--boot');
 }
 
-/** Has a namespace's root try without a pause to make a directory there. */
+/** Has a namespace's root try without a pause to make a directory there, which is a `SharedDirectory`. */
 function startAttempts(namespace: RegisteredNamespace, directory: string) {
-  const program = `my ($n, $made) = (0, 0); until (-e "stop") { $n++; if (mkdir "made") { $made++; rmdir "made" } } print "$n $made\\n"`;
+  const program = `my ($n, $made) = (0, 0); while (-e "old" && !-e "stop") { $n++; if (mkdir "made") { $made++; rmdir "made" } } print "$n $made\\n"`;
   const root = [`--user=${namespace.path}`, '--setuid=0', '--setgid=0'];
   const child = spawn('nsenter', [...root, 'perl', '-e', program], {
     cwd: directory,
