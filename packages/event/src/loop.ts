@@ -27,8 +27,8 @@ export class EventLoop implements Disposable {
    * stays the caller's, and the subscription ends before it is closed, or right after. sd_event_add_io(3),
    * epoll_ctl(2).
    *
-   * Not for files that tell each event once, to whoever asks first, as /proc/self/mountinfo and the kernel's pressure files:
-   * Node's own epoll set, which holds the loop's, asks first.
+   * A file that tells each event once, to whoever asks first, as /proc/self/mountinfo and the kernel's pressure files do by
+   * EPOLLPRI, can have one subscription for each time it was opened; of more, any one is told. EPOLLERR may not be told with it.
    *
    * Fails with EPERM for a regular file, EBADF.
    */

@@ -1,9 +1,18 @@
 import { duplicate, Epoll, type Fd, isSystemError } from '@sdrx/linux';
+import { mayTellOnce, OnceWatch } from './once-watch.js';
 
 type Ready = (revents: number) => void;
 
-/** One fd in the epoll set. */
-export class Watch implements Disposable {
+/** One fd that is watched. Its disposal ends that; once is enough. */
+export interface Watch extends Disposable {
+  /** Waits for these events from now on, an EPOLL* mask; wakes an EPOLLONESHOT again. */
+  change(events: number): void;
+  /** Waits for nothing, not even errors, until told otherwise. */
+  pause(on: boolean): void;
+}
+
+/** One fd in the loop's epoll set. */
+class Entry implements Watch {
   readonly fd: number;
   readonly token: number;
   readonly ready: Ready;
@@ -27,13 +36,11 @@ export class Watch implements Disposable {
     return this.#paused;
   }
 
-  /** Waits for these events from now on, an EPOLL* mask; wakes an EPOLLONESHOT again. */
   change(events: number): void {
     this.#events = events;
     if (!this.#paused) this.#watcher.modify(this, events);
   }
 
-  /** Waits for nothing, not even errors, until told otherwise. */
   pause(on: boolean): void {
     if (this.#paused === on || this.#disposed) return;
     this.#paused = on;
@@ -41,7 +48,6 @@ export class Watch implements Disposable {
     else this.#watcher.resume(this, this.#events);
   }
 
-  /** Ends the watching; once is enough. */
   [Symbol.dispose](): void {
     if (this.#disposed) return;
     this.#disposed = true;
@@ -53,10 +59,10 @@ export class Watch implements Disposable {
 /** The loop's one epoll instance and what is called when an fd in it becomes ready. */
 export class Watcher implements Disposable {
   readonly #epoll = new Epoll();
-  readonly #watches: (Watch | undefined)[] = [];
+  readonly #watches: (Entry | undefined)[] = [];
   readonly #free: number[] = [];
   /** Whose entry each fd in the epoll set is. Not a Map: with one key that comes and goes it takes the longer the larger it is. */
-  readonly #owners: (Watch | undefined)[] = [];
+  readonly #owners: (Entry | undefined)[] = [];
   #count = 0;
 
   /** The epoll instance itself, readable when any of the fds is ready. */
@@ -74,6 +80,7 @@ export class Watcher implements Disposable {
    * caller's, who disposes of the watch before closing it, or right after. Throws EPERM for an fd that can't be polled, EBADF.
    */
   watch(fd: number, events: number, ready: Ready): Watch {
+    if (mayTellOnce(fd, events)) return new OnceWatch(fd, events, ready);
     const token = this.#free.pop() ?? this.#watches.length;
     let copy: Fd | undefined;
     try {
@@ -89,7 +96,7 @@ export class Watcher implements Disposable {
       this.#free.push(token);
       throw error;
     }
-    const watch = new Watch(this, copy?.number ?? fd, copy, token, events, ready);
+    const watch = new Entry(this, copy?.number ?? fd, copy, token, events, ready);
     this.#watches[token] = watch;
     this.#owners[watch.fd] = watch;
     this.#count++;
@@ -105,23 +112,23 @@ export class Watcher implements Disposable {
     }
   }
 
-  /** For `Watch`: changes what to wait for. */
-  modify(watch: Watch, events: number): void {
+  /** For `Entry`: changes what to wait for. */
+  modify(watch: Entry, events: number): void {
     if (this.#owns(watch)) this.#epoll.modify(watch.fd, events, watch.token);
   }
 
-  /** For `Watch`: leaves the epoll set for a while. */
-  suspend(watch: Watch): void {
+  /** For `Entry`: leaves the epoll set for a while. */
+  suspend(watch: Entry): void {
     if (this.#owns(watch)) this.#epoll.remove(watch.fd);
   }
 
-  /** For `Watch`: enters the epoll set again. */
-  resume(watch: Watch, events: number): void {
+  /** For `Entry`: enters the epoll set again. */
+  resume(watch: Entry, events: number): void {
     if (this.#owns(watch)) this.#epoll.add(watch.fd, events, watch.token);
   }
 
-  /** For `Watch`: forgets it. */
-  remove(watch: Watch): void {
+  /** For `Entry`: forgets it. */
+  remove(watch: Entry): void {
     if (this.#owns(watch)) {
       this.#owners[watch.fd] = undefined;
       this.#epoll.remove(watch.fd);
@@ -147,7 +154,7 @@ export class Watcher implements Disposable {
   }
 
   /** An fd that was closed left the epoll set by itself, and its number may already be another watch's. */
-  #owns(watch: Watch): boolean {
+  #owns(watch: Entry): boolean {
     return this.#owners[watch.fd] === watch;
   }
 }

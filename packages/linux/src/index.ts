@@ -18,6 +18,7 @@ export * from './netlink-attribute.js';
 export * from './node-poll.js';
 export * from './pidfd.js';
 export * from './pipe.js';
+export * from './poll.js';
 export * from './rtnetlink.js';
 export * from './signal.js';
 export { forwardToMainThread, isMainThread, originalCode } from './signal-forwarder.js';

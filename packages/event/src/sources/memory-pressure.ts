@@ -19,7 +19,6 @@ import * as t from 'io-ts';
 import type { Observable } from 'rxjs';
 import { AbsolutePath, EnvironmentError, readEnvironment } from '../environment.js';
 import type { LoopCore } from '../loop-core.js';
-import { PressureWatch } from '../pressure-watch.js';
 import type { SourceOptions } from '../source.js';
 
 export interface MemoryPressureOptions extends SourceOptions {
@@ -49,8 +48,7 @@ export function memoryPressure(core: LoopCore, options: MemoryPressureOptions = 
           source.pendError(error);
         }
       };
-      const watch =
-        events === EPOLLPRI ? new PressureWatch(fd.number, ready) : core.watcher.watch(fd.number, events, ready);
+      const watch = core.watcher.watch(fd.number, events, ready);
       const detach = (): void => {
         watch[Symbol.dispose]();
         fd.close();

@@ -1,0 +1,22 @@
+import { EBADF, EINTR } from './errno.js';
+import { allocate, errno, libc } from './libc.js';
+import { SystemError } from './system-error.js';
+
+const pollCall = libc<(fds: Uint8Array, count: number, timeout: number) => number>('int poll(void *, ulong, int)');
+
+const POLLNVAL = 0x20;
+
+const pollfd = allocate(8);
+
+/** Which of `events`, an EPOLL* mask, `fd` has right now; EPOLLERR and EPOLLHUP unasked. poll(2). Throws EBADF. */
+export function pollNow(fd: number, events: number): number {
+  pollfd.writeInt32LE(fd, 0);
+  pollfd.writeInt16LE(events, 4);
+  pollfd.writeInt16LE(0, 6);
+  while (pollCall(pollfd, 1, 0) === -1) {
+    if (errno() !== EINTR) throw SystemError.last('poll', String(fd));
+  }
+  const revents = pollfd.readUInt16LE(6);
+  if ((revents & POLLNVAL) !== 0) throw new SystemError(EBADF, 'poll', String(fd));
+  return revents;
+}

@@ -1,0 +1,24 @@
+import { EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT, pipe, pollNow, write } from '@sdrx/linux';
+import t from 'tap';
+import { leavingNoFd } from '../support/open-fds.js';
+
+t.test(
+  'it tells what there is right now, of what was asked for',
+  leavingNoFd(async (t) => {
+    const [reader, writer] = pipe();
+    t.equal(pollNow(reader.number, EPOLLIN), 0);
+    t.equal(pollNow(writer.number, EPOLLIN | EPOLLOUT), EPOLLOUT);
+    write(writer.number, Buffer.from('x'));
+    t.equal(pollNow(reader.number, EPOLLIN), EPOLLIN);
+    t.equal(pollNow(reader.number, 0), 0);
+    reader.close();
+    t.equal(pollNow(writer.number, 0), EPOLLERR, 'and unasked, that nobody reads');
+    writer.close();
+    const [other, gone] = pipe();
+    gone.close();
+    t.equal(pollNow(other.number, EPOLLIN), EPOLLHUP);
+    const { number } = other;
+    other.close();
+    t.throws(() => pollNow(number, EPOLLIN), { code: 'EBADF', syscall: 'poll' });
+  }),
+);
