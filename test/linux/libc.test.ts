@@ -31,10 +31,15 @@ t.test('a string reaches C as UTF-8', (t) => {
   t.end();
 });
 
-t.test('errno is what the last call left, also when garbage is collected in between', (t) => {
+t.test('errno is what the last call left, whatever garbage there is', (t) => {
   const close = libc<(fd: number) => number>('int close(int)');
-  t.equal(close(-1), -1);
-  collectGarbage();
-  t.equal(errno(), 9);
+  const found = new Map<number, number>();
+  for (let round = 0; round < 100_000; round++) {
+    Buffer.alloc(1000);
+    close(-1);
+    const error = errno();
+    found.set(error, (found.get(error) ?? 0) + 1);
+  }
+  t.strictSame([...found], [[9, 100_000]]);
   t.end();
 });

@@ -27,7 +27,10 @@ export function allocate(size: number): Buffer {
   return Buffer.allocUnsafeSlow(size).fill(0);
 }
 
-/** The C library's errno as the last call left it (errno(3)), a positive number. */
+/**
+ * The C library's errno as the last call left it (errno(3)), a positive number. To be asked right after that call: a garbage
+ * collection in between may change it, on Node 24 and later one of a hundred does.
+ */
 export function errno(): number {
   return koffi.errno();
 }

@@ -14,7 +14,8 @@ export function pollNow(fd: number, events: number): number {
   pollfd.writeInt16LE(events, 4);
   pollfd.writeInt16LE(0, 6);
   while (pollCall(pollfd, 1, 0) === -1) {
-    if (errno() !== EINTR) throw SystemError.last('poll', String(fd));
+    const error = errno();
+    if (error !== EINTR) throw new SystemError(error, 'poll', String(fd));
   }
   const revents = pollfd.readUInt16LE(6);
   if ((revents & POLLNVAL) !== 0) throw new SystemError(EBADF, 'poll', String(fd));

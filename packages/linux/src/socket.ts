@@ -124,7 +124,7 @@ export function accept(fd: number): Fd | undefined {
       case EPROTO:
         continue;
       default:
-        throw SystemError.last('accept4', String(fd));
+        throw SystemError.last('accept4', fd);
     }
   }
 }

@@ -31,8 +31,10 @@ export class SystemError extends Error implements NodeJS.ErrnoException {
   }
 
   /** The error that the last call of the C library left in errno. */
-  static last(syscall: string, subject?: string): SystemError {
-    return new SystemError(lastErrno(), syscall, subject);
+  static last(syscall: string, subject?: string | number): SystemError {
+    // First of all: the rest may make garbage.
+    const error = lastErrno();
+    return new SystemError(error, syscall, subject === undefined ? undefined : String(subject));
   }
 }
 
@@ -44,6 +46,6 @@ export function isSystemError(error: unknown, ...codes: readonly string[]): erro
 
 /** Passes on what a call returned, or throws the SystemError that its −1 stands for. */
 export function check(result: number, syscall: string, subject?: string | number): number {
-  if (result === -1) throw SystemError.last(syscall, subject === undefined ? undefined : String(subject));
+  if (result === -1) throw SystemError.last(syscall, subject);
   return result;
 }
