@@ -1,6 +1,4 @@
-import { openSync } from 'node:fs';
 import { mangledNames } from '@sdrx/daemon';
-import { Fd } from '@sdrx/linux';
 import fc from 'fast-check';
 import t from 'tap';
 import { allocate, ask, invalid, mapOf, refused } from '../support/allocation.js';
@@ -91,7 +89,7 @@ t.test('clients of systemd 258 leave the choice to us, and are told it', needsRo
 
   await t.test('so it is for a namespace that has its maps', async (t) => {
     using registered = new UserNamespace([], '--map-root-user');
-    using fd = new Fd(openSync(`/proc/${registered.child.pid}/ns/user`, 'r'));
+    using fd = registered.open();
     const parameters = { name: 'a b', mangleName: true, userNamespaceFileDescriptor: 0 };
     const method = 'io.systemd.NamespaceResource.RegisterUserNamespace';
     t.match(nameIn(await varlinkCall(daemon.socketPath, method, parameters, { fds: [fd.number] })), /^[0-9a-f]{16}$/);

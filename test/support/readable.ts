@@ -1,4 +1,4 @@
-import { EPOLLIN, Epoll, NodePoll } from '@sdrx/linux';
+import { EPOLLIN, NodePoll, pollNow } from '@sdrx/linux';
 
 /** Resolves as soon as `fd` is readable. */
 export async function readable(fd: number): Promise<void> {
@@ -12,7 +12,5 @@ export async function readable(fd: number): Promise<void> {
 
 /** Whether there is something to read now. */
 export function isReadable(fd: number): boolean {
-  using epoll = new Epoll();
-  epoll.add(fd, EPOLLIN, 0);
-  return epoll.poll() === 1;
+  return pollNow(fd, EPOLLIN) !== 0;
 }

@@ -1,5 +1,6 @@
 import { closeSync, openSync, readdirSync, readlinkSync, rmdirSync } from 'node:fs';
 import {
+  CGROUP2_SUPER_MAGIC,
   ENOENT,
   EPERM,
   type Fd,
@@ -11,8 +12,6 @@ import {
 } from '@sdrx/linux';
 import { mounts } from './mountinfo.js';
 
-/** What statfs(2) calls the file system of cgroups(7) version 2. */
-export const CGROUP2_SUPER_MAGIC = 0x63677270;
 // The kind of handle that kernfs gives for its 64-bit ids, FILEID_KERNFS.
 const FILEID_KERNFS = 0xfe;
 

@@ -26,8 +26,12 @@ export function isNamespaceName(name: string): boolean {
  * @returns undefined if that is no valid name
  */
 export function registryName(name: string, peerUid: number): string | undefined {
-  const registered = peerUid === 0 ? name : `${peerUid}-${name}`;
+  const registered = ownName(name, peerUid);
   return isNamespaceName(registered) ? registered : undefined;
+}
+
+function ownName(name: string, peerUid: number): string {
+  return peerUid === 0 ? name : `${peerUid}-${name}`;
 }
 
 /**
@@ -36,12 +40,11 @@ export function registryName(name: string, peerUid: number): string | undefined 
  * @param random hexadecimal digits, at least 16, that nobody could guess
  */
 export function mangledNames(name: string, peerUid: number, random: string): readonly string[] {
-  const asked = registryName(name, peerUid);
-  if (asked !== undefined && name !== '') return [asked];
-  const prefix = peerUid === 0 ? '' : `${peerUid}-`;
-  const cut = `${prefix}${name}`.slice(0, NAME_MAX);
-  const chosen = `${prefix}${random.slice(0, 16)}`.slice(0, NAME_MAX);
-  return name !== '' && isNamespaceName(cut) ? [cut, chosen] : [chosen];
+  const asked = ownName(name, peerUid);
+  const cut = asked.slice(0, NAME_MAX);
+  const chosen = ownName(random.slice(0, 16), peerUid).slice(0, NAME_MAX);
+  if (name === '' || !isNamespaceName(cut)) return [chosen];
+  return cut === asked ? [asked] : [cut, chosen];
 }
 
 /** The name of the user (or group) `offset` ids after the first of the namespace `name`. */

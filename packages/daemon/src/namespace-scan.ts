@@ -4,6 +4,7 @@ import {
   Fd,
   fileSystemType,
   isSystemError,
+  NSFS_MAGIC,
   namespaceInode,
   namespaceType,
   O_PATH,
@@ -13,7 +14,6 @@ import {
 import { mounts } from './mountinfo.js';
 
 const CLONE_NEWPID = 0x2000_0000;
-const NSFS_MAGIC = 0x6e736673;
 
 /** How /proc writes what a descriptor or a mount stands for if that is a namespace. Pipes and sockets look much the same. */
 const NAMESPACE = /^(cgroup|ipc|mnt|net|pid|time|user|uts):\[(\d+)\]$/;

@@ -1,10 +1,17 @@
-import { closeSync, constants, openSync } from 'node:fs';
-import { EPOLLERR, EPOLLONESHOT, EPOLLPRI, Epoll, Fd, fileSystemType, NodePoll, pollNow } from '@sdrx/linux';
+import { constants, openSync } from 'node:fs';
+import {
+  CGROUP2_SUPER_MAGIC,
+  EPOLLERR,
+  EPOLLONESHOT,
+  EPOLLPRI,
+  Epoll,
+  Fd,
+  fileSystemType,
+  NodePoll,
+  PROC_SUPER_MAGIC,
+  pollNow,
+} from '@sdrx/linux';
 import type { Watch } from './watcher.js';
-
-/** statfs(2) */
-const PROC_SUPER_MAGIC = 0x9fa0;
-const CGROUP2_SUPER_MAGIC = 0x63677270;
 
 /**
  * Whether `fd` may be of a file that tells each event once, to whoever asks first: /proc/self/mountinfo, /proc/swaps and the
@@ -125,13 +132,13 @@ export class OnceWatch implements Watch {
 
 /** Another open file that tells what happens from now on; undefined if it tells other things. */
 function openWitness(fd: number): Fd | undefined {
-  let witness: number;
+  let witness: Fd;
   try {
-    witness = openSync(`/proc/self/fd/${fd}`, constants.O_RDONLY | constants.O_NONBLOCK);
+    witness = new Fd(openSync(`/proc/self/fd/${fd}`, constants.O_RDONLY | constants.O_NONBLOCK));
   } catch {
     return undefined;
   }
-  if ((pollNow(witness, EPOLLPRI) & EPOLLPRI) === 0) return new Fd(witness);
-  closeSync(witness);
+  if ((pollNow(witness.number, EPOLLPRI) & EPOLLPRI) === 0) return witness;
+  witness.close();
   return undefined;
 }

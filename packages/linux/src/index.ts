@@ -5,6 +5,7 @@ export * from './errno.js';
 export * from './eventfd.js';
 export * from './fd.js';
 export * from './file-handle.js';
+export * from './file-system-type.js';
 export * from './flock.js';
 export * from './fork.js';
 export * from './id-map.js';

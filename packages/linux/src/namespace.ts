@@ -3,6 +3,7 @@ import { CAP_SYS_ADMIN, hasCapability } from './capability.js';
 import { EPERM } from './errno.js';
 import { Fd } from './fd.js';
 import { openByHandle } from './file-handle.js';
+import { fileSystemType, NSFS_MAGIC } from './file-system-type.js';
 import { allocate, libc } from './libc.js';
 import { check, isSystemError, SystemError } from './system-error.js';
 
@@ -10,7 +11,6 @@ import { check, isSystemError, SystemError } from './system-error.js';
 export const CLONE_NEWUSER = 0x1000_0000;
 export const CLONE_NEWNET = 0x4000_0000;
 
-const NSFS_MAGIC = 0x6e736673;
 const NS_GET_USERNS = 0xb701;
 const NS_GET_PARENT = 0xb702;
 const NS_GET_NSTYPE = 0xb703;
@@ -23,16 +23,8 @@ const FILEID_NSFS = 241;
 const ioctl = libc<(fd: number, request: number, argument: Uint8Array | null) => number>(
   'int ioctl(int, ulong, void *)',
 );
-const fstatfs = libc<(fd: number, buffer: Uint8Array) => number>('int fstatfs(int, void *)');
 
-const statfs = allocate(256);
 const answer = allocate(8);
-
-/** The magic number of the file system that `fd` is on. statfs(2). Throws EBADF. */
-export function fileSystemType(fd: number): number {
-  check(fstatfs(fd, statfs), 'fstatfs', fd);
-  return statfs.readUInt32LE(0);
-}
 
 /**
  * The kind of namespace that `fd` stands for (CLONE_NEW*), undefined if it stands for none. ioctl_ns(2).

@@ -9,7 +9,7 @@ import { UserNamespace } from '../../support/user-namespace.js';
 import { varlinkCall } from '../../support/varlink-call.js';
 import { needsVirtualMachine } from './machine.js';
 import { NAMESPACES } from './namespaces.js';
-import { install } from './service.js';
+import { API, install } from './service.js';
 
 t.test(
   'a daemon without a service manager forgets the mounts of one that was killed',
@@ -23,12 +23,9 @@ t.test(
     using mount = new Fd(openSync('/run/lock', 'r'));
     const parameters = { [USERNS]: 0, mountFileDescriptor: 1 };
     const options = { fds: [fd.number, mount.number] };
-    t.strictSame(
-      await varlinkCall(first.socketPath, 'io.systemd.NamespaceResource.AddMountToUserNamespace', parameters, options),
-      {
-        parameters: {},
-      },
-    );
+    t.strictSame(await varlinkCall(first.socketPath, `${API}.AddMountToUserNamespace`, parameters, options), {
+      parameters: {},
+    });
     const allowed = () => {
       using namespaces = BpfMap.openPinned(NAMESPACES);
       using list = BpfMap.byId(namespaces.get(number(namespaceInode(fd.number)))?.readUInt32LE() ?? 0);

@@ -15,9 +15,8 @@ import { USERNS } from '../../support/allocation.js';
 import { systemdRelease } from '../../support/systemd-release.js';
 import { ALICE, attempt, attemptAs, needsVirtualMachine, run } from './machine.js';
 import { RegisteredNamespace } from './namespaces.js';
-import { type Provider, REGISTRY, SOCKET_PATH, withEach } from './service.js';
+import { API, type Provider, REGISTRY, SOCKET_PATH, withEach } from './service.js';
 
-const API = 'io.systemd.NamespaceResource';
 const WORK = '/var/lib/image';
 const IMAGE = '/home/alice/image.raw';
 

@@ -1,4 +1,5 @@
 import { ALICE } from './machine.js';
+import { API } from './service.js';
 
 /** A call of the comparison. They are made in order: what one does, the next ones find. */
 export interface Step {
@@ -14,7 +15,6 @@ export interface Step {
   readonly differs?: string;
 }
 
-const SERVICE = 'io.systemd.NamespaceResource';
 const START = 1_429_471_232;
 
 type More = Omit<Partial<Step>, 'what' | 'method' | 'parameters' | 'things'>;
@@ -24,7 +24,7 @@ function allocate(what: string, thing: string, parameters: object, more: More = 
   const complete = { name: 'x', size: 65_536, userNamespaceFileDescriptor: 0, ...parameters };
   return {
     what: `allocate: ${what}`,
-    method: `${SERVICE}.AllocateUserRange`,
+    method: `${API}.AllocateUserRange`,
     parameters: complete,
     things: [thing],
     ...more,
@@ -35,7 +35,7 @@ function register(what: string, thing: string, parameters: object = {}, more: Mo
   const complete = { name: 'x', userNamespaceFileDescriptor: 0, ...parameters };
   return {
     what: `register: ${what}`,
-    method: `${SERVICE}.RegisterUserNamespace`,
+    method: `${API}.RegisterUserNamespace`,
     parameters: complete,
     things: [thing],
     ...more,
@@ -45,7 +45,7 @@ function register(what: string, thing: string, parameters: object = {}, more: Mo
 function add(kind: 'Mount' | 'ControlGroup' | 'Network', index: string) {
   return (what: string, things: readonly string[], parameters: object = {}, more: More = {}): Step => ({
     what: `add ${kind}: ${what}`,
-    method: `${SERVICE}.Add${kind}ToUserNamespace`,
+    method: `${API}.Add${kind}ToUserNamespace`,
     parameters: { userNamespaceFileDescriptor: 0, [index]: 1, ...parameters },
     things,
     ...more,
@@ -175,7 +175,7 @@ function record(what: string, method: string, parameters: object, more: More = {
   return {
     what: `${method}: ${what}`,
     method: `io.systemd.UserDatabase.${method}`,
-    parameters: { service: SERVICE, ...parameters },
+    parameters: { service: API, ...parameters },
     ...more,
   };
 }
@@ -207,12 +207,12 @@ const others: readonly Step[] = [
   record('all', 'GetMemberships', {}),
   record('of a user', 'GetMemberships', { userName: 'ns-probe-0' }),
   record('another service', 'GetMemberships', { service: 'another' }),
-  ...['foo', '', 'a.b', `${SERVICE}.Nothing`, 'io.systemd.UserDatabase.Nothing', 'org.varlink.service.Nothing'].map(
+  ...['foo', '', 'a.b', `${API}.Nothing`, 'io.systemd.UserDatabase.Nothing', 'org.varlink.service.Nothing'].map(
     (method): Step => ({ what: `the method '${method}'`, method }),
   ),
-  { what: 'parameters that are no object', method: `${SERVICE}.AllocateUserRange`, parameters: 5 },
-  { what: 'an unknown key', method: `${SERVICE}.AllocateUserRange`, keys: { unknown: 1 } },
-  { what: 'no method', method: `${SERVICE}.AllocateUserRange`, keys: { method: undefined } },
+  { what: 'parameters that are no object', method: `${API}.AllocateUserRange`, parameters: 5 },
+  { what: 'an unknown key', method: `${API}.AllocateUserRange`, keys: { unknown: 1 } },
+  { what: 'no method', method: `${API}.AllocateUserRange`, keys: { method: undefined } },
   {
     what: 'the text of an unknown interface',
     method: 'org.varlink.service.GetInterfaceDescription',

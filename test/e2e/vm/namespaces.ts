@@ -5,9 +5,8 @@ import { UserNamespace } from '../../support/user-namespace.js';
 import type { RawReply } from '../../support/varlink-call.js';
 import { type Answer, callAs } from './caller.js';
 import { run } from './machine.js';
-import { PINS, property, REGISTRY } from './service.js';
+import { API, PINS, property, REGISTRY } from './service.js';
 
-const API = 'io.systemd.NamespaceResource';
 export const NAMESPACES = `${PINS}/maps/userns_mnt_id_hash`;
 
 /** A namespace without maps of root's, which gets a range of 65,536 ids. */

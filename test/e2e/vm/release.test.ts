@@ -6,7 +6,7 @@ import { UserNamespace } from '../../support/user-namespace.js';
 import { callAs } from './caller.js';
 import { ALICE, needsVirtualMachine } from './machine.js';
 import { RegisteredNamespace, succeeded, traces } from './namespaces.js';
-import { REGISTRY, withEach } from './service.js';
+import { API, REGISTRY, withEach } from './service.js';
 
 /**
  * How long a release may take, in milliseconds. It is meant to take less than a second; an emulated machine on a busy
@@ -69,7 +69,7 @@ withEach(t, 'release', needsVirtualMachine, async (t, provider) => {
         inodes.push(namespaceInode(fd.number));
         succeeded(
           await callAs(ALICE, {
-            method: 'io.systemd.NamespaceResource.RegisterUserNamespace',
+            method: `${API}.RegisterUserNamespace`,
             parameters: { name: `chain-${depth}`, userNamespaceFileDescriptor: 0 },
             files: [{ path: `/proc/self/fd/${fd.number}` }],
           }),

@@ -12,6 +12,7 @@ const ownProgram = programPath('../../../../packages/daemon/bin/nsresourced', im
 const UNITS = '/etc/systemd/system';
 const DROP_INS = `${UNITS}/systemd-nsresourced.service.d`;
 
+export const API = 'io.systemd.NamespaceResource';
 export const SERVICE = 'systemd-nsresourced.service';
 export const SOCKET = 'systemd-nsresourced.socket';
 export const SOCKET_PATH = '/run/systemd/io.systemd.NamespaceResource';
@@ -81,7 +82,7 @@ export function property(name: string, unit = SERVICE): string {
 
 /** Whether calls are answered. */
 export async function isServed(): Promise<boolean> {
-  const parameters = { uid: 0, service: 'io.systemd.NamespaceResource' };
+  const parameters = { uid: 0, service: API };
   const { error } = await varlinkCall(SOCKET_PATH, 'io.systemd.UserDatabase.GetUserRecord', parameters);
   return error === 'io.systemd.UserDatabase.NoRecordFound';
 }

@@ -1,9 +1,12 @@
 import { fdIndex, field, optional, uint32, varlinkInterface } from '@sdrx/varlink';
 import * as t from 'io-ts';
 
-/** What clients since systemd 258 say. */
-const mangleName = optional(t.boolean, 'Whether another name will do where this one is not valid; false by default.');
-const name = optional(t.string, 'The name, if another one would have done.');
+const requestedName = {
+  name: field(t.string, 'What the namespace is for; clients other than root get their uid put in front.'),
+  // What clients since systemd 258 say.
+  mangleName: optional(t.boolean, 'Whether another name will do where this one is not valid; false by default.'),
+};
+const givenName = { name: optional(t.string, 'The name, if another one would have done.') };
 
 const usernsFd = field(fdIndex, 'The user namespace, as the index of a passed file descriptor.');
 
@@ -15,22 +18,20 @@ export const namespaceResource = varlinkInterface({
     AllocateUserRange: {
       description: 'Maps a range of transient user and group ids into a new user namespace without mappings.',
       parameters: {
-        name: field(t.string, 'What the namespace is for; clients other than root get their uid put in front.'),
-        mangleName,
+        ...requestedName,
         size: field(uint32, 'How many ids, 1 or 65536.'),
         target: optional(uint32, 'The first id inside, 0 by default.'),
         userNamespaceFileDescriptor: usernsFd,
       },
-      reply: { name },
+      reply: givenName,
     },
     RegisterUserNamespace: {
       description: 'Registers a user namespace that has its mappings already.',
       parameters: {
-        name: field(t.string, 'What the namespace is for; clients other than root get their uid put in front.'),
-        mangleName,
+        ...requestedName,
         userNamespaceFileDescriptor: usernsFd,
       },
-      reply: { name },
+      reply: givenName,
     },
     AddMountToUserNamespace: {
       description: 'Lets the tasks of a registered user namespace own files on a mount.',

@@ -1,7 +1,6 @@
 import { chmodSync, chownSync, fstatSync, type Stats, statSync } from 'node:fs';
-import { fileSystemType, isSystemError, O_DIRECTORY, statx } from '@sdrx/linux';
+import { CGROUP2_SUPER_MAGIC, fileSystemType, isSystemError, O_DIRECTORY, statx } from '@sdrx/linux';
 import { type HandlersOf, varlinkService } from '@sdrx/varlink';
-import { CGROUP2_SUPER_MAGIC } from '../cgroup.js';
 import { namespaceResource } from '../interfaces/namespace-resource.js';
 import { requireDirectory, requireSafeFlags } from '../safe-fd.js';
 import { requireUserNamespace } from '../userns.js';

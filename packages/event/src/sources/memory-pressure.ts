@@ -38,7 +38,7 @@ export function memoryPressure(core: LoopCore, options: MemoryPressureOptions = 
     const fixed = type !== undefined || threshold !== undefined || window !== undefined;
     const { fd, events } = openFromEnvironment(process.env, fixed) ?? openPressureFile(trigger);
     try {
-      const ready = (revents: number): void => {
+      const watch = core.watcher.watch(fd.number, events, (revents) => {
         try {
           if (events === EPOLLIN && !drain(fd.number)) source.pendComplete();
           // A pressure file that was removed reports an error, and pressure with it, for ever.
@@ -47,8 +47,7 @@ export function memoryPressure(core: LoopCore, options: MemoryPressureOptions = 
         } catch (error) {
           source.pendError(error);
         }
-      };
-      const watch = core.watcher.watch(fd.number, events, ready);
+      });
       const detach = (): void => {
         watch[Symbol.dispose]();
         fd.close();
