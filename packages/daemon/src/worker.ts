@@ -5,8 +5,10 @@ import { type ServerEvent, serve, service } from '@sdrx/varlink';
 import { EMPTY, finalize, merge, share, switchMap, take, takeUntil, tap } from 'rxjs';
 import { callForHelp } from './call-for-help.js';
 import { IdleTimer } from './idle-timer.js';
+import { LIMITS } from './limits.js';
 import type { Log } from './log.js';
 import { methods } from './methods/index.js';
+import { LocalQuota } from './quota.js';
 import { Registry } from './registry.js';
 import { type Restriction, setUpRestriction } from './restriction.js';
 import { UsageError } from './usage-error.js';
@@ -42,9 +44,11 @@ export async function runWorker({ runtimeDirectory, restriction, api, fixed, log
   const { restrict, liveness } = api
     ? setUpRestriction(loop, restriction, runtimeDirectory, registry, log, openUsernsRestrict)
     : { restrict: undefined, liveness: undefined };
+  const limits = LIMITS;
+  const helpers = new LocalQuota(limits.helpersPerUser);
   const served = service(
     { vendor: 'sdrx', product: 'nsresourced', version: VERSION, url: 'https://systemd.io/USER_GROUP_API' },
-    ...methods({ loop, registry, restrict, liveness, log }),
+    ...methods({ loop, registry, restrict, liveness, log, limits, helpers }),
   );
   const idle = new IdleTimer(loop, IDLE_LIFETIME, ACCURACY);
   const drain = merge(
