@@ -56,11 +56,11 @@ t.test('list shows all namespaces, a line each, by name', async (t) => {
   using folder = folderWith(WEB, MAPPED, ONE);
   const { output, errors, status } = run(folder, ['list']);
   const [heading, , ...rows] = words(output);
-  t.strictSame(heading, ['NAME', 'OWNER', 'INODE', 'IDS', 'TARGET', 'CGROUPS']);
+  t.strictSame(heading, ['NAME', 'OWNER', 'INODE', 'IDS', 'TARGET', 'CGROUPS', 'NETIFS', 'DELEGATES']);
   t.strictSame(rows, [
-    ['1000-one', '1000', '4026532180', '61970-61970', '7', '0'],
-    ['1001-mapped', '1001', '4026532190', '-', '-', '0'],
-    ['web', '0', '4026532177', '1429471232-1429536767', '0', '2'],
+    ['1000-one', '1000', '4026532180', '61970-61970', '7', '0', '0', '0'],
+    ['1001-mapped', '1001', '4026532190', '-', '-', '0', '0', '0'],
+    ['web', '0', '4026532177', '1429471232-1429536767', '0', '2', '0', '0'],
     [''],
   ]);
   t.strictSame([errors, status], ['', 0]);

@@ -20,7 +20,9 @@ export function faultsOf(registry: Registry, directory: string): string[] {
     if (entry === undefined) continue;
     const file = files.get(`i${inode}.userns`);
     const links = [`n${entry.name}.userns`, `o${entry.owner}.owns/i${inode}.userns`];
-    if (entry.range !== undefined) links.push(`u${entry.range.start}.userns`);
+    if (entry.range !== undefined) {
+      links.push(`u${entry.range.start}.userns`, `g${entry.range.startGid ?? entry.range.start}.userns`);
+    }
     for (const link of links) {
       if (files.get(link) !== file) faults.push(`${link} is not ${inode}'s`);
       files.delete(link);

@@ -15,7 +15,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { formatNamespaceEntry, type NamespaceEntry, Registry } from '@sdrx/daemon';
 import fc from 'fast-check';
 import t, { type Test } from 'tap';
-import { failAfter } from './fs-fault.js';
+import { failAfter, failOnce, made, onCalls } from './fs-fault.js';
 import { faultsOf, filesOf } from './registry-check.js';
 
 const child = fileURLToPath(new URL('./registry-child.js', import.meta.url));
@@ -82,6 +82,8 @@ t.test('is found by inode, by name and by first id, and is one file with a link 
   t.same(
     [...filesOf(directory).keys()].sort(),
     [
+      'g1429471232.userns',
+      'g65472.userns',
       'i4026532001.userns',
       'i4026532002.userns',
       'i4026532003.userns',
@@ -108,7 +110,7 @@ t.test('what is not there is not found', async (t) => {
   t.equal(registry.byName('../registry/nprobe'), undefined);
   t.equal(registry.byStart(524_288), undefined);
   t.same([registry.hasName('probe'), registry.hasName('other'), registry.hasName('../lock')], [true, false, false]);
-  t.same([registry.hasStart(1_429_471_232), registry.hasStart(524_288)], [true, false]);
+  t.same([registry.isRangeFree(1_429_471_232, 65_536), registry.isRangeFree(524_288, 65_536)], [false, true]);
 });
 
 t.test('makes its directories and its lock with the modes that systemd gives them', async (t) => {
@@ -176,10 +178,28 @@ t.test('removal spares links that are those of another entry', async (t) => {
 t.test('removal goes on after a step that failed, and then says so', async (t) => {
   const { registry, directory } = open(t);
   registry.store(probe);
-  unlinkSync(`${directory}/nprobe.userns`);
-  mkdirSync(`${directory}/nprobe.userns`);
-  t.throws(() => registry.remove(probe), { code: 'EISDIR' });
+  // The first one that removes a file removes the entry.
+  let left = 1;
+  const end = onCalls('changes', (_index, name, original) => {
+    if (name === 'unlinkSync' && left-- === 0) throw made('EIO', 'unlink');
+    return original();
+  });
+  t.throws(() => registry.remove(probe), { code: 'EIO' });
+  end();
   t.same([...filesOf(directory).keys()], ['nprobe.userns']);
+  registry.store(own);
+  t.notOk(existsSync(`${directory}/nprobe.userns`), 'the next change removes what is left');
+});
+
+t.test('an entry that can not be removed keeps all that belongs to it', async (t) => {
+  const { registry, directory } = open(t);
+  registry.store(probe);
+  const end = failOnce(2, 'EIO', 'changes');
+  t.throws(() => registry.remove(probe), { code: 'EIO' });
+  t.equal(end(), 'unlinkSync');
+  t.same(registry.byInode(probe.userns), probe);
+  t.notOk(registry.isRangeFree(probe.range.start, 65_536));
+  t.same(faultsOf(registry, directory), []);
 });
 
 t.test('a file that can not be read is an error that names it, and keeps its name and its ids', async (t) => {
@@ -191,9 +211,11 @@ t.test('a file that can not be read is an error that names it, and keeps its nam
   t.throws(() => registry.byInode(probe.userns), named('i4026532001.userns'));
   t.throws(() => registry.byName('probe'), named('nprobe.userns'));
   t.throws(() => registry.byStart(probe.range.start), named('u1429471232.userns'));
-  t.same([registry.hasName('probe'), registry.hasStart(probe.range.start)], [true, true]);
+  t.same([registry.hasName('probe'), registry.isRangeFree(probe.range.start, 65_536)], [true, false]);
   t.throws(() => registry.update(probe), { code: 'EBADMSG' });
-  t.same(registry.repair(), { removed: [], restored: [] });
+  const { failures, ...repaired } = registry.repair();
+  t.same(repaired, { removed: [], restored: [] });
+  t.match(failures, [named('i4026532001.userns')]);
   t.same(registry.byInode(own.userns), own);
 
   registry.remove(probe.userns);
@@ -242,7 +264,7 @@ t.test("takes over systemd's files, and leaves files that systemd can take over"
   mkdirSync(`${directory}/o1000.owns`);
   for (const link of ['n1000-web', 'u65472', 'o1000.owns/i4026532002']) linkSync(entry, `${directory}/${link}.userns`);
   t.same(registry.byName('1000-web'), web);
-  t.same(registry.repair(), { removed: [], restored: [] });
+  t.same(registry.repair(), { removed: [], restored: ['g65472.userns'], failures: [] });
   const links = [...filesOf(directory).keys()];
   registry.remove(web);
   t.same([...filesOf(directory).keys()], []);
@@ -332,11 +354,15 @@ t.test(
             `killed at step ${step}: the entry`,
           );
           t.equal(registry.hasName('probe'), found !== undefined, `killed at step ${step}: its name`);
-          t.equal(registry.hasStart(probe.range.start), found !== undefined, `killed at step ${step}: its ids`);
+          t.equal(
+            registry.isRangeFree(probe.range.start, 65_536),
+            found === undefined,
+            `killed at step ${step}: its ids`,
+          );
           registry.repair();
           t.same(faultsOf(registry, directory), [], `killed at step ${step}, repaired`);
           t.same(registry.byInode(probe.userns), found, 'repair changes no entry');
-          t.same(registry.repair(), { removed: [], restored: [] }, 'once is enough');
+          t.same(registry.repair(), { removed: [], restored: [], failures: [] }, 'once is enough');
           if (killed) continue;
           t.same(found, after, 'the last run was not killed');
           t.ok(step > 4, `it has ${step} steps`);
@@ -415,7 +441,7 @@ t.test('after any history, with processes killed at any step, it is what it shou
         }
         for (const start of [524_288, 589_824]) {
           const has = [...model.values()].some(({ range }) => range?.start === start);
-          if (registry.hasStart(start) !== has) throw new Error(`${start}: ${!has}`);
+          if (registry.isRangeFree(start, 65_536) === has) throw new Error(`${start}: ${!has}`);
         }
       }
       registry.repair();

@@ -1,4 +1,4 @@
-import { allocateRange, candidates, firstIdOf, isSize, SIZES, TRIES } from '@sdrx/daemon';
+import { allocateRange, candidates, firstIdOf, isSize, isTransient, SIZES, TRIES } from '@sdrx/daemon';
 import fc from 'fast-check';
 import t from 'tap';
 
@@ -26,20 +26,58 @@ t.test('every candidate is within the limits of its size, and there are a hundre
   t.equal(new Set(candidates('probe', 65_536)).size > 90, true, 'those after the first are random');
 });
 
-t.test('a taken place is passed over, and a hundred taken ones are enough', async (t) => {
-  let asked = 0;
+t.test('a taken place is passed over', async (t) => {
   t.not(
     allocateRange('probe', 65_536, (start) => start !== 1_429_471_232),
     1_429_471_232,
   );
+});
+
+t.test('the last free place is found, wherever it is', async (t) => {
+  for (const [size, free] of [
+    [1, 61_184],
+    [1, 63_000],
+    [1, 65_519],
+    [65_536, 0x8_0000],
+    [65_536, 0x6ffe_0000],
+  ] as const) {
+    const asked: number[] = [];
+    const isFree = (start: number) => asked.push(start) > 0 && start === free;
+    t.equal(allocateRange('probe', size, isFree), free);
+    t.ok(asked.length <= TRIES + (size === 1 ? 4336 : 28_663), `${asked.length} looks`);
+  }
+});
+
+t.test('where nothing is free, every place has been looked at, after the candidates once', async (t) => {
+  for (const [size, count] of [
+    [1, 4336],
+    [65_536, 28_663],
+  ] as const) {
+    const asked: number[] = [];
+    const isFree = (start: number) => asked.push(start) < 0;
+    t.equal(allocateRange('probe', size, isFree), undefined);
+    const rest = asked.slice(TRIES);
+    t.equal(rest.length, count);
+    t.equal(new Set(rest).size, count);
+    t.ok(rest.every((start) => firstIdOf(start) === start));
+  }
+});
+
+t.test('places that are known to be taken are not looked at', async (t) => {
+  const asked: number[] = [];
+  const isFree = (start: number) => asked.push(start) > TRIES;
   t.equal(
-    allocateRange('probe', 65_536, () => {
-      asked++;
-      return false;
-    }),
-    undefined,
+    allocateRange('probe', 1, isFree, (starts) => [...starts].filter((start) => start === 65_000)),
+    65_000,
   );
-  t.equal(asked, 100);
+  t.equal(asked.length, TRIES + 1);
+});
+
+t.test('only ids that are given away are transient', async (t) => {
+  t.same([0, 1000, 61_183, 61_184, 65_519, 65_520, 0x7_ffff, 0x8_0000, 0x6fff_ffff, 0x7000_0000].map(isTransient), [
+    ...[false, false, false, true, true, false],
+    ...[false, true, true, false],
+  ]);
 });
 
 t.test('an id is looked up by the first one of its range', async (t) => {

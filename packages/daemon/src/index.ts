@@ -1,4 +1,5 @@
 export { removeCgroup } from './cgroup.js';
+export * from './delegation.js';
 export { IdleTimer } from './idle-timer.js';
 export { isInterfaceName } from './interface-name.js';
 export { namespaceResource } from './interfaces/namespace-resource.js';
@@ -11,6 +12,7 @@ export { enterUserNamespace, type NamespaceProcess } from './namespace-process.j
 export * from './namespace-scan.js';
 export * from './rate-limit.js';
 export * from './registry.js';
+export type { Repair } from './registry-repair.js';
 export * from './siphash24.js';
 export * from './uid-range.js';
 export * from './user-record.js';

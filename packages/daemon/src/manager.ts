@@ -120,10 +120,12 @@ function takeOver(traces: NamespaceTraces, remembered: readonly number[]): void 
   using _lock = registry.lock();
   // Where we are the fd store ourselves, the mounts of an earlier manager went with it.
   if (store !== undefined) restrict?.forgetMounts();
-  const { removed, restored } = registry.repair();
+  const { removed, restored, failures } = registry.repair();
   if (removed.length + restored.length > 0) {
     log.notice(`repaired the registry: removed ${removed.length} files, restored ${restored.length}`);
   }
+  if (failures.length > 0)
+    log.warning(`${failures.length} files of the registry can't be repaired, the first`, failures[0]);
   const known = new Set(registry.inodes((file) => log.warning(`odd file in the registry, ignored: '${file}'`)));
   const unknown = [...new Set(remembered)].filter((inode) => !known.has(inode));
   if (unknown.length > 0) releaseNamespaces(unknown, traces);

@@ -1,6 +1,7 @@
 import { isSystemError } from '@sdrx/linux';
 import Table from 'easy-table';
-import { formatNamespaceEntry, type NamespaceEntry } from './namespace-entry.js';
+import { formatJson } from './lossless-json.js';
+import { firstGid, formatNamespaceEntry, type IdRange, type NamespaceEntry } from './namespace-entry.js';
 import type { Registry } from './registry.js';
 
 /** What a registry holds, for people to read. */
@@ -20,7 +21,7 @@ export function readRegistry(registry: Registry): RegistryContent {
       const entry = registry.byInode(inode);
       if (entry !== undefined) entries.push(entry);
     } catch (error) {
-      if (!isSystemError(error, 'EBADMSG')) throw error;
+      if (!isSystemError(error)) throw error;
       failures.push(error);
     }
   }
@@ -38,30 +39,56 @@ export function entryTable(entries: readonly NamespaceEntry[]): string {
   if (entries.length === 0) return '';
   const table = new Table();
   const number = Table.number();
-  for (const { name, owner, userns, range, cgroups } of entries) {
+  for (const { name, owner, userns, range, cgroups, netifs = [], delegates = [] } of entries) {
     table.cell('NAME', name).cell('OWNER', owner, number).cell('INODE', userns, number);
-    table.cell('IDS', range === undefined ? '-' : `${range.start}-${range.start + range.size - 1}`, Table.padLeft);
+    table.cell('IDS', range === undefined ? '-' : span(range.start, range.size), Table.padLeft);
     table.cell('TARGET', range === undefined ? '-' : String(range.target), Table.padLeft);
-    table.cell('CGROUPS', cgroups.length, number).newRow();
+    table.cell('CGROUPS', cgroups.length, number).cell('NETIFS', netifs.length, number);
+    table.cell('DELEGATES', delegates.length, number).newRow();
   }
   return table.toString();
 }
 
 /** A line a field. */
-export function entryDetails({ name, owner, userns, range, cgroups }: NamespaceEntry): string {
+export function entryDetails(entry: NamespaceEntry): string {
+  const { name, owner, userns, usernsId, range, setgroupsDeny, cgroups, netifs = [], delegates = [], other } = entry;
   const rows: [string, string][] = [
     ['Name', name],
     ['Owner', String(owner)],
     ['Inode', String(userns)],
   ];
-  if (range !== undefined) {
-    const { start, size, target } = range;
-    rows.push(['Ids outside', `${start}-${start + size - 1}`], ['Ids inside', `${target}-${target + size - 1}`]);
-    rows.push(['Users', size === 1 ? `ns-${name}-0` : `ns-${name}-0 to ns-${name}-${size - 1}`]);
-  }
+  if (usernsId !== undefined) rows.push(['Namespace id', String(usernsId)]);
+  if (range !== undefined) rows.push(...rangeDetails(name, range));
+  if (setgroupsDeny !== undefined) rows.push(['setgroups(2)', setgroupsDeny ? 'denied' : 'allowed']);
   for (const id of cgroups) rows.push(['Cgroup', String(id)]);
+  for (const netif of netifs) rows.push(['Interface', printable(netif)]);
+  for (const { start, startGid, size } of delegates) {
+    const groups = startGid === start ? '' : `, groups ${span(startGid, size)}`;
+    rows.push(['Delegated ids', `${span(start, size)}${groups}`]);
+  }
+  for (const [field, value] of Object.entries(other ?? {})) rows.push([printable(field), printable(formatJson(value))]);
   const width = Math.max(...rows.map(([field]) => field.length));
   return rows.map(([field, value]) => `${field.padStart(width)}: ${value}\n`).join('');
+}
+
+function rangeDetails(name: string, range: IdRange): [string, string][] {
+  const { start, size, target, targetGid = target } = range;
+  const rows: [string, string][] = [
+    ['Ids outside', span(start, size)],
+    ['Ids inside', span(target, size)],
+  ];
+  if (firstGid(range) !== start || targetGid !== target)
+    rows.push(['Groups outside', span(firstGid(range), size)], ['Groups inside', span(targetGid, size)]);
+  return [...rows, ['Users', size === 1 ? `ns-${name}-0` : `ns-${name}-0 to ns-${name}-${size - 1}`]];
+}
+
+function span(start: number, size: number): string {
+  return `${start}-${start + size - 1}`;
+}
+
+/** What others have named, without what would make a terminal do something. */
+function printable(text: string): string {
+  return text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, '?');
 }
 
 /** Entries as a JSON array, each as the registry has it. */

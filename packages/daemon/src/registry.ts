@@ -1,18 +1,5 @@
+import { type Dirent, mkdirSync } from 'node:fs';
 import {
-  existsSync,
-  linkSync,
-  lstatSync,
-  mkdirSync,
-  openSync,
-  readdirSync,
-  readFileSync,
-  renameSync,
-  rmdirSync,
-  unlinkSync,
-  writeFileSync,
-} from 'node:fs';
-import {
-  EBADMSG,
   EEXIST,
   ENOENT,
   EROFS,
@@ -23,21 +10,33 @@ import {
   tryLockExclusive,
   unlock,
 } from '@sdrx/linux';
-import { formatNamespaceEntry, type NamespaceEntry, parseNamespaceEntry } from './namespace-entry.js';
+import { attempt } from './attempt.js';
+import { MisalignedRanges } from './misaligned-ranges.js';
+import { type Delegate, firstGid, formatNamespaceEntry, type NamespaceEntry } from './namespace-entry.js';
 import { isNamespaceName } from './namespace-name.js';
+import { RegistryFolder } from './registry-folder.js';
+import {
+  delegationFiles,
+  entryFile,
+  gidDelegation,
+  gidLink,
+  inodeOf,
+  kindOf,
+  LOCK,
+  linksOf,
+  nameLink,
+  ownerFolder,
+  ownerLink,
+  startOf,
+  uidDelegation,
+  uidLink,
+} from './registry-names.js';
+import { RegistryReader } from './registry-reader.js';
+import { RegistryRepair, type Repair } from './registry-repair.js';
+import { UnfinishedChange } from './unfinished-change.js';
 
-const LINK = /^(?:n.*|u\d+)\.userns$/s;
-const ENTRY = /^i([1-9]\d{0,9})\.userns$/;
-const OWNER_DIRECTORY = /^o\d+\.owns$/;
-const TEMPORARY = /^\.#/;
-
-/** What `Registry.repair` did, by names of files in the registry. */
-export interface Repair {
-  /** Left behind by a process that was killed, and now gone. */
-  readonly removed: readonly string[];
-  /** Lost by, or out of step with, the entry that they belong to, and now linked to it again. */
-  readonly restored: readonly string[];
-}
+/** How many names of an unfinished change are kept until it can be finished. */
+const LEFT_MAX = 100;
 
 /**
  * The registered user namespaces, as files that systemd-nsresourced and this daemon share and can take over from each
@@ -50,31 +49,40 @@ export interface Repair {
  * from the reading on. All is synchronous, so that no other work of this process comes in between.
  */
 export class Registry implements Disposable {
-  readonly #directory: string;
   readonly #lock: Fd | undefined;
+  readonly #folder: RegistryFolder;
+  readonly #reader: RegistryReader;
+  readonly #repair: RegistryRepair;
+  readonly #misaligned: MisalignedRanges;
+  readonly #unfinished: UnfinishedChange | undefined;
+  /** Of an unfinished change, what could not be finished either. */
+  #left: readonly string[] = [];
   #holders = 0;
-  #temporaries = 0;
   /**
    * What to do, over and over, while another process has the lock, instead of just waiting: for a process that who has
    * the lock may be waiting for. It must wait a little itself.
    */
   whileWaiting: (() => void) | undefined;
 
-  private constructor(directory: string, lock?: Fd) {
-    this.#directory = directory;
+  private constructor(folder: RegistryFolder, lock?: Fd) {
     this.#lock = lock;
+    this.#folder = folder;
+    this.#reader = new RegistryReader(folder);
+    this.#repair = new RegistryRepair(this.#reader);
+    this.#misaligned = new MisalignedRanges(this.#reader);
+    this.#unfinished = lock && new UnfinishedChange(lock.number);
   }
 
   /** Opens `nsresource/registry` below the runtime directory, creating what is missing with mode 0755. */
   static open(runtimeDirectory: string): Registry {
-    const directory = `${runtimeDirectory}/nsresource/registry`;
-    mkdirSync(directory, { recursive: true, mode: 0o755 });
-    return new Registry(directory, new Fd(openSync(`${directory}/lock`, 'a+', 0o600)));
+    const folder = folderIn(runtimeDirectory);
+    mkdirSync(folder.path, { recursive: true, mode: 0o755 });
+    return new Registry(folder, new Fd(folder.openLock(LOCK)));
   }
 
   /** Opens it only to be read, which every user may; nothing is created. What would change something throws EROFS. */
   static view(runtimeDirectory: string): Registry {
-    return new Registry(`${runtimeDirectory}/nsresource/registry`);
+    return new Registry(folderIn(runtimeDirectory));
   }
 
   /**
@@ -83,7 +91,7 @@ export class Registry implements Disposable {
    */
   lock(): Disposable {
     const lock = this.#lock;
-    if (lock === undefined) throw new SystemError(EROFS, 'flock', this.#directory);
+    if (lock === undefined) throw new SystemError(EROFS, 'flock', this.directory);
     if (this.#holders === 0) this.#takeLock(lock);
     this.#holders++;
     let held = true;
@@ -109,154 +117,195 @@ export class Registry implements Disposable {
    */
   inodes(onOdd: (file: string) => void = () => {}): number[] {
     const inodes: number[] = [];
-    for (const file of readdirSync(this.#directory)) {
-      const inode = inodeOf(file);
+    for (const file of this.#folder.list()) {
+      const inode = file.isFile() ? inodeOf(file.name) : undefined;
       if (inode !== undefined) inodes.push(inode);
-      else if (!isOurs(file)) onOdd(file);
+      else if (!hasPlace(file)) onOdd(file.name);
     }
     return inodes;
   }
 
   /** Throws EBADMSG, named after the file, if it does not hold an entry of this inode. */
   byInode(inode: number): NamespaceEntry | undefined {
-    return this.#read(entryFile(inode), (entry) => entry.userns === inode);
+    return this.#reader.entry(inode);
   }
 
   /** Throws EBADMSG, named after the file, if it does not hold an entry of this name. */
   byName(name: string): NamespaceEntry | undefined {
     if (!isNamespaceName(name)) return undefined;
-    return this.#read(nameLink(name), (entry) => entry.name === name);
+    return this.#reader.byLink(nameLink(name), (entry) => entry.name === name);
   }
 
-  /** Finds a range by its first id. Throws EBADMSG, named after the file, if it does not hold an entry with this one. */
+  /** Finds a range by its first uid. Throws EBADMSG, named after the file, if it does not hold an entry with this one. */
   byStart(start: number): NamespaceEntry | undefined {
-    return this.#read(startLink(start), (entry) => entry.range?.start === start);
+    return this.#reader.byLink(uidLink(start), (entry) => entry.range?.start === start);
+  }
+
+  /** Finds a range by its first gid. Throws EBADMSG, named after the file, if it does not hold an entry with this one. */
+  byStartGid(start: number): NamespaceEntry | undefined {
+    return this.#reader.byLink(gidLink(start), ({ range }) => range !== undefined && firstGid(range) === start);
+  }
+
+  /** Whether a namespace with this inode is registered, also by an entry that can't be read. */
+  hasInode(inode: number): boolean {
+    return this.#folder.identity(entryFile(inode)) !== undefined;
   }
 
   /** Whether a registered namespace has this name. One that can't be read keeps its name. */
   hasName(name: string): boolean {
-    return isNamespaceName(name) && this.#isTaken(nameLink(name));
+    return isNamespaceName(name) && this.#reader.holder(nameLink(name)) !== undefined;
   }
 
-  /** Whether a registered range begins with this id. One that can't be read keeps its range. */
-  hasStart(start: number): boolean {
-    return this.#isTaken(startLink(start));
+  /** Whether nobody has ids of this range, neither as its own nor to give them to others. */
+  isRangeFree(start: number, size: number): boolean {
+    return this.holdersOf(start, size).length === 0;
+  }
+
+  /**
+   * The inodes of the namespaces that have ids of a range, as their own or to give them to others. The ids are free once
+   * all of them are released.
+   * @returns undefined among them for what can't be read
+   */
+  holdersOf(start: number, size: number): (number | undefined)[] {
+    const holders = [
+      ...[uidLink(start), gidLink(start)].flatMap((link) => this.#reader.ownersOf(link)),
+      ...[uidDelegation(start), gidDelegation(start)].flatMap((file) => this.#reader.giversBy(file)),
+      ...this.#misaligned.holdersOf(start, size),
+    ];
+    return [...new Set(holders)];
+  }
+
+  /** Those first ids that no file stands for. One look at all files tells, hence it is for many of them. */
+  unregistered(starts: Iterable<number>): number[] {
+    const taken = new Set(this.#folder.list().map(({ name }) => startOf(name)));
+    return [...starts].filter((start) => !taken.has(start));
+  }
+
+  /** The inodes of a user's namespaces. Takes time in proportion to their number. */
+  ownedBy(owner: number): number[] {
+    return this.#linksOfOwner(owner).filter((inode) => {
+      const identity = this.#folder.identity(entryFile(inode));
+      // A link without its entry is left over.
+      if (identity === undefined) return false;
+      if (identity === this.#folder.identity(ownerLink(owner, inode))) return true;
+      const holder = this.#reader.holder(ownerLink(owner, inode));
+      return holder !== undefined;
+    });
+  }
+
+  /** How many namespaces a user has. */
+  count(owner: number): number {
+    return this.ownedBy(owner).length;
   }
 
   /** Whether a user has `count` namespaces or more. */
   hasAtLeast(count: number, owner: number): boolean {
-    const links = this.#list(ownerDirectory(owner)).filter((file) => inodeOf(file) !== undefined);
-    // Few are left over from a process that was killed: mostly it need not be looked which have an entry.
-    return links.length >= count && links.filter((file) => existsSync(this.#path(file))).length >= count;
+    // Mostly it need not be looked which links have an entry.
+    return this.#linksOfOwner(owner).length >= count && this.count(owner) >= count;
   }
 
-  /** Registers a namespace. Throws EEXIST, named after the file, if its inode, name or first id is registered already. */
+  /**
+   * Registers a namespace. Throws EEXIST, named after the file, if its inode, name or first id is registered already, EBADMSG
+   * for a delegate that can't be read. Who had its delegates before has them again once this namespace is removed.
+   */
   store(entry: NamespaceEntry): void {
     using _lock = this.lock();
-    const file = entryFile(entry.userns);
-    if (existsSync(this.#path(file))) throw new SystemError(EEXIST, 'link', this.#path(file));
-    const temporary = this.#write(entry);
-    const linked: string[] = [];
+    this.#settle();
+    const { userns, owner, delegates = [] } = entry;
+    const [file, own, links] = [entryFile(userns), ownerLink(owner, userns), linksOf(entry)];
+    // The owner's link is of this inode only, and so left over if it is there.
+    const isTaken = (link: string) => link !== own && this.#reader.holder(link) !== undefined;
+    const taken = this.hasInode(userns) ? file : links.find(isTaken);
+    if (taken !== undefined) throw new SystemError(EEXIST, 'link', `${this.directory}/${taken}`);
+    const [temporary, spare] = [this.#folder.temporaryName(), this.#folder.temporaryName()];
+    this.#begin([temporary, spare, ...links, ...delegates.flatMap(delegationFiles), ownerFolder(owner)]);
     try {
-      mkdirSync(this.#path(ownerDirectory(entry.owner)), { recursive: true, mode: 0o755 });
-      for (const link of linksOf(entry)) {
-        this.#vacate(link);
-        linkSync(this.#path(temporary), this.#path(link));
-        linked.push(link);
-      }
-      renameSync(this.#path(temporary), this.#path(file));
+      this.#folder.write(temporary, formatNamespaceEntry(entry));
+      this.#folder.makeFolder(ownerFolder(owner));
+      for (const odd of [file, own]) this.#folder.clear(odd);
+      for (const link of links) this.#folder.replaceWithLink(temporary, link);
+      for (const delegate of delegates) this.#delegate(delegate, userns, spare);
+      this.#folder.rename(temporary, file);
     } catch (error) {
-      for (const link of [...linked.reverse(), temporary]) attempt(() => this.#discard(link));
-      attempt(() => this.#discardIfEmpty(ownerDirectory(entry.owner)));
+      // Without an entry all of it is left over, as after a kill.
+      this.#settle();
       throw error;
     }
+    this.#finish();
   }
 
   /**
-   * Writes the cgroups of a registered namespace anew; nothing else of an entry ever changes. Readers find the old ones
-   * or the new ones. Throws ENOENT if it is not registered, EBADMSG if what is registered can't be read.
+   * Writes cgroups and network interfaces of a registered namespace anew; nothing else of an entry ever changes. Readers
+   * find the old ones or the new ones. Throws ENOENT if it is not registered, EBADMSG if what is registered can't be read.
+   * @param entry interfaces that it does not tell stay as they are
    */
-  update({ userns, cgroups }: NamespaceEntry): void {
+  update({ userns, cgroups, netifs }: NamespaceEntry): void {
     using _lock = this.lock();
+    this.#settle();
     const file = entryFile(userns);
     const stored = this.byInode(userns);
-    if (stored === undefined) throw new SystemError(ENOENT, 'rename', this.#path(file));
-    const temporary = this.#write({ ...stored, cgroups });
-    renameSync(this.#path(temporary), this.#path(file));
-    for (const link of linksOf(stored)) this.#relink(file, link);
+    if (stored === undefined) throw new SystemError(ENOENT, 'rename', `${this.directory}/${file}`);
+    const temporary = this.#folder.temporaryName();
+    this.#begin([temporary, file]);
+    try {
+      this.#folder.write(temporary, formatNamespaceEntry({ ...stored, cgroups, ...(netifs && { netifs }) }));
+      this.#folder.rename(temporary, file);
+    } catch (error) {
+      this.#settle();
+      throw error;
+    }
+    // From here on it is so. Links that are out of step lead to it all the same; the next change puts them right.
+    const relink = (link: string) => attempt(() => this.#repair.link(stored, link, temporary));
+    if (linksOf(stored).flatMap(relink).length === 0) this.#finish();
   }
 
   /**
-   * Removes what is there of an entry; harmless if nothing is. A step that fails does not keep the others from being
-   * done; the first failure is thrown after them.
-   * @param which an inode does for an entry that can't be read, too, at the price of reading all others
+   * Removes what is there of an entry; harmless if nothing is. Of what it delegated, who had it before is the holder again.
+   * A step that fails does not keep the others from being done, but for the first one: while the entry is there, so is all
+   * that belongs to it. The first failure is thrown.
+   * @param which an inode does for an entry that can't be read, too, at the price of a look at all links
    */
   remove(which: NamespaceEntry | number): void {
-    using _lock = this.lock();
-    const inode = typeof which === 'number' ? which : which.userns;
-    const file = entryFile(inode);
-    const identity = this.#identity(file);
-    const steps: (() => void)[] = [() => this.#discard(file)];
-    try {
-      const entry = this.byInode(inode) ?? (typeof which === 'number' ? undefined : which);
-      if (entry !== undefined) {
-        for (const link of linksOf(entry)) steps.push(() => this.#discardOwn(link, inode, identity));
-        steps.push(() => this.#discardIfEmpty(ownerDirectory(entry.owner)));
-      }
-    } catch {
-      // It can't say what its links are, but without their entry they are orphans.
-      steps.push(() => this.repair());
-    }
-    const failures = steps.flatMap(attempt);
-    if (failures.length > 0) throw failures[0];
+    for (const failure of this.removeAll([which]).values()) throw failure;
   }
 
   /**
-   * Cleans up after processes that were killed while they changed something: removes temporary files, links without
-   * their entry and empty directories, and gives an entry back the links that it lost. Entries themselves stay, those
-   * that can't be read with all their links.
+   * Removes several, as `remove` does. However many of them can't be read, one look at all links is enough.
+   * @returns the first failure of each, by inode
+   */
+  removeAll(which: Iterable<NamespaceEntry | number>): Map<number, unknown> {
+    using _lock = this.lock();
+    this.#settle();
+    const failures = new Map<number, unknown>();
+    const unreadable: number[] = [];
+    for (const one of which) {
+      const inode = typeof one === 'number' ? one : one.userns;
+      try {
+        const entry = this.#readable(inode, unreadable) ?? (typeof one === 'number' ? undefined : one);
+        if (entry !== undefined) this.#removeEntry(entry);
+      } catch (error) {
+        failures.set(inode, error);
+      }
+    }
+    if (unreadable.length > 0) this.#removeUnreadable(unreadable, failures);
+    return failures;
+  }
+
+  /**
+   * Cleans up after processes that were killed while they changed something: removes temporary files, links and
+   * delegations without their entry and empty directories, and gives an entry back what it lost of them. Entries themselves
+   * stay, those that can't be read with all their links.
    */
   repair(): Repair {
     using _lock = this.lock();
-    const removed: string[] = [];
-    const restored: string[] = [];
-    const expected = new Map<string, string>();
-    const unreadable = new Set<bigint | undefined>();
-    for (const inode of this.inodes()) {
-      const file = entryFile(inode);
-      try {
-        const entry = this.byInode(inode);
-        if (entry !== undefined) for (const link of linksOf(entry)) expected.set(link, file);
-      } catch (error) {
-        if (!isSystemError(error, 'EBADMSG')) throw error;
-        unreadable.add(this.#identity(file));
-      }
-    }
-    const files = readdirSync(this.#directory);
-    const directories = files.filter((file) => OWNER_DIRECTORY.test(file));
-    const owned = directories.flatMap((directory) => this.#list(directory).map((file) => `${directory}/${file}`));
-    for (const file of [...files, ...owned]) {
-      const name = file.slice(file.indexOf('/') + 1);
-      const isLink = file === name ? LINK.test(name) : inodeOf(name) !== undefined;
-      const isOrphan = isLink && !expected.has(file) && !unreadable.has(this.#identity(file));
-      if (isOrphan || TEMPORARY.test(name)) {
-        this.#discard(file);
-        removed.push(file);
-      }
-    }
-    for (const [link, file] of expected) {
-      if (this.#identity(link) === this.#identity(file)) continue;
-      mkdirSync(this.#path(link.slice(0, link.lastIndexOf('/') + 1)), { recursive: true, mode: 0o755 });
-      this.#relink(file, link);
-      restored.push(link);
-    }
-    for (const directory of directories) if (this.#discardIfEmpty(directory)) removed.push(directory);
-    return { removed, restored };
+    const repair = this.#repair.all();
+    this.#finish();
+    return repair;
   }
 
   /** Where it is. */
   get directory(): string {
-    return this.#directory;
+    return this.#folder.path;
   }
 
   /** Closes the lock's file. */
@@ -264,87 +313,61 @@ export class Registry implements Disposable {
     this.#lock?.close();
   }
 
-  #path(file: string): string {
-    return `${this.#directory}/${file}`;
+  /** The inodes that stand in an owner's folder. */
+  #linksOfOwner(owner: number): number[] {
+    const links = this.#folder.list(ownerFolder(owner)).filter((link) => link.isFile());
+    return links.map(({ name }) => inodeOf(name)).filter((inode) => inode !== undefined);
   }
 
-  #read(file: string, agrees: (entry: NamespaceEntry) => boolean = () => true): NamespaceEntry | undefined {
-    const path = this.#path(file);
-    let text: string;
+  #readable(inode: number, unreadable: number[]): NamespaceEntry | undefined {
     try {
-      text = readFileSync(path, 'utf8');
+      return this.byInode(inode);
     } catch (error) {
-      if (isSystemError(error, 'ENOENT')) return undefined;
-      throw error;
-    }
-    const entry = parseNamespaceEntry(text);
-    if (entry === undefined || !agrees(entry)) throw new SystemError(EBADMSG, 'read', path);
-    return entry;
-  }
-
-  /** Whether a link is there, and so is the entry that it was made for, even if that was written anew since. */
-  #isTaken(link: string): boolean {
-    if (!existsSync(this.#path(link))) return false;
-    try {
-      const inode = this.#read(link)?.userns;
-      const entry = inode === undefined ? undefined : this.byInode(inode);
-      return entry !== undefined && linksOf(entry).includes(link);
-    } catch (error) {
-      if (isSystemError(error, 'EBADMSG')) return true;
-      throw error;
+      if (!isSystemError(error, 'EBADMSG')) throw error;
+      unreadable.push(inode);
+      return undefined;
     }
   }
 
-  /** Makes room for a new link: one that a killed process left behind goes, one that is taken is EEXIST. */
-  #vacate(link: string): void {
-    if (this.#isTaken(link)) throw new SystemError(EEXIST, 'link', this.#path(link));
-    if (existsSync(this.#path(link))) this.#discard(link);
+  #removeEntry(entry: NamespaceEntry): void {
+    const { userns, owner, delegates = [] } = entry;
+    const [file, links, delegations] = [entryFile(userns), linksOf(entry), delegates.flatMap(delegationFiles)];
+    const identity = this.#folder.identity(file);
+    const temporary = this.#folder.temporaryName();
+    // On a full disk, too, one must be able to remove something.
+    attempt(() => this.#begin([temporary, ...links, ...delegations, ownerFolder(owner)]));
+    this.#folder.discard(file);
+    const failures = [
+      ...links.flatMap((link) => attempt(() => this.#discardOwn(link, userns, identity))),
+      ...delegations.flatMap((name) => attempt(() => this.#repair.one(name, temporary))),
+      ...attempt(() => this.#folder.discardFolder(ownerFolder(owner))),
+    ];
+    if (failures.length > 0) throw failures[0];
+    this.#finish();
   }
 
-  /** Writes a file that nobody looks for, in the registry itself, so that it can be linked and renamed there. */
-  #write(entry: NamespaceEntry): string {
-    const temporary = this.#temporary();
-    try {
-      writeFileSync(this.#path(temporary), formatNamespaceEntry(entry), { flag: 'wx', mode: 0o644 });
-    } catch (error) {
-      attempt(() => this.#discard(temporary));
-      throw error;
+  /** They can't say what their links are, but those are the same files. */
+  #removeUnreadable(inodes: readonly number[], failures: Map<number, unknown>): void {
+    attempt(() => this.#begin(undefined));
+    const gone = new Map<bigint, number>();
+    for (const inode of inodes) {
+      const identity = this.#folder.identity(entryFile(inode));
+      const [failure] = attempt(() => this.#folder.discard(entryFile(inode)));
+      if (failure !== undefined) failures.set(inode, failure);
+      else if (identity !== undefined) gone.set(identity, inode);
     }
-    return temporary;
-  }
-
-  /** Makes `link` a hard link of `file`, without a moment in which there is none. */
-  #relink(file: string, link: string): void {
-    const temporary = this.#temporary();
-    linkSync(this.#path(file), this.#path(temporary));
-    renameSync(this.#path(temporary), this.#path(link));
-  }
-
-  #temporary(): string {
-    const random = Math.floor(Math.random() * 2 ** 48).toString(16);
-    return `.#${process.pid}-${this.#temporaries++}-${random}`;
-  }
-
-  #list(directory: string): string[] {
-    try {
-      return readdirSync(this.#path(directory));
-    } catch (error) {
-      if (isSystemError(error, 'ENOENT')) return [];
-      throw error;
+    const discard = (link: string) => {
+      const inode = gone.get(this.#folder.identity(link) ?? 0n);
+      const [failure] = inode === undefined ? [] : attempt(() => this.#folder.discard(link));
+      if (inode !== undefined && failure !== undefined) failures.set(inode, failure);
+    };
+    for (const { name } of this.#folder.list()) {
+      if (kindOf(name) === 'link') discard(name);
+      if (kindOf(name) !== 'owner') continue;
+      for (const inode of inodes) discard(`${name}/${entryFile(inode)}`);
+      attempt(() => this.#folder.discardFolder(name));
     }
-  }
-
-  /** Which file it is; undefined if it is gone. */
-  #identity(file: string): bigint | undefined {
-    return lstatSync(this.#path(file), { bigint: true, throwIfNoEntry: false })?.ino;
-  }
-
-  #discard(file: string): void {
-    try {
-      unlinkSync(this.#path(file));
-    } catch (error) {
-      if (!isSystemError(error, 'ENOENT')) throw error;
-    }
+    if (failures.size === 0) this.#finish();
   }
 
   /**
@@ -352,63 +375,49 @@ export class Registry implements Disposable {
    * @param identity of the entry's file, which a link is unless the entry was written anew since
    */
   #discardOwn(link: string, inode: number, identity: bigint | undefined): void {
-    try {
-      const isOwn = identity !== undefined && this.#identity(link) === identity;
-      if (isOwn || this.#read(link)?.userns === inode) this.#discard(link);
-    } catch (error) {
-      if (!isSystemError(error, 'EBADMSG')) throw error;
-    }
+    const present = this.#folder.identity(link);
+    if (present === undefined) return;
+    if (present === identity || this.#reader.inodeIn(link) === inode) this.#folder.discard(link);
   }
 
-  #discardIfEmpty(directory: string): boolean {
-    try {
-      rmdirSync(this.#path(directory));
-      return true;
-    } catch (error) {
-      if (isSystemError(error, 'ENOENT', 'ENOTEMPTY')) return false;
-      throw error;
-    }
+  /** Makes a namespace the last holder of a delegate. */
+  #delegate({ userns: _, ...delegate }: Delegate, userns: number, temporary: string): void {
+    const known = this.#reader.delegation(uidDelegation(delegate.start)) ?? { ...delegate, holders: [] };
+    this.#repair.setHolders(known, [...this.#reader.holders(known), userns], temporary);
+  }
+
+  /** Does what a process that was killed, or a step that failed, has left undone. What fails again is tried again. */
+  #settle(): void {
+    attempt(() => {
+      const files = this.#unfinished?.files();
+      if (files?.length === 0) return;
+      if (files === undefined) this.#repair.all();
+      const [temporary = ''] = files ?? [];
+      this.#left = (files ?? []).filter((file) => attempt(() => this.#repair.one(file, temporary)).some(isPassing));
+      if (this.#left.length === 0) this.#finish();
+    });
+  }
+
+  #begin(files: readonly string[] | undefined): void {
+    this.#unfinished?.begin(files && [...files, ...this.#left.slice(0, LEFT_MAX)]);
+  }
+
+  #finish(): void {
+    attempt(() => this.#unfinished?.finish());
   }
 }
 
-function entryFile(inode: number): string {
-  return `i${inode}.userns`;
-}
-
-function nameLink(name: string): string {
-  return `n${name}.userns`;
-}
-
-function startLink(start: number): string {
-  return `u${start}.userns`;
-}
-
-function ownerDirectory(owner: number): string {
-  return `o${owner}.owns`;
-}
-
-/** All names of an entry's file but the first. */
-function linksOf({ owner, name, userns, range }: NamespaceEntry): string[] {
-  const start = range === undefined ? [] : [startLink(range.start)];
-  return [nameLink(name), ...start, `${ownerDirectory(owner)}/${entryFile(userns)}`];
-}
-
-function inodeOf(file: string): number | undefined {
-  const inode = Number(ENTRY.exec(file)?.[1]);
-  return inode <= 0xffff_ffff ? inode : undefined;
+function folderIn(runtimeDirectory: string): RegistryFolder {
+  return new RegistryFolder(`${runtimeDirectory}/nsresource/registry`);
 }
 
 /** Whether a file other than an entry has its place in a registry. */
-function isOurs(file: string): boolean {
-  return file === 'lock' || LINK.test(file) || OWNER_DIRECTORY.test(file) || TEMPORARY.test(file);
+function hasPlace(file: Dirent): boolean {
+  const kind = kindOf(file.name);
+  return kind === 'owner' ? file.isDirectory() : kind !== undefined && file.isFile();
 }
 
-/** Does one step of several; what it threw, if anything. */
-function attempt(step: () => void): unknown[] {
-  try {
-    step();
-    return [];
-  } catch (error) {
-    return [error];
-  }
+/** Whether what failed may succeed when it is tried again. */
+function isPassing(error: unknown): boolean {
+  return !isSystemError(error, 'EBADMSG');
 }

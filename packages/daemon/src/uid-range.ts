@@ -4,7 +4,7 @@ import { siphash24 } from './siphash24.js';
 export const SIZES = [1, 65_536] as const;
 export type Size = (typeof SIZES)[number];
 
-/** How many places are tried for a range before giving up. */
+/** How many places a name has that are tried before all others. */
 export const TRIES = 100;
 
 const HASH_KEY = Buffer.from('d4d733a74dd342cdaae945d0fbec79ee', 'hex');
@@ -33,10 +33,34 @@ export function* candidates(name: string, size: Size): Generator<number, void> {
   for (let tried = 1; tried < TRIES; tried++) yield place(Math.floor(Math.random() * 0x1_0000_0000), size);
 }
 
-/** The first place that is free; undefined if none of the candidates is. */
-export function allocateRange(name: string, size: Size, isFree: (start: number) => boolean): number | undefined {
+/** All places that a range of this size may have, each once, from a random one on. */
+export function* places(size: Size): Generator<number, void> {
+  const [first, end] = size === 1 ? [DYNAMIC.first, DYNAMIC.last + 1] : [CONTAINER.first, CONTAINER.lastStart];
+  const count = (end - first) / size;
+  const begin = Math.floor(Math.random() * count);
+  for (let index = 0; index < count; index++) yield first + ((begin + index) % count) * size;
+}
+
+/**
+ * The first place that is free: of the candidates, and where none of them is, of all places, so that also the last free
+ * one is found.
+ * @param select those of all places that are worth a closer look, which spares `isFree` the others
+ * @returns undefined if nothing is free
+ */
+export function allocateRange(
+  name: string,
+  size: Size,
+  isFree: (start: number) => boolean,
+  select: (starts: Iterable<number>) => Iterable<number> = (starts) => starts,
+): number | undefined {
   for (const start of candidates(name, size)) if (isFree(start)) return start;
+  for (const start of select(places(size))) if (isFree(start)) return start;
   return undefined;
+}
+
+/** Whether this id is one of those that are given away, and so one that nobody else has. */
+export function isTransient(id: number): boolean {
+  return firstIdOf(id) !== undefined;
 }
 
 /** The first id of the range that a uid or gid would be in; undefined if we never give this id to anybody. */

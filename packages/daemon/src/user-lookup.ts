@@ -2,18 +2,19 @@ import { varlinkService } from '@sdrx/varlink';
 import { namespaceResource } from './interfaces/namespace-resource.js';
 import { userDatabase } from './interfaces/user-database.js';
 import type { Registry } from './registry.js';
-import { lookup, type NamespaceId, type UserQuery } from './user-record.js';
+import { type Kind, lookup, type NamespaceId, type UserQuery } from './user-record.js';
 
 const { BadService, ConflictingRecordFound, EnumerationNotSupported, NoRecordFound } = userDatabase.errors;
 const { InvalidParameter } = varlinkService.errors;
 
 /** The parameters that hold the two halves of a query. */
 interface QueryParameters {
+  readonly kind: Kind;
   readonly id: string;
   readonly name: string;
 }
-export const USER: QueryParameters = { id: 'uid', name: 'userName' };
-export const GROUP: QueryParameters = { id: 'gid', name: 'groupName' };
+export const USER: QueryParameters = { kind: 'user', id: 'uid', name: 'userName' };
+export const GROUP: QueryParameters = { kind: 'group', id: 'gid', name: 'groupName' };
 
 /** What systemd takes for the name of a user or group of any database, by its relaxed rules. systemd.io/USER_NAMES */
 const NAME = /^(?!\.{1,2}$|-?\d*$| )[^\p{Cc}:/]+(?<! )$/u;
@@ -46,7 +47,7 @@ export function findUser(
   requireName(query.name, parameters.name);
   requireService(service);
   if (query.id === undefined && query.name === undefined) throw EnumerationNotSupported();
-  const found = lookup(registry, query);
+  const found = lookup(registry, query, parameters.kind);
   if (found === 'no-record') throw NoRecordFound();
   if (found === 'conflict') throw ConflictingRecordFound();
   return found;

@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import type { NamespaceEntry } from './namespace-entry.js';
+import { firstGid, type NamespaceEntry } from './namespace-entry.js';
 import { parseUserName, userName } from './namespace-name.js';
 import type { Registry } from './registry.js';
 import { firstIdOf } from './uid-range.js';
@@ -47,21 +47,29 @@ export interface UserQuery {
   readonly name?: string | undefined;
 }
 
+/** Users and groups have the same names, but may have other ids. */
+export type Kind = 'user' | 'group';
+
 /**
- * Finds whom a user database is asked for. Users and groups have the same ids and names.
+ * Finds whom a user database is asked for.
  * @returns 'no-record' if nobody has the name (without one: the id), 'conflict' if the name's user has another id
  * Throws EBADMSG if the registry's file can't be read.
  */
-export function lookup(registry: Registry, { id, name }: UserQuery): NamespaceId | 'no-record' | 'conflict' {
+export function lookup(
+  registry: Registry,
+  { id, name }: UserQuery,
+  kind: Kind = 'user',
+): NamespaceId | 'no-record' | 'conflict' {
   if (name !== undefined) {
     const user = parseUserName(name);
     const found = user && idOf(registry.byName(user.name), user.offset);
     if (found === undefined) return 'no-record';
-    return id === undefined || id === found.entry.range.start + found.offset ? found : 'conflict';
+    return id === undefined || id === firstId(found.entry, kind) + found.offset ? found : 'conflict';
   }
   const start = id === undefined ? undefined : firstIdOf(id);
   if (id === undefined || start === undefined) return 'no-record';
-  return idOf(registry.byStart(start), id - start) ?? 'no-record';
+  const entry = kind === 'user' ? registry.byStart(start) : registry.byStartGid(start);
+  return idOf(entry, id - start) ?? 'no-record';
 }
 
 /** The user record of one id of a namespace. */
@@ -83,7 +91,7 @@ export function userRecord({ range, name }: AllocatedEntry, offset: number): Use
 export function groupRecord({ range, name }: AllocatedEntry, offset: number): GroupRecord {
   return {
     groupName: userName({ name, offset }),
-    gid: range.start + offset,
+    gid: firstGid(range) + offset,
     description: describe('Group', name, range.size, offset),
     service: SERVICE,
     disposition: dispositionOf(range.size),
@@ -96,6 +104,10 @@ function idOf(entry: NamespaceEntry | undefined, offset: number): NamespaceId | 
 
 function hasRange(entry: NamespaceEntry): entry is AllocatedEntry {
   return entry.range !== undefined;
+}
+
+function firstId({ range }: AllocatedEntry, kind: Kind): number {
+  return kind === 'user' ? range.start : firstGid(range);
 }
 
 function describe(kind: 'User' | 'Group', name: string, size: number, offset: number): string {

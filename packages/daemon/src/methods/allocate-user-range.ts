@@ -80,8 +80,8 @@ function findRange(context: WorkerContext, name: string, size: Size): number {
   const { first, last } = dynamicIds(size);
   if (!mapOverlaps(ownMap, first, last - first + 1)) throw DynamicRangeUnavailable();
   const isFree = (start: number): boolean =>
-    mapCovers(ownMap, start, size) && !registry.hasStart(start) && !userExists(start) && !groupExists(start);
-  const start = allocateRange(name, size, isFree);
+    mapCovers(ownMap, start, size) && registry.isRangeFree(start, size) && !userExists(start) && !groupExists(start);
+  const start = allocateRange(name, size, isFree, (starts) => registry.unregistered(starts));
   if (start === undefined) throw NoDynamicRange();
   return start;
 }
