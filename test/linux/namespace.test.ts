@@ -64,7 +64,7 @@ t.test(
   leavingNoFd((t) => {
     using path = open('/proc/self/ns/user', O_PATH);
     t.throws(() => namespaceType(path.number), { code: 'EBADF', syscall: 'ioctl(NS_GET_NSTYPE)' });
-    t.throws(() => namespaceType(9999), { code: 'EBADF', syscall: 'fstatfs' });
+    t.throws(() => namespaceType(9999), { code: 'EBADF', syscall: 'statx' });
     t.throws(() => namespaceInode(9999), { code: 'EBADF' });
   }),
 );

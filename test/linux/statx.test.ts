@@ -1,5 +1,5 @@
-import { openSync, readFileSync, statSync } from 'node:fs';
-import { Fd, O_PATH, socketPair, statx } from '@sdrx/linux';
+import { openSync, readFileSync, statSync, symlinkSync } from 'node:fs';
+import { Fd, O_NOFOLLOW, O_PATH, socketPair, statx } from '@sdrx/linux';
 import t from 'tap';
 import { Folder } from '../support/folder.js';
 import { leavingNoFd } from '../support/open-fds.js';
@@ -10,14 +10,23 @@ function mountId(fd: number): bigint {
   return BigInt(id);
 }
 
+/** As /proc/self/mountinfo writes it; the numbers of stat(2) have their bits mixed. makedev(3) */
+function device(path: string): string {
+  const { dev } = statSync(path);
+  return `${(dev >> 8) & 0xfff}:${(dev & 0xff) | ((dev >> 12) & 0xfff00)}`;
+}
+
 t.test(
-  'it tells the inode and the mount of whatever is open',
+  'it tells inode, device, kind and mount of whatever is open',
   leavingNoFd((t) => {
     using folder = new Folder();
     for (const path of [folder.path, '/proc', '/proc/self/ns/user', '/dev/null']) {
       using file = new Fd(openSync(path, 'r'));
       t.strictSame(statx(file.number), {
         inode: statSync(path, { bigint: true }).ino,
+        device: device(path),
+        isDirectory: statSync(path).isDirectory(),
+        isSymbolicLink: false,
         mountId: mountId(file.number),
       });
     }
@@ -35,6 +44,14 @@ t.test(
     t.equal(statx(socket.number).mountId, mountId(socket.number));
   }),
 );
+
+t.test('a symbolic link that was opened itself is one', (t) => {
+  using folder = new Folder();
+  symlinkSync('nowhere', folder.join('link'));
+  using link = new Fd(openSync(folder.join('link'), O_PATH | O_NOFOLLOW));
+  t.match(statx(link.number), { isDirectory: false, isSymbolicLink: true });
+  t.end();
+});
 
 t.test('different mounts have different ids', (t) => {
   using first = new Fd(openSync('/proc', 'r'));

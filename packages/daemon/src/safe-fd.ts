@@ -1,5 +1,4 @@
-import { fstatSync } from 'node:fs';
-import { ELOOP, ENOTDIR, EREMOTEIO, O_ACCMODE, O_LARGEFILE, O_NOFOLLOW, statusFlags } from '@sdrx/linux';
+import { ELOOP, ENOTDIR, EREMOTEIO, O_ACCMODE, O_LARGEFILE, O_NOFOLLOW, statusFlags, statx } from '@sdrx/linux';
 import { systemFailure } from '@sdrx/varlink';
 
 const SAFE_FLAGS = O_ACCMODE | O_NOFOLLOW | O_LARGEFILE;
@@ -14,9 +13,12 @@ export function requireSafeFlags(fd: number, more = 0): void {
   if ((statusFlags(fd) & ~(SAFE_FLAGS | more)) !== 0) throw systemFailure(EREMOTEIO);
 }
 
-/** Checks that a client's fd is of a directory. Throws ENOTDIR, for a symbolic link ELOOP, as `io.systemd.System`. */
+/**
+ * Checks that a client's fd is of a directory; never blocks. Throws ENOTDIR, for a symbolic link ELOOP, as `io.systemd.System`;
+ * EACCES if it is not for us to see.
+ */
 export function requireDirectory(fd: number): void {
-  const status = fstatSync(fd);
-  if (status.isSymbolicLink()) throw systemFailure(ELOOP);
-  if (!status.isDirectory()) throw systemFailure(ENOTDIR);
+  const { isDirectory, isSymbolicLink } = statx(fd);
+  if (isSymbolicLink) throw systemFailure(ELOOP);
+  if (!isDirectory) throw systemFailure(ENOTDIR);
 }

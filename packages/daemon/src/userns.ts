@@ -16,17 +16,15 @@ const PARAMETER = 'userNamespaceFileDescriptor';
 
 /**
  * Checks that a client may have something done to the namespace it passed: the fd is of a plain kind, it is a user
- * namespace, not ours, and the client is root or owns it.
+ * namespace, not ours, and the client is root or owns it. Never blocks.
  * @returns its inode
  * Throws InvalidParameter, and as `requireSafeFlags`.
  */
 export function requireUserNamespace(fd: number, peer: PeerCredentials): number {
   requireSafeFlags(fd);
+  if (namespaceType(fd) !== CLONE_NEWUSER) refuseUserNamespace();
   const inode = namespaceInode(fd);
-  const allowed =
-    namespaceType(fd) === CLONE_NEWUSER &&
-    inode !== statSync('/proc/self/ns/user').ino &&
-    (peer.uid === 0 || ownerOf(fd) === peer.uid);
+  const allowed = inode !== statSync('/proc/self/ns/user').ino && (peer.uid === 0 || ownerOf(fd) === peer.uid);
   if (!allowed) refuseUserNamespace();
   return inode;
 }

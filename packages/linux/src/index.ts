@@ -1,5 +1,6 @@
 export * from './capability.js';
 export * from './clock.js';
+export * from './descriptor-kind.js';
 export * from './epoll.js';
 export * from './errno.js';
 export * from './eventfd.js';

@@ -1,10 +1,10 @@
-import { fstatSync } from 'node:fs';
 import { CAP_SYS_ADMIN, hasCapability } from './capability.js';
+import { isNamespace } from './descriptor-kind.js';
 import { EPERM } from './errno.js';
 import { Fd } from './fd.js';
 import { openByHandle } from './file-handle.js';
-import { fileSystemType, NSFS_MAGIC } from './file-system-type.js';
 import { allocate, libc } from './libc.js';
+import { statx } from './statx.js';
 import { check, isSystemError, SystemError } from './system-error.js';
 
 /** Kinds of namespaces, as NS_GET_NSTYPE answers and clone(2) names them. */
@@ -28,10 +28,10 @@ const answer = allocate(8);
 
 /**
  * The kind of namespace that `fd` stands for (CLONE_NEW*), undefined if it stands for none. ioctl_ns(2).
- * Throws EBADF, also for an O_PATH descriptor of a namespace.
+ * Never blocks, whatever else it stands for. Throws EBADF, also for an O_PATH descriptor of a namespace.
  */
 export function namespaceType(fd: number): number | undefined {
-  if (fileSystemType(fd) !== NSFS_MAGIC) return undefined;
+  if (!isNamespace(fd)) return undefined;
   return check(ioctl(fd, NS_GET_NSTYPE, null), 'ioctl(NS_GET_NSTYPE)', fd);
 }
 
@@ -57,9 +57,9 @@ export function parentNamespace(fd: number): Fd {
   return new Fd(check(ioctl(fd, NS_GET_PARENT, null), 'ioctl(NS_GET_PARENT)', fd));
 }
 
-/** The number that names a namespace while it lives; it is given again after that. namespaces(7). Throws EBADF. */
+/** The number that names a namespace while it lives; it is given again after that. namespaces(7). Never blocks. Throws EBADF. */
 export function namespaceInode(fd: number): number {
-  return fstatSync(fd).ino;
+  return Number(statx(fd).inode);
 }
 
 /**

@@ -2,28 +2,46 @@ import { allocate, libc } from './libc.js';
 import { check } from './system-error.js';
 
 const AT_EMPTY_PATH = 0x1000;
+const AT_STATX_DONT_SYNC = 0x4000;
 const STATX_TYPE = 0x1;
 const STATX_INO = 0x100;
 const STATX_MNT_ID = 0x1000;
+
+/** The part of `Statx.mode` that says what kind of file it is. inode(7) */
+const S_IFMT = 0o170000;
+const S_IFDIR = 0o040000;
+const S_IFLNK = 0o120000;
 
 const statxCall = libc<(fd: number, path: string, flags: number, mask: number, buffer: Uint8Array) => number>(
   'int statx(int, const char *, int, uint, void *)',
 );
 const buffer = allocate(256);
 
-/** What statx(2) knows and Node's stat does not. */
+/** What statx(2) tells of an open file. */
 export interface Statx {
   readonly inode: bigint;
+  /** The file system's, as `major:minor`, so as /proc/self/mountinfo has it. */
+  readonly device: string;
+  readonly isDirectory: boolean;
+  readonly isSymbolicLink: boolean;
   /** The id of the mount that the fd was opened on, as in /proc/self/mountinfo; undefined before Linux 5.8. */
   readonly mountId: bigint | undefined;
 }
 
-/** Asks about an open file, O_PATH ones included. statx(2). Throws EBADF. */
+/**
+ * Asks about an open file, O_PATH ones included, what the kernel knows without asking whoever serves the file system: fstat(2)
+ * may wait for ever for that one. statx(2) AT_STATX_DONT_SYNC. Throws EBADF, and EACCES for a file system (FUSE) that is not
+ * for us to see.
+ */
 export function statx(fd: number): Statx {
-  check(statxCall(fd, '', AT_EMPTY_PATH, STATX_TYPE | STATX_INO | STATX_MNT_ID, buffer), 'statx', fd);
-  const mask = buffer.readUInt32LE(0);
+  const mask = STATX_TYPE | STATX_INO | STATX_MNT_ID;
+  check(statxCall(fd, '', AT_EMPTY_PATH | AT_STATX_DONT_SYNC, mask, buffer), 'statx', fd);
+  const type = buffer.readUInt16LE(28) & S_IFMT;
   return {
     inode: buffer.readBigUInt64LE(32),
-    mountId: (mask & STATX_MNT_ID) === 0 ? undefined : buffer.readBigUInt64LE(144),
+    device: `${buffer.readUInt32LE(136)}:${buffer.readUInt32LE(140)}`,
+    isDirectory: type === S_IFDIR,
+    isSymbolicLink: type === S_IFLNK,
+    mountId: (buffer.readUInt32LE(0) & STATX_MNT_ID) === 0 ? undefined : buffer.readBigUInt64LE(144),
   };
 }
