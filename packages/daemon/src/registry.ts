@@ -1,20 +1,13 @@
 import { type Dirent, mkdirSync } from 'node:fs';
-import {
-  EEXIST,
-  ENOENT,
-  EROFS,
-  Fd,
-  isSystemError,
-  lockExclusive,
-  SystemError,
-  tryLockExclusive,
-  unlock,
-} from '@sdrx/linux';
+import type { EventLoop } from '@sdrx/event';
+import { EEXIST, ENOENT, EROFS, Fd, isSystemError, SystemError } from '@sdrx/linux';
+import { type Observable, throwError } from 'rxjs';
 import { attempt } from './attempt.js';
 import { MisalignedRanges } from './misaligned-ranges.js';
 import { type Delegate, firstGid, formatNamespaceEntry, type NamespaceEntry } from './namespace-entry.js';
 import { isNamespaceName } from './namespace-name.js';
 import { RegistryFolder } from './registry-folder.js';
+import { type AcquireOptions, RegistryLock } from './registry-lock.js';
 import {
   delegationFiles,
   entryFile,
@@ -49,7 +42,7 @@ const LEFT_MAX = 100;
  * from the reading on. All is synchronous, so that no other work of this process comes in between.
  */
 export class Registry implements Disposable {
-  readonly #lock: Fd | undefined;
+  readonly #lock: RegistryLock | undefined;
   readonly #folder: RegistryFolder;
   readonly #reader: RegistryReader;
   readonly #repair: RegistryRepair;
@@ -57,7 +50,6 @@ export class Registry implements Disposable {
   readonly #unfinished: UnfinishedChange | undefined;
   /** Of an unfinished change, what could not be finished either. */
   #left: readonly string[] = [];
-  #holders = 0;
   /**
    * What to do, over and over, while another process has the lock, instead of just waiting: for a process that who has
    * the lock may be waiting for. It must wait a little itself.
@@ -65,7 +57,7 @@ export class Registry implements Disposable {
   whileWaiting: (() => void) | undefined;
 
   private constructor(folder: RegistryFolder, lock?: Fd) {
-    this.#lock = lock;
+    this.#lock = lock && new RegistryLock(lock, `${folder.path}/${LOCK}`);
     this.#folder = folder;
     this.#reader = new RegistryReader(folder);
     this.#repair = new RegistryRepair(this.#reader);
@@ -86,29 +78,25 @@ export class Registry implements Disposable {
   }
 
   /**
-   * Waits until no other process changes the registry and keeps it so until disposed of. flock(2). Locks of one process
+   * Waits, with all of this process, until no other one changes the registry, and keeps it so until disposed of. flock(2). Locks of one process
    * nest; the last one to go gives it back.
    */
   lock(): Disposable {
-    const lock = this.#lock;
-    if (lock === undefined) throw new SystemError(EROFS, 'flock', this.directory);
-    if (this.#holders === 0) this.#takeLock(lock);
-    this.#holders++;
-    let held = true;
-    return {
-      [Symbol.dispose]: () => {
-        if (held && --this.#holders === 0) unlock(lock.number);
-        held = false;
-      },
-    };
+    if (this.#lock === undefined) throw this.#readOnly();
+    return this.#lock.hold(this.whileWaiting);
   }
 
-  #takeLock(lock: Fd): void {
-    while (this.whileWaiting !== undefined) {
-      if (tryLockExclusive(lock.number)) return;
-      this.whileWaiting();
-    }
-    lockExclusive(lock.number);
+  /**
+   * Waits for the lock without holding up the loop, then emits it once and completes. It is held until the subscriber has dealt
+   * with it, or has disposed of it: what needs it has to be done by then, synchronously, and nothing that may block. To
+   * unsubscribe is to wait no longer. Fails with EBUSY when the limit is over.
+   */
+  acquire(loop: EventLoop, options: AcquireOptions = {}): Observable<Disposable> {
+    return this.#lock?.acquire(loop, options) ?? throwError(() => this.#readOnly());
+  }
+
+  #readOnly(): SystemError {
+    return new SystemError(EROFS, 'flock', this.directory);
   }
 
   /**
@@ -310,7 +298,7 @@ export class Registry implements Disposable {
 
   /** Closes the lock's file. */
   [Symbol.dispose](): void {
-    this.#lock?.close();
+    this.#lock?.[Symbol.dispose]();
   }
 
   /** The inodes that stand in an owner's folder. */
