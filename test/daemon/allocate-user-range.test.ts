@@ -95,7 +95,8 @@ t.test('AllocateUserRange', needsRoot, async (t) => {
       using fd = namespace.open();
       await allocate(daemon, fd, 'probe', { target: 7 });
       const inode = namespaceInode(fd.number);
-      const files = [`i${inode}.userns`, 'nprobe.userns', 'u1429471232.userns', `o0.owns/i${inode}.userns`];
+      const ranges = ['u1429471232.userns', 'g1429471232.userns'];
+      const files = [`i${inode}.userns`, 'nprobe.userns', ...ranges, `o0.owns/i${inode}.userns`];
       const [first] = files.map((file) => statSync(`${registry}/${file}`));
       const found = readdirSync(registry, { recursive: true, encoding: 'utf8' });
       const links = found.filter((file) => statSync(`${registry}/${file}`).ino === first?.ino);

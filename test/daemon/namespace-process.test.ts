@@ -1,15 +1,33 @@
-import { readFileSync } from 'node:fs';
-import { enterUserNamespace, type NamespaceProcess } from '@sdrx/daemon';
+import { type ChildProcess, fork } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, readFileSync } from 'node:fs';
+import {
+  enterUserNamespace,
+  HelperLauncher,
+  LocalQuota,
+  type NamespaceHelpers,
+  type NamespaceProcess,
+  unreadableProgram,
+} from '@sdrx/daemon';
 import { EventLoop } from '@sdrx/event';
+import { type ChildProcess as OwnProcess, pipe, spawn } from '@sdrx/linux';
 import { firstValueFrom } from 'rxjs';
 import t, { type Test } from 'tap';
 import { kernelMap } from '../support/allocation.js';
 import { UID } from '../support/call-as.js';
-import { children } from '../support/children.js';
+import { MUTE_FILES, MuteFuse, needsFuse } from '../support/mute-fuse.js';
+import { leavingNoFd } from '../support/open-fds.js';
 import { needsRoot } from '../support/privileges.js';
+import { programPath } from '../support/program-path.js';
+import { readable } from '../support/readable.js';
 import { runProgram } from '../support/run-program.js';
+import { childrenOf } from '../support/traces.js';
 import { until } from '../support/until.js';
 import { UserNamespace } from '../support/user-namespace.js';
+import { waitForExit } from '../support/wait-for-exit.js';
+
+/** How many processes a user may have in namespaces. */
+const PLACES = 2;
 
 /** Tries to trace a process as one who may do anything in its namespace: prints the errno, 0 if it worked. */
 const TRACE = `
@@ -28,35 +46,53 @@ function traceError(pid: number): number {
   return Number(output);
 }
 
+/** Waits until it is done, whatever is thrown in it, with what starts processes within namespaces, and nothing stays of it. */
+async function withHelpers(t: Test, body: (context: NamespaceHelpers) => Promise<void>): Promise<void> {
+  // What stays for all of them.
+  unreadableProgram();
+  await leavingNoFd(async () => {
+    using loop = new EventLoop();
+    const running = loop.run();
+    using launcher = new HelperLauncher(loop);
+    launcher.start();
+    await body({ loop, launcher, helpers: new LocalQuota(PLACES) });
+    await until(() => processes(launcher).length === 0);
+    loop.exit();
+    await running;
+  })(t);
+}
+
+/** The processes within namespaces. */
+function processes({ pid = 0 }: HelperLauncher): number[] {
+  return childrenOf(pid);
+}
+
 /** Has a process enter a namespace of user `UID`, and ends it after the test of it. */
-async function inside(
+function inside(
   t: Test,
   body: (process: NamespaceProcess, pid: number, namespace: UserNamespace) => void | Promise<void>,
 ): Promise<void> {
-  using loop = new EventLoop();
-  const running = loop.run();
-  using namespace = new UserNamespace(UID);
-  using fd = namespace.open();
-  const before = children();
-  await new Promise<void>((resolve, reject) => {
-    const subscription = enterUserNamespace(loop, fd.number).subscribe({
-      next: async (process) => {
-        try {
-          const [pid = 0, ...others] = children().filter((child) => !before.includes(child));
-          t.strictSame(others, [], 'one process');
-          await body(process, pid, namespace);
-          subscription.unsubscribe();
-          await until(() => !children().includes(pid));
-          resolve();
-        } catch (error) {
-          reject(error);
-        }
-      },
-      error: reject,
+  return withHelpers(t, async (context) => {
+    using namespace = new UserNamespace(UID);
+    using fd = namespace.open();
+    await new Promise<void>((resolve, reject) => {
+      const subscription = enterUserNamespace(context, fd.number, UID).subscribe({
+        next: async (process) => {
+          try {
+            const [pid = 0, ...others] = processes(context.launcher);
+            t.strictSame(others, [], 'one process');
+            await body(process, pid, namespace);
+            subscription.unsubscribe();
+            await until(() => !existsSync(`/proc/${pid}`));
+            resolve();
+          } catch (error) {
+            reject(error);
+          }
+        },
+        error: reject,
+      });
     });
   });
-  loop.exit();
-  await running;
 }
 
 t.test('a process is in the namespace, and writes its maps', needsRoot, (t) =>
@@ -96,14 +132,150 @@ t.test('its maps are those of the namespace also after the owner of the namespac
   }),
 );
 
-t.test('a namespace that can not be entered is an error, and no process is left', needsRoot, async (t) => {
-  using loop = new EventLoop();
-  const running = loop.run();
-  const before = children();
-  for (const fd of [0, 1]) {
-    await t.rejects(firstValueFrom(enterUserNamespace(loop, fd)), /no process could enter the user namespace/);
-  }
-  await until(() => children().every((child) => before.includes(child)));
-  loop.exit();
-  await running;
+t.test('a namespace that can not be entered is an error, and no process is left', needsRoot, (t) =>
+  withHelpers(t, async (context) => {
+    for (const fd of [0, 1]) {
+      await t.rejects(
+        firstValueFrom(enterUserNamespace(context, fd, UID)),
+        /no process could enter the user namespace/,
+      );
+    }
+  }),
+);
+
+t.test('whom its owner stops before it has said anything is seen to be inside all the same', needsRoot, (t) =>
+  withHelpers(t, async (context) => {
+    using namespace = new UserNamespace(UID);
+    using fd = namespace.open();
+    using stopper = new Stopper(context.launcher);
+    await stopper.runs;
+    for (let count = 0; count < 20; count++) {
+      const process = await firstValueFrom(enterUserNamespace(context, fd.number, UID));
+      t.ok(process);
+    }
+  }),
+);
+
+t.test('of one user there are so many at a time, others wait, and others than that user do not', needsRoot, (t) =>
+  withHelpers(t, async (context) => {
+    using namespace = new UserNamespace(UID);
+    using fd = namespace.open();
+    const entered: string[] = [];
+    const enter = (what: string, uid = UID, within?: number) =>
+      new Promise<{ end: () => void }>((resolve, reject) => {
+        const subscription = enterUserNamespace(context, fd.number, uid, within).subscribe({
+          next: () => {
+            entered.push(what);
+            resolve({ end: () => subscription.unsubscribe() });
+          },
+          error: reject,
+        });
+      });
+    const held = [await enter('first'), await enter('second')];
+    const waits = enter('third', UID, 60_000);
+    await t.rejects(enter('too late', UID, 50), { code: 'ETIMEDOUT' });
+    held.push(await enter('of another user', UID + 1));
+    t.strictSame(entered, ['first', 'second', 'of another user']);
+    t.equal(processes(context.launcher).length, 3, 'who waits has no process');
+    held.shift()?.end();
+    held.push(await waits);
+    t.equal(entered.at(-1), 'third');
+    for (const one of held) one.end();
+  }),
+);
+
+t.test('who leaves before there is a process leaves none behind', needsRoot, (t) =>
+  withHelpers(t, async (context) => {
+    using namespace = new UserNamespace(UID);
+    using fd = namespace.open();
+    for (let count = 0; count < 10; count++) enterUserNamespace(context, fd.number, UID).subscribe().unsubscribe();
+    t.ok(await firstValueFrom(enterUserNamespace(context, fd.number, UID)), 'the next one is not kept waiting');
+  }),
+);
+
+t.test(
+  'when the launcher is killed who waits for it gets an error, and the next one another launcher',
+  needsRoot,
+  (t) =>
+    withHelpers(t, async (context) => {
+      using namespace = new UserNamespace(UID);
+      using fd = namespace.open();
+      const { pid = 0 } = context.launcher;
+      process.kill(pid, 'SIGSTOP');
+      const waits = firstValueFrom(enterUserNamespace(context, fd.number, UID));
+      process.kill(pid, 'SIGKILL');
+      await t.rejects(waits, { code: 'ECONNRESET' });
+      t.ok(await firstValueFrom(enterUserNamespace(context, fd.number, UID)));
+      t.not(context.launcher.pid, pid);
+    }),
+);
+
+t.test('a launcher that does not answer is replaced', needsRoot, (t) =>
+  withHelpers(t, async (context) => {
+    using namespace = new UserNamespace(UID);
+    using fd = namespace.open();
+    const { pid = 0 } = context.launcher;
+    process.kill(pid, 'SIGSTOP');
+    await t.rejects(firstValueFrom(enterUserNamespace(context, fd.number, UID, 2100)), { code: 'ETIMEDOUT' });
+    await until(() => !existsSync(`/proc/${pid}`));
+    t.ok(await firstValueFrom(enterUserNamespace(context, fd.number, UID)));
+  }),
+);
+
+t.test('descriptors that can not be closed hold up neither it nor its launcher', needsFuse, (t) =>
+  withHelpers(t, async (context) => {
+    using namespace = new UserNamespace(UID);
+    using fd = namespace.open();
+    using fuse = await MuteFuse.start(t);
+    t.equal(new Set(MUTE_FILES.map((file) => fuse.fd(file))).size, 4);
+    t.ok(await firstValueFrom(enterUserNamespace(context, fd.number, UID)));
+    // Another launcher has copies of them, and is stuck, alone.
+    context.launcher.replace();
+    await t.rejects(firstValueFrom(enterUserNamespace(context, fd.number, UID, 2100)), { code: 'ETIMEDOUT' });
+  }),
+);
+
+t.test('with the process that began it ends, also when it is stopped', needsRoot, async (t) => {
+  using namespace = new UserNamespace(UID);
+  const worker: ChildProcess = fork(programPath('namespace-process-child.js', import.meta.url), [
+    String(namespace.child.pid),
+  ]);
+  t.teardown(() => worker.kill('SIGKILL'));
+  const [launcher] = await once(worker, 'message');
+  const [pid = 0] = childrenOf(Number(launcher));
+  process.kill(pid, 'SIGSTOP');
+  await until(() => /^State:\s+T/m.test(readFileSync(`/proc/${pid}/status`, 'utf8')));
+  worker.kill('SIGKILL');
+  await until(() => !isAlive(pid) && !isAlive(Number(launcher)));
 });
+
+/** Whether a process runs, rather than having ended without being reaped. */
+function isAlive(pid: number): boolean {
+  try {
+    return !/^State:\s+[ZX]/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'));
+  } catch {
+    return false;
+  }
+}
+
+/** The owner of a namespace, who stops whatever a launcher has started as soon as that can be done. */
+class Stopper implements Disposable {
+  readonly #child: OwnProcess;
+  readonly runs: Promise<void>;
+
+  constructor({ pid = 0 }: HelperLauncher) {
+    const [output, theirs] = pipe();
+    using inherited = theirs;
+    const program = [process.execPath, programPath('stopper.js', import.meta.url), String(pid)];
+    this.#child = spawn('setpriv', {
+      args: [`--reuid=${UID}`, `--regid=${UID}`, '--clear-groups', ...program],
+      fds: [null, inherited, 2],
+    });
+    this.runs = readable(output.number).finally(() => output.close());
+  }
+
+  [Symbol.dispose](): void {
+    this.#child.kill('SIGKILL');
+    waitForExit(this.#child);
+  }
+}

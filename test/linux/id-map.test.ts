@@ -37,15 +37,17 @@ t.test('our own map is the one of /proc', (t) => {
 
 t.test('the map of a new user namespace is empty, and then what was written', (t) => {
   using namespace = new UserNamespace();
-  t.strictSame(readIdMap('uid_map', namespace.child.pid), []);
-  t.strictSame(readIdMap('gid_map', namespace.child.pid), []);
+  t.strictSame(readIdMap('uid_map', `/proc/${namespace.child.pid}`), []);
+  t.strictSame(readIdMap('gid_map', `/proc/${namespace.child.pid}`), []);
   using mapped = new UserNamespace(undefined, '--map-root-user');
-  t.strictSame(readIdMap('uid_map', mapped.child.pid), [{ inside: 0, outside: process.getuid?.(), count: 1 }]);
+  t.strictSame(readIdMap('uid_map', `/proc/${mapped.child.pid}`), [
+    { inside: 0, outside: process.getuid?.(), count: 1 },
+  ]);
   t.end();
 });
 
 t.test('the map of a process that is gone throws ENOENT', (t) => {
-  t.throws(() => readIdMap('uid_map', 0x7fff_ffff), { code: 'ENOENT' });
+  t.throws(() => readIdMap('uid_map', `/proc/${0x7fff_ffff}`), { code: 'ENOENT' });
   t.end();
 });
 

@@ -24,16 +24,20 @@ export function openFiles(pid: number): string[] {
   );
 }
 
-/** All processes that descend from one, without itself. */
-export function descendants(pid: number): number[] {
+/** The children of a process, with those that ended and were not reaped; none if it is gone. */
+export function childrenOf(pid: number): number[] {
   return list(`/proc/${pid}/task`).flatMap((task) => {
     try {
-      const children = readFileSync(`/proc/${pid}/task/${task}/children`, 'ascii').split(' ').filter(Boolean);
-      return children.map(Number).flatMap((child) => [child, ...descendants(child)]);
+      return readFileSync(`/proc/${pid}/task/${task}/children`, 'ascii').split(' ').filter(Boolean).map(Number);
     } catch {
       return []; // ended meanwhile
     }
   });
+}
+
+/** All processes that descend from one, without itself. */
+export function descendants(pid: number): number[] {
+  return childrenOf(pid).flatMap((child) => [child, ...descendants(child)]);
 }
 
 /**
@@ -45,7 +49,9 @@ export function atRest(daemon: Daemon): string[] | undefined {
   const [first, ...others] = new Set(workers.map((pid) => openFiles(pid).join('\n')));
   // Its timer is the last that a worker opens as it starts.
   if (first === undefined || !first.includes('[timerfd]') || others.length > 0 || workers.length < 5) return undefined;
-  if (descendants(daemon.pid).length > workers.length) return undefined;
+  // Of its own a worker has one child, which starts processes within namespaces.
+  const launchers = workers.flatMap(childrenOf);
+  if (launchers.length > workers.length || launchers.some((pid) => childrenOf(pid).length > 0)) return undefined;
   const files = keptFiles(daemon).filter((file) => file !== 'namespace-ids');
   // One for each worker.
   const manager = openFiles(daemon.pid).filter((file) => !file.includes('[pidfd]'));

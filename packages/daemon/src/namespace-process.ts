@@ -1,22 +1,46 @@
-import { fchmodSync, openSync, readFileSync, writeFileSync } from 'node:fs';
+import { openSync, readFileSync, writeFileSync } from 'node:fs';
 import type { EventLoop } from '@sdrx/event';
 import {
+  duplicate,
+  EPOLLIN,
+  ETIMEDOUT,
   Fd,
   type IdMapEntry,
   type IdMapKind,
   isSystemError,
-  memoryFile,
+  O_DIRECTORY,
   O_PATH,
-  read,
+  pidfdOpen,
+  pidfdSendSignal,
+  pipe,
+  pollNow,
   readIdMap,
-  setNonBlocking,
-  socketPair,
-  spawn,
+  SystemError,
   write,
 } from '@sdrx/linux';
-import { finalize, map, Observable, take } from 'rxjs';
+import { Observable, type Subscriber, type Unsubscribable } from 'rxjs';
+import type { HelperLauncher } from './helper-launcher.js';
+import type { Quota } from './quota.js';
 
-const CAT = '/bin/cat';
+/** How long it may take to get a process into a namespace, in milliseconds. It takes three where nobody is in the way. */
+const LIMIT = 5000;
+
+/** When the launcher counts as stuck: so long after it was asked, in milliseconds. */
+const LAUNCH_LIMIT = 2000;
+
+/** How long one waits for a place until one asks again, at most, in milliseconds. */
+const PLACE_INTERVAL = 10;
+
+/** When it is looked first whether a process is inside that has not said so, in milliseconds; then after twice as long, up to this. */
+const FIRST_LOOK = 8;
+const LONGEST_INTERVAL = 100;
+
+/** Who starts processes within namespaces, and how many a user may have at a time. */
+export interface NamespaceHelpers {
+  readonly loop: EventLoop;
+  readonly launcher: HelperLauncher;
+  readonly helpers: Quota;
+}
 
 /**
  * A process inside of a user namespace, through whose files in /proc the namespace's maps are read and written.
@@ -25,81 +49,200 @@ const CAT = '/bin/cat';
  * joined a namespace has no rights left outside of it.
  */
 export interface NamespaceProcess {
+  /** Throws ESRCH once the process is gone, as the namespace's owner may have killed it. */
   readMap(kind: IdMapKind): IdMapEntry[];
-  /** Writes a map, once. user_namespaces(7). Throws EPERM if it has been written before. */
+  /** Writes a map, once. user_namespaces(7). Throws EPERM if it has been written before, ESRCH. */
   writeMap(kind: IdMapKind, entry: IdMapEntry): void;
 }
 
 /**
- * Starts a process in a user namespace and emits it as soon as it is inside; to unsubscribe ends it.
- * Fails with an error if it ends before it got there.
+ * Starts a process in a user namespace and emits it as soon as it is inside; to unsubscribe ends it. The namespace's owner may
+ * stop, slow down or kill it: nothing that it does itself is waited for once it has joined.
+ *
+ * Fails with ETIMEDOUT when it took too long to get there, also because the user has as many as allowed; EAGAIN when no
+ * process could be started; with an error if it ends before it got there.
+ * @param owner by whom it is counted
+ * @param within how long it may take, with the wait for a place, in milliseconds
  */
-export function enterUserNamespace(loop: EventLoop, namespace: number): Observable<NamespaceProcess> {
+export function enterUserNamespace(
+  { loop, launcher, helpers }: NamespaceHelpers,
+  namespace: number,
+  owner: number,
+  within = LIMIT,
+): Observable<NamespaceProcess> {
   return new Observable((subscriber) => {
-    const [ours, theirs] = socketPair();
-    subscriber.add(() => ours.close());
-    using inherited = theirs;
-    // A program such as cat(1) takes "nothing yet" for an error.
-    setNonBlocking(inherited.number, false);
-    write(ours.number, Buffer.from('\n'));
-    // What it echoes shows that nsenter(1) has joined; with our socket it ends, too, should we be killed.
-    const child = spawn('nsenter', {
-      args: ['--user=/proc/self/fd/3', '--preserve-credentials', '/proc/self/fd/4'],
-      fds: [inherited, inherited, null, namespace, untraceableCat()],
+    const fail = (error: unknown) => subscriber.error(error);
+    let entering: Entering | undefined;
+    const limit = loop.time({ after: within, description: 'helper' }).subscribe({
+      next: () => {
+        entering?.isLate();
+        fail(new SystemError(ETIMEDOUT, 'setns', 'user namespace'));
+      },
+      error: fail,
     });
-    const { pid } = child;
-    // Killed, since the namespace's owner may have stopped it. Reaped only now, so that its id was nobody else's before.
-    subscriber.add(() => {
-      child.kill('SIGKILL');
-      loop
-        .child(child)
-        .pipe(finalize(() => child[Symbol.dispose]()))
-        .subscribe();
-    });
-    subscriber.add(
-      loop
-        .io(ours.number)
-        .pipe(
-          take(1),
-          map((): NamespaceProcess => {
-            if (!hasEchoed(ours.number)) throw new Error('no process could enter the user namespace');
-            return {
-              readMap: (kind) => readIdMap(kind, pid),
-              writeMap: (kind, { inside, outside, count }) =>
-                writeFileSync(`/proc/${pid}/${kind}`, `${inside} ${outside} ${count}\n`),
-            };
-          }),
-        )
-        .subscribe({ next: (inside) => subscriber.next(inside), error: (error) => subscriber.error(error) }),
-    );
+    subscriber.add(limit);
+    const takePlace = (): void => {
+      const place = helpers.take(owner);
+      if (place === undefined) {
+        const after = (0.5 + Math.random() / 2) * PLACE_INTERVAL;
+        subscriber.add(
+          loop.time({ after, description: 'place of a helper' }).subscribe({ next: takePlace, error: fail }),
+        );
+        return;
+      }
+      subscriber.add(() => place[Symbol.dispose]());
+      try {
+        entering = new Entering(loop, launcher, namespace, subscriber, limit);
+      } catch (error) {
+        fail(error);
+      }
+    };
+    takePlace();
   });
 }
 
-function hasEchoed(socket: number): boolean {
-  try {
-    return read(socket, Buffer.alloc(1)) === 1;
-  } catch (error) {
-    // It ended with what we wrote unread.
-    if (isSystemError(error, 'ECONNRESET')) return false;
-    throw error;
+/** A process on its way into a namespace, and then in it, until the subscription ends. */
+class Entering {
+  readonly #loop: EventLoop;
+  readonly #launcher: HelperLauncher;
+  readonly #subscriber: Subscriber<NamespaceProcess>;
+  readonly #limit: Unsubscribable;
+  readonly #asked = performance.now();
+  /** Its directory in /proc, which is never another process's; undefined until it is there. */
+  #directory: Fd | undefined;
+  #pidfd: Fd | undefined;
+  /** So that there is room for these two once it runs. */
+  readonly #reserved: readonly Fd[] = [];
+  #inside = false;
+
+  constructor(
+    loop: EventLoop,
+    launcher: HelperLauncher,
+    namespace: number,
+    subscriber: Subscriber<NamespaceProcess>,
+    limit: Unsubscribable,
+  ) {
+    this.#loop = loop;
+    this.#launcher = launcher;
+    this.#subscriber = subscriber;
+    this.#limit = limit;
+    const [input, ourEnd] = this.#pipe();
+    const [output, theirEnd] = this.#pipe();
+    this.#reserved = [duplicate(input.number), duplicate(input.number)];
+    for (const fd of this.#reserved) subscriber.add(() => fd.close());
+    // What it echoes shows that it is inside. With our end of its input it ends, too, should we be killed.
+    write(ourEnd.number, Buffer.from('\n'));
+    subscriber.add(
+      loop.io(output.number).subscribe({ next: () => this.#entered(), error: (error) => this.#fail(error) }),
+    );
+    if (subscriber.closed) return;
+    launcher.launch(namespace, input.number, theirEnd.number, {
+      started: (pid) => this.#started(pid),
+      failed: (error) => this.#fail(error),
+    });
+  }
+
+  /** The time is over. A launcher that has not even told of a process is replaced. */
+  isLate(): void {
+    if (this.#directory === undefined && performance.now() - this.#asked > LAUNCH_LIMIT) this.#launcher.replace();
+  }
+
+  #pipe(): [Fd, Fd] {
+    const ends = pipe();
+    for (const end of ends) this.#subscriber.add(() => end.close());
+    return ends;
+  }
+
+  #started(pid: number): void {
+    try {
+      for (const reserved of this.#reserved) reserved.close();
+      this.#pidfd = pidfdOpen(pid);
+      this.#directory = new Fd(openSync(`/proc/${pid}`, O_PATH | O_DIRECTORY));
+      // Dead already, it may have been reaped with another one, and its id be somebody else's.
+      if (parentOf(this.#directory) !== this.#launcher.pid) throw notEntered();
+    } catch (error) {
+      this.#pidfd?.close();
+      this.#directory?.close();
+      const isGone = !isSystemError(error) || isSystemError(error, 'ESRCH', 'ENOENT');
+      // It can't be ended but with all others.
+      if (!isGone) this.#launcher.replace();
+      this.#fail(isGone ? notEntered() : error);
+      return;
+    }
+    // Runs at once if nobody wants it any more.
+    this.#subscriber.add(() => this.#end(pid));
+    this.#lookAfter(FIRST_LOOK);
+  }
+
+  /** It has said that it is inside, or is seen to be. */
+  #entered(): void {
+    const directory = this.#directory;
+    // The launcher's word comes by another way, and may come later.
+    if (this.#inside || directory === undefined || this.#subscriber.closed) return;
+    this.#inside = true;
+    this.#limit.unsubscribe();
+    const path = `/proc/self/fd/${directory.number}`;
+    this.#subscriber.next({
+      readMap: (kind) => readIdMap(kind, path),
+      writeMap: (kind, { inside, outside, count }) =>
+        writeFileSync(`${path}/${kind}`, `${inside} ${outside} ${count}\n`),
+    });
+  }
+
+  /** Looks for itself after a while: its owner may have stopped it before it said anything. */
+  #lookAfter(interval: number): void {
+    if (this.#subscriber.closed) return;
+    const timer = this.#loop.time({ after: interval, description: 'helper' }).subscribe({
+      next: () => {
+        if (this.#inside) return;
+        try {
+          this.#look(interval);
+        } catch (error) {
+          this.#fail(error);
+        }
+      },
+      error: (error) => this.#fail(error),
+    });
+    this.#subscriber.add(timer);
+  }
+
+  #look(interval: number): void {
+    const [directory, pidfd] = [this.#directory?.number ?? -1, this.#pidfd?.number ?? -1];
+    if (hasOtherMaps(`/proc/self/fd/${directory}`)) this.#entered();
+    else if (pollNow(pidfd, EPOLLIN) !== 0) this.#fail(notEntered());
+    else this.#lookAfter(Math.min(2 * interval, LONGEST_INTERVAL));
+  }
+
+  #fail(error: unknown): void {
+    this.#subscriber.error(error);
+  }
+
+  /** Killed, since the namespace's owner may have stopped it. */
+  #end(pid: number): void {
+    try {
+      if (this.#pidfd !== undefined) pidfdSendSignal(this.#pidfd.number, 'SIGKILL');
+    } catch (error) {
+      if (!isSystemError(error, 'ESRCH')) throw error;
+    }
+    this.#pidfd?.close();
+    this.#directory?.close();
+    this.#launcher.reap(pid);
   }
 }
 
-let cat: Fd | undefined;
+function notEntered(): Error {
+  return new Error('no process could enter the user namespace');
+}
 
-/**
- * A copy of cat(1) that may be executed but not read.
- *
- * Outside it still is root, but inside the namespace's owner has every right over it: with ptrace(2) that user could make
- * it do what root may do with files. The kernel protects a process whose program its user may not read. execve(2)
- */
-function untraceableCat(): Fd {
-  if (cat === undefined) {
-    using file = memoryFile('cat');
-    writeFileSync(file.number, readFileSync(CAT));
-    fchmodSync(file.number, 0o111);
-    // Not the descriptor that wrote it: a file that is open for writing can't be executed.
-    cat = new Fd(openSync(`/proc/self/fd/${file.number}`, O_PATH));
-  }
-  return cat;
+/** Whether a process is seen to be in another user namespace than ours: the maps of two rarely are the same. */
+function hasOtherMaps(directory: string): boolean {
+  const [others, ours] = [directory, '/proc/self'].map((path) => readFileSync(`${path}/uid_map`, 'ascii'));
+  return others !== ours;
+}
+
+/** The id of a process's parent. proc_pid_stat(5) */
+function parentOf({ number }: Fd): number {
+  const text = readFileSync(`/proc/self/fd/${number}/stat`, 'latin1');
+  // The program's name, which comes before, may hold anything.
+  return Number(text.slice(text.lastIndexOf(')') + 1).split(' ')[2]);
 }

@@ -1,4 +1,5 @@
 import type { EventLoop } from '@sdrx/event';
+import type { HelperLauncher } from './helper-launcher.js';
 import type { Limits } from './limits.js';
 import type { Quota } from './quota.js';
 import type { NamespaceTraces } from './release.js';
@@ -7,6 +8,8 @@ import type { NamespaceTraces } from './release.js';
 export interface WorkerContext extends NamespaceTraces {
   readonly loop: EventLoop;
   readonly limits: Limits;
-  /** The processes within namespaces, by whose namespaces they are. */
+  /** What starts processes within namespaces. */
+  readonly launcher: HelperLauncher;
+  /** The processes within namespaces, by who asked for what they are there for. */
   readonly helpers: Quota;
 }

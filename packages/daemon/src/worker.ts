@@ -4,6 +4,7 @@ import { type Fd, isListeningUnixStream } from '@sdrx/linux';
 import { type ServerEvent, serve, service } from '@sdrx/varlink';
 import { EMPTY, finalize, merge, share, switchMap, take, takeUntil, tap } from 'rxjs';
 import { callForHelp } from './call-for-help.js';
+import { HelperLauncher } from './helper-launcher.js';
 import { IdleTimer } from './idle-timer.js';
 import { LIMITS } from './limits.js';
 import type { Log } from './log.js';
@@ -44,11 +45,14 @@ export async function runWorker({ runtimeDirectory, restriction, api, fixed, log
   const { restrict, liveness } = api
     ? setUpRestriction(loop, restriction, runtimeDirectory, registry, log, openUsernsRestrict)
     : { restrict: undefined, liveness: undefined };
+  using launcher = new HelperLauncher(loop);
+  // Before there are clients, whose descriptors it would have copies of.
+  if (restrict !== undefined) launcher.start();
   const limits = LIMITS;
   const helpers = new LocalQuota(limits.helpersPerUser);
   const served = service(
     { vendor: 'sdrx', product: 'nsresourced', version: VERSION, url: 'https://systemd.io/USER_GROUP_API' },
-    ...methods({ loop, registry, restrict, liveness, log, limits, helpers }),
+    ...methods({ loop, registry, restrict, liveness, log, limits, launcher, helpers }),
   );
   const idle = new IdleTimer(loop, IDLE_LIFETIME, ACCURACY);
   const drain = merge(

@@ -10,9 +10,12 @@ export interface IdMapEntry {
 /** Which of a process's two maps. */
 export type IdMapKind = 'uid_map' | 'gid_map';
 
-/** Reads the map of the user namespace that process `pid` is in; empty while nobody has written it. proc(5). */
-export function readIdMap(kind: IdMapKind, pid: number | 'self' = 'self'): IdMapEntry[] {
-  return parseIdMap(readFileSync(`/proc/${pid}/${kind}`, 'ascii'));
+/**
+ * Reads the map of the user namespace that a process is in; empty while nobody has written it. proc(5).
+ * @param directory the process's own
+ */
+export function readIdMap(kind: IdMapKind, directory = '/proc/self'): IdMapEntry[] {
+  return parseIdMap(readFileSync(`${directory}/${kind}`, 'ascii'));
 }
 
 /** Reads a map as the kernel writes it: three columns of decimal numbers. */

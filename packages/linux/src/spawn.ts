@@ -80,9 +80,15 @@ export interface SpawnOptions {
   readonly env?: Readonly<NodeJS.ProcessEnv>;
   /**
    * What the child finds as its descriptors 0, 1, 2, …: one of ours, which it gets a copy of, or `null` for /dev/null.
-   * All others are closed. By default it shares 0 to 2, which must then be open.
+   * By default it shares 0 to 2, which must then be open.
    */
   readonly fds?: readonly (number | Fd | null)[];
+  /**
+   * What becomes of all others, of which the child has copies until then: `closed`, the default, while this call waits; or
+   * `close-on-exec`, those that are so, once the program has begun. Closing a copy may wait for ever, as for a FUSE server
+   * that does not answer, and then it is better that the child does so alone.
+   */
+  readonly others?: 'closed' | 'close-on-exec';
   /** Where it starts; also what a `file` with a slash that is not absolute is relative to. */
   readonly cwd?: string;
   /** Runs it in a new session, or in a new process group, of its own. */
@@ -125,7 +131,7 @@ export class ChildProcess implements Disposable {
  * for an fd that is not open, EINVAL for a string with a NUL in it, EAGAIN at the limit of processes, EMFILE.
  */
 export function spawn(file: string, options: SpawnOptions = {}): ChildProcess {
-  const { args = [], env, fds = [0, 1, 2], cwd, group = 'none' } = options;
+  const { args = [], env, fds = [0, 1, 2], others = 'closed', cwd, group = 'none' } = options;
   const path = cString(file, 'posix_spawn');
   const argv = [path, ...args.map((argument) => cString(argument, 'posix_spawn'))];
   const envp = env === undefined ? ownEnvironment() : strings(env);
@@ -149,7 +155,7 @@ export function spawn(file: string, options: SpawnOptions = {}): ChildProcess {
       }
       succeed(addDup2(actions, from, target));
     });
-    succeed(addCloseFrom(actions, fds.length));
+    if (others === 'closed') succeed(addCloseFrom(actions, fds.length));
     if (cwd !== undefined) succeed(addChdir(actions, cString(cwd, 'posix_spawn')));
     succeed(posixSpawnp(pid, path, actions, attributes[group], [...argv, null], envp));
   } finally {

@@ -31,7 +31,7 @@ export function allocateUserRange(
     if (target + size > 0xffff_ffff) throw InvalidParameter({ parameter: 'target' });
     const fd = call.fd(parameters.userNamespaceFileDescriptor);
     const userns = requireUserNamespace(fd, call.peer);
-    return enterUserNamespace(context.loop, fd).pipe(
+    return enterUserNamespace(context, fd, owner).pipe(
       take(1),
       map((inside) => {
         if (inside.readMap('uid_map').length > 0 || inside.readMap('gid_map').length > 0) refuseUserNamespace();

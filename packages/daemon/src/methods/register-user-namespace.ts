@@ -21,7 +21,7 @@ export function registerUserNamespace(
     const names = requestedNames(parameters, owner);
     const fd = call.fd(parameters.userNamespaceFileDescriptor);
     const userns = requireUserNamespace(fd, call.peer);
-    return enterUserNamespace(context.loop, fd).pipe(
+    return enterUserNamespace(context, fd, owner).pipe(
       take(1),
       map((inside) => {
         if (!isOfPeer(inside, call.peer)) refuseUserNamespace();
