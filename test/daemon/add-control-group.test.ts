@@ -15,7 +15,7 @@ import { allocate, failed, invalid, mapOf, refused, USERNS } from '../support/al
 import { callAs, UID } from '../support/call-as.js';
 import { cgroupId, makeCgroup, needsCgroups } from '../support/cgroup.js';
 import { type Daemon, startDaemon } from '../support/daemon.js';
-import { plant } from '../support/plant.js';
+import { forget, plant } from '../support/plant.js';
 import { leavingNoTrace } from '../support/traces.js';
 import { untilOr } from '../support/until.js';
 import { UserNamespace } from '../support/user-namespace.js';
@@ -164,6 +164,8 @@ async function allTests(t: Test, daemon: Daemon): Promise<void> {
     const before = ownership(path);
     t.strictSame(add(daemon, namespace, path), refused('UserNamespaceNotRegistered'));
     using fd = namespace.open();
+    // A dead one may have had its inode, and not be released yet.
+    forget(daemon, namespaceInode(fd.number));
     using _planted = plant(daemon, { userns: namespaceInode(fd.number) });
     t.strictSame(add(daemon, namespace, path), refused('UserNamespaceWithoutUserRange'));
     t.strictSame(ownership(path), before);

@@ -1,11 +1,12 @@
 import { closeSync, openSync } from 'node:fs';
-import { Fd, IFF_UP, type Link, Links, namespaceInode, O_PATH } from '@sdrx/linux';
+import { Registry } from '@sdrx/daemon';
+import { connect, Fd, IFF_UP, type Link, Links, namespaceInode, O_PATH, sendMessage, unixSocket } from '@sdrx/linux';
 import t, { type Test } from 'tap';
 import { allocate, failed, invalid, refused, USERNS } from '../support/allocation.js';
 import { callAs, UID } from '../support/call-as.js';
 import { type Daemon, startDaemon } from '../support/daemon.js';
 import { inNetwork } from '../support/in-network.js';
-import { plant } from '../support/plant.js';
+import { forget, plant } from '../support/plant.js';
 import { needsRoot } from '../support/privileges.js';
 import { leavingNoTrace } from '../support/traces.js';
 import { untilOr } from '../support/until.js';
@@ -27,6 +28,20 @@ function linksOf(pid: number): Link[] {
 }
 
 const namesOf = (pid: number) => linksOf(pid).map(({ name }) => name);
+
+/** Does something with the interfaces of the daemon. */
+function onHost({ pid }: Daemon, change: (links: Links) => void): void {
+  using network = new Fd(openSync(`/proc/${pid}/ns/net`, 'r'));
+  inNetwork(network.number, () => {
+    using links = new Links();
+    change(links);
+  });
+}
+
+function netifsOf({ runtimeDirectory }: Daemon, name: string): readonly string[] {
+  using registry = Registry.open(runtimeDirectory);
+  return registry.byName(name)?.netifs ?? [];
+}
 
 interface AddOptions {
   readonly uid?: number;
@@ -131,17 +146,98 @@ async function allTests(t: Test, daemon: Daemon): Promise<void> {
   });
 
   await test('goes without the alternative name if somebody else has it, and says so', async (t, namespace) => {
-    using network = new Fd(openSync(`/proc/${daemon.pid}/ns/net`, 'r'));
-    const onHost = (change: (links: Links) => void) =>
-      inNetwork(network.number, () => {
-        using links = new Links();
-        change(links);
-      });
-    onHost((links) => links.addAlternativeName('lo', 'ns-0-web'));
+    onHost(daemon, (links) => links.addAlternativeName('lo', 'ns-0-web'));
     t.strictSame(add(daemon, namespace), added('ns-6f6d5c53ef22', 'host0'));
     t.strictSame(linksOf(daemon.pid)[1]?.alternativeNames, []);
     await daemon.waitForLog(/interface ns-6f6d5c53ef22 can't have the alternative name ns-0-web: EEXIST/);
-    onHost((links) => links.deleteAlternativeName('lo', 'ns-0-web'));
+    onHost(daemon, (links) => links.deleteAlternativeName('lo', 'ns-0-web'));
+  });
+
+  await test('notes the interfaces in the registry, 17 of them as systemd does, and no more', (t, namespace) => {
+    const names = Array.from({ length: 17 }, (_, index) => `eth${index}`);
+    const hosts = names.map((name) => add(daemon, namespace, { more: { [NAME]: name } }).parameters?.hostInterfaceName);
+    t.strictSame(netifsOf(daemon, 'web'), hosts);
+    t.strictSame(namesOf(daemon.pid).sort(), ['lo', ...hosts].sort());
+    t.strictSame(add(daemon, namespace, { more: { [NAME]: 'eth17' } }), refused('TooManyNetworkInterfaces'));
+    t.strictSame(add(daemon, namespace, { more: { [NAME]: 'eth0' } }), refused('TooManyNetworkInterfaces'));
+    t.strictSame(netifsOf(daemon, 'web'), hosts);
+    t.equal(namesOf(daemon.pid).length, 18);
+  });
+
+  await test('takes off the list what could not be made, but not what was there', (t, namespace) => {
+    add(daemon, namespace, { more: { [NAME]: 'lo' } });
+    t.strictSame(netifsOf(daemon, 'web'), []);
+    const { parameters } = add(daemon, namespace);
+    t.strictSame(add(daemon, namespace), failed('EEXIST', 17));
+    t.strictSame(netifsOf(daemon, 'web'), [parameters?.hostInterfaceName]);
+  });
+
+  await test('makes an interface again that was removed', (t, namespace) => {
+    add(daemon, namespace);
+    onHost(daemon, (links) => links.delete('ns-6f6d5c53ef22'));
+    t.strictSame(add(daemon, namespace), added('ns-6f6d5c53ef22', 'host0'));
+    t.strictSame(netifsOf(daemon, 'web'), ['ns-6f6d5c53ef22']);
+  });
+
+  await test('removes an interface whose other end was taken elsewhere, with its namespace', async (t, namespace) => {
+    add(daemon, namespace);
+    using other = new UserNamespace([], '--net');
+    using inside = namespace.open('net');
+    using elsewhere = other.open('net');
+    inNetwork(inside.number, () => {
+      using links = new Links();
+      links.move('host0', elsewhere.number);
+    });
+    t.strictSame(namesOf(other.child.pid).sort(), ['host0', 'lo']);
+    inside.close();
+    await namespace.end();
+    await untilOr(
+      LIMIT,
+      () => String(namesOf(daemon.pid)) === 'lo',
+      () => `left are ${namesOf(daemon.pid)}\n${daemon.log()}`,
+    );
+    t.strictSame(namesOf(other.child.pid), ['lo']);
+  });
+
+  await test("leaves an interface alone that has the name, but is another's", async (t, namespace) => {
+    onHost(daemon, (links) => {
+      using here = new Fd(openSync('/proc/thread-self/ns/net', 'r'));
+      links.createVeth({ name: 'ns-6f6d5c53ef22' }, { name: 'foreign' }, here.number);
+      links.addAlternativeName('ns-6f6d5c53ef22', 'ns-1000-other');
+    });
+    t.strictSame(add(daemon, namespace), failed('EEXIST', 17));
+    t.strictSame(netifsOf(daemon, 'web'), [], 'it is not on the list');
+    // As when the daemon is killed before it can take it off.
+    using registry = Registry.open(daemon.runtimeDirectory);
+    const entry = registry.byName('web');
+    if (entry === undefined) throw new Error('not registered');
+    registry.update({ ...entry, netifs: ['ns-6f6d5c53ef22'] });
+    await namespace.end();
+    await untilOr(
+      LIMIT,
+      () => registry.byName('web') === undefined,
+      () => `not released\n${daemon.log()}`,
+    );
+    t.ok(namesOf(daemon.pid).includes('ns-6f6d5c53ef22'));
+    onHost(daemon, (links) => links.delete('ns-6f6d5c53ef22'));
+  });
+
+  await test('leaves nothing of a client that does not wait for the answer', async (t, namespace) => {
+    using fd = namespace.open();
+    using own = namespace.open('net');
+    const message = { method: METHOD, parameters: { [USERNS]: 0, [NETWORK]: 1, mode: 'veth' } };
+    for (let round = 0; round < 20; round++) {
+      using client = unixSocket();
+      connect(client.number, daemon.socketPath);
+      sendMessage(client.number, Buffer.from(`${JSON.stringify(message)}\0`), { fds: [fd.number, own.number] });
+    }
+    // Made or not, what is there is on the list, and what is on the list is there.
+    await untilOr(
+      LIMIT,
+      () => String(netifsOf(daemon, 'web')) === String(namesOf(daemon.pid).filter((name) => name !== 'lo')),
+      () => `${netifsOf(daemon, 'web')} are on the list, ${namesOf(daemon.pid)} are there`,
+    );
+    t.ok(netifsOf(daemon, 'web').length <= 1);
   });
 
   for (const [what, more, reply] of [
@@ -190,6 +286,8 @@ async function allTests(t: Test, daemon: Daemon): Promise<void> {
     using namespace = new UserNamespace(UID, '--net');
     t.strictSame(add(daemon, namespace, { uid: UID }), refused('UserNamespaceNotRegistered'));
     using fd = namespace.open();
+    // A dead one may have had its inode, and not be released yet.
+    forget(daemon, namespaceInode(fd.number));
     using _planted = plant(daemon, { userns: namespaceInode(fd.number) });
     const denied: RawReply = { error: 'org.varlink.service.PermissionDenied', parameters: {} };
     t.strictSame(add(daemon, namespace, { uid: UID }), denied);

@@ -1,9 +1,19 @@
-import { closeSync, openSync, readdirSync, readlinkSync, symlinkSync } from 'node:fs';
-import { NamespaceLiveness } from '@sdrx/daemon';
+import { closeSync, openSync, symlinkSync } from 'node:fs';
+import {
+  type EntrySnapshot,
+  isSameNamespace,
+  NamespaceLiveness,
+  NamespaceNotes,
+  type NamespaceSearch,
+  Registry,
+  type Steps,
+} from '@sdrx/daemon';
 import { namespaceId } from '@sdrx/linux';
-import t from 'tap';
+import { Observable } from 'rxjs';
+import t, { type Test } from 'tap';
 import { runProgram } from '../support/run-program.js';
 import { untilDead } from '../support/user-namespace.js';
+import { onLoop } from '../support/worked-off.js';
 import { Inhabitant } from './user-namespace.js';
 
 const self = openSync('/proc/self/ns/user', 'r');
@@ -13,77 +23,129 @@ const skipRoot = process.getuid?.() === 0 ? false : 'needs root';
 const skip = skipRoot || (numbered ? false : 'this kernel does not number its namespaces');
 
 const ids = (runtime: string) => `${runtime}/nsresource/namespace-ids`;
-const neverScan = () => {
-  throw new Error('scanned');
-};
 
-t.test('a remembered namespace is alive until it is dead, without a scan', { skip }, async (t) => {
-  const runtime = t.testdir();
-  const liveness = new NamespaceLiveness(runtime, neverScan);
+// biome-ignore lint/correctness/useYield: it has nothing to interrupt
+function* neverSearch(): Steps<ReadonlySet<number>> {
+  throw new Error('searched');
+}
+
+/** A search that finds these, the first time the first ones, then the next ones. */
+function finding(...found: readonly (readonly number[])[]): { search: NamespaceSearch; count: () => number } {
+  let count = 0;
+  return {
+    *search() {
+      yield;
+      return new Set(found[count++] ?? found.at(-1));
+    },
+    count: () => count,
+  };
+}
+
+function registered(inode: number, usernsId?: bigint): EntrySnapshot {
+  const entry = { owner: 0, name: `n${inode}`, userns: inode, cgroups: [] };
+  return { inode, entry: { ...entry, ...(usernsId !== undefined && { usernsId }) }, file: String(inode) };
+}
+
+/** The inodes of those that are dead. */
+async function deadOf(liveness: NamespaceLiveness, namespaces: readonly EntrySnapshot[]): Promise<number[]> {
+  const dead = await onLoop((loop) => liveness.dead(loop, namespaces));
+  return dead.map(({ inode }) => inode).sort();
+}
+
+/** Two namespaces, as they are registered. */
+async function two(t: Test): Promise<{ inhabitant: Inhabitant; entry: EntrySnapshot; id: bigint }[]> {
   const inhabitants = await Promise.all([Inhabitant.start(t, ['--user']), Inhabitant.start(t, ['--user'])]);
-  const inodes: number[] = [];
-  const numbers: bigint[] = [];
-  for (const inhabitant of inhabitants) {
+  return inhabitants.map((inhabitant) => {
     const fd = inhabitant.open();
-    numbers.push(namespaceId(fd) ?? 0n);
-    inodes.push(inhabitant.inode);
-    liveness.remember(fd, inhabitant.inode);
+    const id = namespaceId(fd) ?? 0n;
     closeSync(fd);
-  }
-  t.same(liveness.dead(inodes), []);
-  t.same(
-    inodes.map((inode) => readlinkSync(`${ids(runtime)}/i${inode}`)),
-    numbers.map(String),
-  );
-  const [first = 0] = inodes;
-  const [dying] = inhabitants;
-  if (dying !== undefined) await untilDead(dying.pid, () => dying.end());
-  t.same(liveness.dead(inodes), [first], 'asking did not keep it alive');
-  t.same(new NamespaceLiveness(runtime, neverScan).dead(inodes), [first], 'another process knows it, too');
+    return { inhabitant, entry: registered(inhabitant.inode, id), id };
+  });
+}
+
+t.test('a namespace with an id is alive until it is dead, without a search', { skip }, async (t) => {
+  const liveness = new NamespaceLiveness(t.testdir(), neverSearch);
+  const [dying, living] = await two(t);
+  if (dying === undefined || living === undefined) throw new Error('no namespaces');
+  const entries = [dying.entry, living.entry];
+  t.same(await deadOf(liveness, entries), []);
+  await untilDead(dying.inhabitant.pid, () => dying.inhabitant.end());
+  t.same(await deadOf(liveness, entries), [dying.entry.inode], 'asking did not keep it alive');
+  const other = registered(living.entry.inode, living.id - 1n);
+  t.same(await deadOf(liveness, [other]), [living.entry.inode], 'dead is who had the inode before');
+});
+
+t.test('the id that an earlier release noted counts where the entry has none', { skip }, async (t) => {
+  const runtime = t.testdir({ nsresource: { 'namespace-ids': {} } });
+  const liveness = new NamespaceLiveness(runtime, neverSearch);
+  const [first, second] = await two(t);
+  if (first === undefined || second === undefined) throw new Error('no namespaces');
+  symlinkSync(String(first.id), `${ids(runtime)}/i${first.entry.inode}`);
+  symlinkSync(String(second.id - 1n), `${ids(runtime)}/i${second.entry.inode}`);
+  const old = [registered(first.entry.inode), registered(second.entry.inode)];
+  t.same(await deadOf(liveness, old), [second.entry.inode]);
 });
 
 t.test('tells the very namespace from another one', { skip }, async (t) => {
-  const runtime = t.testdir();
-  const liveness = new NamespaceLiveness(runtime, neverScan);
-  const [first, second] = await Promise.all([Inhabitant.start(t, ['--user']), Inhabitant.start(t, ['--user'])]);
-  const [fd, other] = [first.open(), second.open()];
-  t.equal(liveness.isSame(fd, first.inode), undefined, 'nothing was remembered');
-  liveness.remember(fd, first.inode);
-  t.equal(liveness.isSame(fd, first.inode), true);
-  t.equal(liveness.isSame(other, first.inode), false);
-  liveness.forget(first.inode);
-  symlinkSync(String((namespaceId(fd) ?? 0n) - 1n), `${ids(runtime)}/i${first.inode}`);
-  t.equal(liveness.isSame(fd, first.inode), false, 'its inode belonged to an earlier one');
-  t.same(liveness.dead([first.inode]), [first.inode], 'which is dead');
-  liveness.remember(fd, first.inode);
-  t.equal(liveness.isSame(fd, first.inode), true, 'remembered in place of that');
+  const runtime = t.testdir({ nsresource: { 'namespace-ids': {} } });
+  const [first, second] = await two(t);
+  if (first === undefined || second === undefined) throw new Error('no namespaces');
+  using registry = Registry.open(runtime);
+  const [fd, other] = [first.inhabitant.open(), second.inhabitant.open()];
+  const { inode } = first.entry;
+  t.equal(isSameNamespace(fd, registered(inode), registry), undefined, 'no id is known');
+  t.equal(isSameNamespace(fd, registered(inode, first.id), registry), true);
+  t.equal(
+    isSameNamespace(fd, registered(inode, first.id - 1n), registry),
+    false,
+    'its inode belonged to an earlier one',
+  );
+  t.equal(isSameNamespace(other, registered(inode, second.id), registry), false);
+  symlinkSync(String(first.id - 1n), `${ids(runtime)}/i${inode}`);
+  t.equal(isSameNamespace(fd, registered(inode), registry), false, 'so says a note');
+  t.equal(isSameNamespace(fd, registered(inode, first.id), registry), true, 'the entry knows better');
   closeSync(fd);
   closeSync(other);
 });
 
-t.test('what was not remembered is searched for, once for all', { skip: skipRoot }, async (t) => {
+t.test('one without an id is searched for, twice before it counts as dead', { skip: skipRoot }, async (t) => {
   const inhabitant = await Inhabitant.start(t, ['--user']);
   const { inode } = inhabitant;
-  t.same(new NamespaceLiveness(t.testdir()).dead([inode, 1, 2]), [1, 2]);
+  t.same(
+    await deadOf(
+      new NamespaceLiveness(t.testdir()),
+      [inode, 1, 2].map((number) => registered(number)),
+    ),
+    [1, 2],
+  );
   await inhabitant.end();
-  t.same(new NamespaceLiveness(t.testdir()).dead([inode]), [inode]);
-  let scans = 0;
-  const liveness = new NamespaceLiveness(t.testdir(), () => {
-    scans++;
-    return new Set([5]);
-  });
-  t.same(liveness.dead([5, 6, 7]), [6, 7]);
-  t.equal(scans, 1);
-  t.same(liveness.dead([]), []);
-  t.equal(scans, 1);
+  t.same(await deadOf(new NamespaceLiveness(t.testdir()), [registered(inode)]), [inode]);
+
+  const entries = [5, 6, 7].map((number) => registered(number));
+  const { search, count } = finding([5], [6]);
+  const liveness = new NamespaceLiveness(t.testdir(), search);
+  t.same(await deadOf(liveness, entries), [7], '6 was overlooked once');
+  t.equal(count(), 2);
+  t.same(await deadOf(liveness, []), []);
+  t.equal(count(), 2);
+  const all = finding([5, 6, 7]);
+  t.same(await deadOf(new NamespaceLiveness(t.testdir(), all.search), entries), []);
+  t.equal(all.count(), 1, 'nobody is missing');
 });
 
 t.test('who may not look into all processes takes nothing for dead', { skip: skipRoot }, (t) => {
   const program = `
     import { NamespaceLiveness } from '${import.meta.resolve('@sdrx/daemon')}';
+    import { EventLoop } from '${import.meta.resolve('@sdrx/event')}';
+    import { combineLatest, tap } from '${import.meta.resolve('rxjs')}';
     const liveness = new NamespaceLiveness('${t.testdir()}');
     liveness.doubt(3);
-    console.log(JSON.stringify([liveness.dead([1, 2]), liveness.forsaken()]));
+    const loop = new EventLoop();
+    const entries = [1, 2].map((inode) => ({ inode, file: '' }));
+    await loop.run(combineLatest([liveness.dead(loop, entries), liveness.forsaken(loop)]).pipe(tap(([dead, forsaken]) => {
+      console.log(JSON.stringify([dead.map(({ inode }) => inode), forsaken]));
+      loop.exit(0);
+    })));
   `;
   const [drop, ...node] = ['--bounding-set=-sys_ptrace', process.execPath, '--input-type=module', '--eval', program];
   const blind = runProgram('setpriv', [drop, '--inh-caps=-sys_ptrace', ...node]);
@@ -91,6 +153,26 @@ t.test('who may not look into all processes takes nothing for dead', { skip: ski
   const seeing = runProgram('setpriv', node);
   t.strictSame(JSON.parse(seeing.output), [[1, 2], [3]]);
   t.end();
+});
+
+t.test('the loop goes on while it is searched for namespaces, however many descriptors there are', async (t) => {
+  // A search that takes a second of the processor.
+  const liveness = new NamespaceLiveness(t.testdir(), function* () {
+    for (let step = 0; step < 1000; step++) {
+      for (const end = performance.now() + 1; performance.now() < end; );
+      yield;
+    }
+    return new Set([5]);
+  });
+  let turns = 0;
+  await onLoop((loop) => {
+    const timer = loop.time({ every: 1 }).subscribe(() => turns++);
+    return new Observable<readonly EntrySnapshot[]>((subscriber) => {
+      subscriber.add(timer);
+      subscriber.add(liveness.dead(loop, [registered(5)]).subscribe(subscriber));
+    });
+  });
+  t.ok(turns > 100, `${turns} turns of the loop`);
 });
 
 t.test('an id that was tampered with is no id', async (t) => {
@@ -102,23 +184,22 @@ t.test('an id that was tampered with is no id', async (t) => {
   ] as const) {
     symlinkSync(target, `${ids(runtime)}/i${inode}`);
   }
-  t.same(new NamespaceLiveness(runtime, () => new Set([5, 6, 7])).dead([5, 6, 7]), []);
+  const entries = [5, 6, 7].map((inode) => registered(inode));
+  t.same(await deadOf(new NamespaceLiveness(runtime, finding([5, 6, 7]).search), entries), []);
 });
 
-t.test('forgets what is released, and all that nobody registered', { skip }, async (t) => {
+t.test('a note counts for the entry alone that it was written for', { skip }, async (t) => {
   const runtime = t.testdir();
-  const liveness = new NamespaceLiveness(runtime, neverScan);
-  liveness.forget(1);
-  liveness.prune([]);
-  const inhabitant = await Inhabitant.start(t, ['--user']);
-  const fd = inhabitant.open();
-  const before = readdirSync('/proc/self/fd').length;
-  for (const inode of [1, 2, 3]) liveness.remember(fd, inode);
-  symlinkSync('5', `${ids(runtime)}/.#99-7`);
-  liveness.forget(1);
-  t.same(readdirSync(ids(runtime)).sort(), ['.#99-7', 'i2', 'i3']);
-  liveness.prune([3, 4]);
-  t.same(readdirSync(ids(runtime)), ['i3']);
-  t.equal(readdirSync('/proc/self/fd').length, before);
-  closeSync(fd);
+  const liveness = new NamespaceLiveness(runtime, finding([]).search);
+  const [first] = await two(t);
+  if (first === undefined) throw new Error('no namespace');
+  const { inode } = first.entry;
+  new NamespaceNotes(runtime).remember(inode, first.id, '1-1');
+  const entry = { inode, entry: registered(inode).entry };
+  t.same(await deadOf(liveness, [{ ...entry, file: '1-1' }]), []);
+  t.same(
+    await deadOf(liveness, [{ ...entry, file: '1-2' }]),
+    [inode],
+    'another daemon has registered another one since',
+  );
 });

@@ -12,8 +12,8 @@ import { openFiles, settled } from '../support/traces.js';
 import { until, untilOr } from '../support/until.js';
 import { UserNamespace } from '../support/user-namespace.js';
 
-const KILLS = 200;
-const CLIENTS = 4;
+const KILLS = 300;
+const CLIENTS = 8;
 /** The longest time from one kill to the next, in milliseconds: a worker needs about that long to start. */
 const PAUSE = 80;
 /** How many namespaces there are at a time; the ids of the others are free. */
@@ -261,7 +261,7 @@ t.test(
     await untilOr(
       LIMIT,
       () => registry.inodes().length === 0,
-      () => `registered still: ${registry.inodes()}`,
+      () => `registered still: ${registry.inodes()}\n${last.log()}`,
     );
     await untilOr(
       LIMIT,

@@ -1,4 +1,4 @@
-import { type NamespaceEntry, Registry } from '@sdrx/daemon';
+import { type NamespaceEntry, NamespaceNotes, Registry } from '@sdrx/daemon';
 import type { Daemon } from './daemon.js';
 
 /** Puts an entry into a daemon's registry behind its back, and takes it out again when disposed of. */
@@ -14,4 +14,11 @@ export function plant(
       registry[Symbol.dispose]();
     },
   };
+}
+
+/** Takes an entry out of a daemon's registry behind its back; harmless if there is none. */
+export function forget({ runtimeDirectory }: Pick<Daemon, 'runtimeDirectory'>, inode: number): void {
+  using registry = Registry.open(runtimeDirectory);
+  registry.remove(inode);
+  NamespaceNotes.beside(registry).forget(inode);
 }

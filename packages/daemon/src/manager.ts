@@ -3,13 +3,17 @@ import { EventLoop, type Notification, notify, watchdog } from '@sdrx/event';
 import { isSystemError } from '@sdrx/linux';
 import {
   catchError,
+  concat,
   defer,
   EMPTY,
   exhaustMap,
   finalize,
+  ignoreElements,
   type MonoTypeOperatorFunction,
   merge,
   type Observable,
+  switchMap,
+  takeUntil,
   tap,
 } from 'rxjs';
 import { FdStore } from './fd-store.js';
@@ -18,10 +22,12 @@ import { ListeningSocket } from './listening-socket.js';
 import { type Log, writeLine } from './log.js';
 import { releaseMemory } from './memory.js';
 import { NamespaceLiveness } from './namespace-liveness.js';
-import { forsakenProbe } from './namespace-probe.js';
+import { NamespaceNotes } from './namespace-notes.js';
+import { dropForsaken, probeNamespaces } from './namespace-probe.js';
 import { takePassedFds } from './passed-fds.js';
 import { Registry } from './registry.js';
-import { dropForsaken, type NamespaceTraces, releaseDead, releaseNamespaces, sweep } from './release.js';
+import type { NamespaceTraces } from './release.js';
+import { Releases } from './releases.js';
 import { type Restriction, setUpRestriction } from './restriction.js';
 import { signalCommands } from './signal-commands.js';
 import { UsageError } from './usage-error.js';
@@ -39,6 +45,9 @@ export interface ManagerOptions {
 
 /** How often it is tried again to get the registry's lock from a worker, in milliseconds. */
 const LOCK_RETRY = 2;
+
+/** How long the start may wait until dead namespaces are released, in milliseconds; the rest is released afterwards. */
+const START_PATIENCE = 5000;
 
 /**
  * Runs the daemon until SIGTERM or SIGINT: owns the socket and the registry, keeps workers, releases dead namespaces.
@@ -58,7 +67,7 @@ export async function runManager({
   using loop = new EventLoop();
   using registry = Registry.open(runtimeDirectory);
   const install = () => installUsernsRestrict({ loop, log: (level, message) => log[level](message) });
-  const { restrict, liveness } = setUpRestriction(loop, restriction, runtimeDirectory, registry, log, install);
+  const { restrict, liveness } = setUpRestriction(restriction, runtimeDirectory, log, install);
   // Said once, not by each worker.
   if (liveness !== undefined && !NamespaceLiveness.canSearch())
     log.notice(
@@ -73,12 +82,14 @@ export async function runManager({
   if (passedSocket !== undefined && listen !== undefined) {
     throw new UsageError(`--listen=${listen} says where to listen, but the service manager passed a socket already`);
   }
-  takeOver(traces, passed.namespaces);
+  takeOver(traces);
   using ownSocket = passedSocket === undefined ? new ListeningSocket(runtimeDirectory, listen) : undefined;
   const listenFd = passedSocket?.number ?? ownSocket?.fd ?? -1;
   const api = restrict !== undefined;
   const pool = new WorkerPool(loop, { program: worker, listenFd, api, notifySocket: store?.path, log });
   if (store !== undefined) registry.whileWaiting = () => waitFor(store);
+
+  const releases = new Releases(loop, traces);
 
   const stop = (): Observable<never> => {
     tell({ STOPPING: 1 }, log);
@@ -90,7 +101,7 @@ export async function runManager({
       // Signals first: until they are listened to, they would end the process.
       loop.signal('SIGUSR2').pipe(tap(() => pool.grow())),
       restrict?.dead.pipe(
-        tap((inodes) => releaseDead(inodes, traces)),
+        tap((inodes) => releases.addDead(inodes)),
         tryAgain(log, 'release of namespaces'),
       ) ?? EMPTY,
       merge(loop.signal('SIGTERM'), loop.signal('SIGINT')).pipe(exhaustMap(stop)),
@@ -104,19 +115,41 @@ export async function runManager({
       store?.run(loop).pipe(tryAgain(log, 'fd store')) ?? EMPTY,
       liveness === undefined
         ? EMPTY
-        : forsakenProbe(loop).pipe(
-            tap(() => dropForsaken(traces)),
-            tryAgain(log, 'search for forsaken namespaces'),
+        : merge(
+            probeNamespaces(loop, releases).pipe(tryAgain(log, 'search for dead namespaces')),
+            dropForsaken(loop, liveness, traces).pipe(tryAgain(log, 'search for forsaken namespaces')),
           ),
+      releases.run().pipe(tryAgain(log, 'release of namespaces')),
       pool.run(),
-      defer(() => announce(restriction, restrict, ownSocket?.path)),
+      concat(
+        releaseFormer(loop, releases, passed.namespaces, log),
+        defer(() => announce(restriction, restrict, ownSocket?.path)),
+      ),
     ).pipe(tap({ error: () => tell({ STOPPING: 1 }, log) })),
   );
 }
 
+/**
+ * Releases what died while no daemon ran: those that the fd store has something of and nobody has registered, and those that
+ * are registered. Who waits for us waits for that, too, for a while.
+ */
+function releaseFormer(
+  loop: EventLoop,
+  releases: Releases,
+  remembered: readonly number[],
+  log: Log,
+): Observable<unknown> {
+  releases.addStrays(remembered);
+  return releases.sweep().pipe(
+    switchMap(() => releases.settled()),
+    goWithout(log, 'search for dead namespaces'),
+    takeUntil(loop.time({ after: START_PATIENCE, description: 'release at the start' })),
+    ignoreElements(),
+  );
+}
+
 /** Brings the registry that a former daemon left behind, ours or systemd's, up to date. */
-function takeOver(traces: NamespaceTraces, remembered: readonly number[]): void {
-  const { registry, restrict, liveness, store, log } = traces;
+function takeOver({ registry, restrict, store, log }: NamespaceTraces): void {
   using _lock = registry.lock();
   // Where we are the fd store ourselves, the mounts of an earlier manager went with it.
   if (store !== undefined) restrict?.forgetMounts();
@@ -126,11 +159,12 @@ function takeOver(traces: NamespaceTraces, remembered: readonly number[]): void 
   }
   if (failures.length > 0)
     log.warning(`${failures.length} files of the registry can't be repaired, the first`, failures[0]);
-  const known = new Set(registry.inodes((file) => log.warning(`odd file in the registry, ignored: '${file}'`)));
-  const unknown = [...new Set(remembered)].filter((inode) => !known.has(inode));
-  if (unknown.length > 0) releaseNamespaces(unknown, traces);
-  sweep(traces);
-  liveness?.prune(registry.inodes());
+  const inodes = registry.inodes((file) => log.warning(`odd file in the registry, ignored: '${file}'`));
+  try {
+    NamespaceNotes.beside(registry).prune(inodes);
+  } catch (error) {
+    log.warning('notes of namespaces can not be trusted, or not be cleared', error);
+  }
 }
 
 /** A worker that has the registry's lock may be waiting for us to take what it sends. */

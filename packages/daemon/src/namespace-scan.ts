@@ -1,4 +1,4 @@
-import { openSync, readdirSync, readlinkSync } from 'node:fs';
+import { type Dir, opendirSync, openSync, readlinkSync } from 'node:fs';
 import {
   CLONE_NEWUSER,
   Fd,
@@ -11,9 +11,13 @@ import {
   owningUserNamespace,
   parentNamespace,
 } from '@sdrx/linux';
-import { mounts } from './mountinfo.js';
+import { type NamespaceMount, namespaceMounts, ownDevices } from './mountinfo.js';
+import type { Steps } from './slices.js';
 
 const CLONE_NEWPID = 0x2000_0000;
+
+/** How many files of a folder are asked for at a time. */
+const BATCH = 256;
 
 /** How /proc writes what a descriptor or a mount stands for if that is a namespace. Pipes and sockets look much the same. */
 const NAMESPACE = /^(cgroup|ipc|mnt|net|pid|time|user|uts):\[(\d+)\]$/;
@@ -21,17 +25,21 @@ const NAMESPACE = /^(cgroup|ipc|mnt|net|pid|time|user|uts):\[(\d+)\]$/;
 /**
  * The inodes of all user namespaces that are found in use: those that a thread is in, that a descriptor or a bind mount
  * stands for, that own a namespace found in one of these ways, and the parents of them all. Processes that come and go
- * meanwhile do no harm. namespaces(7).
+ * meanwhile do no harm. namespaces(7). Yields after each step, as one user may have a million descriptors.
  *
  * Needs root and CAP_SYS_PTRACE. It can't see a descriptor under way in a socket or opened through a mount that is gone
- * since, or a mount in no mount namespace.
+ * since, a mount in no mount namespace, or one of a namespace other than a user namespace on a file system that may ask a
+ * process of any user for every name (FUSE, and overlayfs on it): that could hang us.
  */
-export function liveUserNamespaces(): Set<number> {
+export function* liveUserNamespaces(): Steps<ReadonlySet<number>> {
   const scan = new Scan();
   for (const pid of list('/proc')) {
     if (!/^\d+$/.test(pid)) continue;
-    for (const task of list(`/proc/${pid}/task`)) scan.thread(Number(pid), Number(task));
-    for (const fd of list(`/proc/${pid}/fd`)) scan.link(`/proc/${pid}/fd/${fd}`);
+    for (const task of list(`/proc/${pid}/task`)) yield* scan.thread(Number(pid), Number(task));
+    for (const fd of list(`/proc/${pid}/fd`)) {
+      scan.link(`/proc/${pid}/fd/${fd}`);
+      yield;
+    }
   }
   return scan.users;
 }
@@ -40,21 +48,31 @@ class Scan {
   readonly users = new Set<number>();
   /** The namespaces that were followed to their owners and parents. No two kinds share an inode. */
   readonly #followed = new Set<number>();
+  readonly #trusted = ownDevices();
   /** The mount namespaces that were searched. */
   readonly #searched = new Set<string>();
 
   /** The namespaces of a thread, and those that are mounted where it is, once for each mount namespace. */
-  thread(pid: number, task: number): void {
+  *thread(pid: number, task: number): Steps<void> {
     const directory = `/proc/${pid}/task/${task}/ns`;
     for (const name of list(directory)) this.link(`${directory}/${name}`);
+    yield;
     const place = tolerate(() => readlinkSync(`${directory}/mnt`));
     if (place === undefined || this.#searched.has(place)) return;
-    const mounted = tolerate(() => mounts(task));
+    const mounted = yield* namespaceMounts(task, this.#trusted);
     if (mounted === undefined) return;
     this.#searched.add(place);
-    for (const { type, root, path } of mounted) {
-      if (type === 'nsfs') this.#find(root, `/proc/${task}/root${path}`);
+    for (const mount of mounted) {
+      this.#mounted(mount, `/proc/${task}/root`);
+      yield;
     }
+  }
+
+  #mounted({ root, path, isSafe }: NamespaceMount, place: string): void {
+    const [, kind, inode] = NAMESPACE.exec(root) ?? [];
+    // What it is tells its name; only whose it is must be asked.
+    if (kind === 'user') this.users.add(Number(inode));
+    if (isSafe) this.#find(root, `${place}${path}`);
   }
 
   /** What a link of /proc stands for, if that is a namespace. */
@@ -94,8 +112,19 @@ function open(path: string, flags: number): Fd | undefined {
   return fd === undefined ? undefined : new Fd(fd);
 }
 
-function list(directory: string): string[] {
-  return tolerate(() => readdirSync(directory)) ?? [];
+/** The names in a folder, a few at a time. */
+function* list(directory: string): Generator<string, void> {
+  const folder = tolerate(() => opendirSync(directory, { bufferSize: BATCH }));
+  if (folder === undefined) return;
+  try {
+    for (let name = next(folder); name !== undefined; name = next(folder)) yield name;
+  } finally {
+    folder.closeSync();
+  }
+}
+
+function next(folder: Dir): string | undefined {
+  return tolerate(() => folder.readSync())?.name;
 }
 
 /** Undefined for what has vanished or is not for us to see; but a failure of our own must not make anything look dead. */

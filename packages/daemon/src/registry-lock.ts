@@ -1,5 +1,14 @@
 import type { EventLoop } from '@sdrx/event';
-import { EBUSY, type Fd, lockExclusive, SystemError, tryLockExclusive, unlock } from '@sdrx/linux';
+import {
+  EBUSY,
+  type Fd,
+  lockExclusive,
+  SystemError,
+  tryLockByte,
+  tryLockExclusive,
+  unlock,
+  unlockByte,
+} from '@sdrx/linux';
 import { Observable, type Subscription } from 'rxjs';
 
 /** How long a call waits for the lock, in milliseconds. Who holds it needs a few at most. */
@@ -37,6 +46,7 @@ export class RegistryLock implements Disposable {
   readonly #file: Fd;
   readonly #path: string;
   #holders = 0;
+  readonly #claims = new Set<number>();
   readonly #waiting: Waiter[] = [];
   #timer: Subscription | undefined;
 
@@ -86,6 +96,21 @@ export class RegistryLock implements Disposable {
         }),
       );
     });
+  }
+
+  /**
+   * Takes the lock of one number beside it, unless somebody else has that. fcntl(2)
+   * @returns what gives it back
+   */
+  claim(number: number): Disposable | undefined {
+    // Within one process the lock of a byte is always granted.
+    if (this.#claims.has(number) || !tryLockByte(this.#file.number, number)) return undefined;
+    this.#claims.add(number);
+    return {
+      [Symbol.dispose]: () => {
+        if (this.#claims.delete(number) && this.#file.number !== -1) unlockByte(this.#file.number, number);
+      },
+    };
   }
 
   /** Closes the file. */

@@ -95,6 +95,16 @@ export class Registry implements Disposable {
     return this.#lock?.acquire(loop, options) ?? throwError(() => this.#readOnly());
   }
 
+  /**
+   * Claims a namespace for its release, which other processes and other work of this one can't claim meanwhile. The lock
+   * itself is free: what a release does may take long. A claim goes with its process.
+   * @returns what gives it back; undefined if somebody else has it
+   */
+  claim(inode: number): Disposable | undefined {
+    if (this.#lock === undefined) throw this.#readOnly();
+    return this.#lock.claim(inode);
+  }
+
   #readOnly(): SystemError {
     return new SystemError(EROFS, 'flock', this.directory);
   }

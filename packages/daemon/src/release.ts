@@ -1,10 +1,23 @@
 import type { UsernsRestrict } from '@sdrx/bpf';
-import { notify } from '@sdrx/event';
+import { type EventLoop, notify } from '@sdrx/event';
+import { isSystemError } from '@sdrx/linux';
+import { bufferCount, catchError, concat, concatMap, defer, finalize, from, mergeMap, type Observable, of } from 'rxjs';
 import { removeCgroup } from './cgroup.js';
+import { type EntrySnapshot, isCurrent } from './entry-snapshot.js';
 import type { FdStore } from './fd-store.js';
+import { locked } from './locked.js';
 import type { Log } from './log.js';
 import type { NamespaceLiveness } from './namespace-liveness.js';
+import { NamespaceNotes } from './namespace-notes.js';
 import type { Registry } from './registry.js';
+import { inSlices, type Steps } from './slices.js';
+import { deleteVeth } from './veth.js';
+
+/** How many entries are removed while the lock is held once: about 2 ms. */
+const ENTRIES_A_LOCK = 16;
+
+/** How often it is looked whether somebody else is done with a release, in milliseconds. */
+const CLAIM_RETRY = 5;
 
 /** Where a registered namespace leaves its traces. */
 export interface NamespaceTraces {
@@ -19,75 +32,182 @@ export interface NamespaceTraces {
 }
 
 /**
- * Removes what there is of namespaces: their BPF entries, their descriptors in the fd store, their cgroups, their registry
- * entries, so that their names and ids are free again. A step that fails is warned of, and the others are done all the
- * same.
+ * What became of a namespace that was to be released: it is `released`; its entry was `gone`, or another one, before that;
+ * somebody else is `busy` with it; it is `kept`, as something that its ids own is left.
  */
-export function releaseNamespaces(inodes: readonly number[], traces: NamespaceTraces): void {
-  const { registry, restrict, log } = traces;
-  using _lock = registry.lock();
-  try {
-    restrict?.reset(...inodes);
-  } catch (error) {
-    log.warning(`releasing user namespaces ${inodes.join(', ')}: BPF entries not removed`, error);
-  }
-  for (const inode of inodes) releaseRest(inode, traces);
+export type Outcome = 'released' | 'gone' | 'busy' | 'kept';
+
+export interface Release {
+  readonly namespace: EntrySnapshot;
+  readonly outcome: Outcome;
 }
 
-/** The same for one. */
-export function releaseNamespace(inode: number, traces: NamespaceTraces): void {
-  releaseNamespaces([inode], traces);
+/**
+ * Removes what there is of dead namespaces, each only if its entry is still the one that was found dead: their BPF entries,
+ * their descriptors in the fd store, their interfaces, their cgroups; at last their registry entries, so that their names and ids
+ * are free again. A step that fails is warned of, and the others are done all the same; an entry whose interfaces or cgroups
+ * can't be dealt with stays, and nobody gets its ids.
+ *
+ * Only the removal of entries needs the registry's lock, which is given back after a few of them. Everything before may take
+ * long. It is done in slices, and under a claim: nobody else releases the same namespace, and as long as its entry is there,
+ * nobody gets its inode, name or ids. So what is found by these is its own.
+ */
+export function release(
+  loop: EventLoop,
+  namespaces: readonly EntrySnapshot[],
+  traces: NamespaceTraces,
+): Observable<Release> {
+  return from(namespaces).pipe(
+    bufferCount(ENTRIES_A_LOCK),
+    concatMap((some) => releaseSome(loop, some, traces)),
+  );
 }
 
-/** All of it but the BPF entry. */
-function releaseRest(inode: number, traces: NamespaceTraces): void {
-  const { registry, liveness, log } = traces;
-  const attempt = (what: string, step: () => void): void => {
-    try {
-      step();
-    } catch (error) {
-      log.warning(`releasing user namespace ${inode}: ${what}`, error);
-    }
-  };
-  attempt('fd store not told', () => dropKept(inode, traces));
-  attempt('cgroups not removed', () => {
-    for (const id of registry.byInode(inode)?.cgroups ?? [])
-      attempt(`cgroup ${id} not removed`, () => removeCgroup(id));
-  });
-  attempt('registry entry not removed', () => registry.remove(inode));
-  attempt('id not forgotten', () => liveness?.forget(inode));
-  log.debug(`released user namespace ${inode}`);
+/** The same for one, and if somebody else is busy with it, waits for that, at most so many milliseconds. */
+export function releaseOne(
+  loop: EventLoop,
+  namespace: EntrySnapshot,
+  traces: NamespaceTraces,
+  patience: number,
+): Observable<Outcome> {
+  return releaseSome(loop, [namespace], traces).pipe(
+    mergeMap(({ outcome }) => {
+      if (outcome !== 'busy' || patience <= 0) return of(outcome);
+      const again = () => releaseOne(loop, namespace, traces, patience - CLAIM_RETRY);
+      return loop.time({ after: CLAIM_RETRY, description: 'claim' }).pipe(mergeMap(again));
+    }),
+  );
 }
 
 /** Has the fd store forget what it has of a namespace. */
-function dropKept(inode: number, { store }: NamespaceTraces): void {
+export function dropKept(inode: number, { store }: NamespaceTraces): void {
   notify({ FDSTOREREMOVE: 1, FDNAME: `userns-${inode}` });
   store?.remove(inode);
 }
 
-/**
- * Where death is found by looking: gives up the mounts of namespaces that nobody else is found to use, as one may be all
- * that holds its namespace alive. Should somebody use it all the same, nothing is lost: no one enforces anything there.
- */
-export function dropForsaken(traces: NamespaceTraces): void {
-  const { registry, liveness } = traces;
-  for (const inode of liveness?.forsaken() ?? []) {
-    using _lock = registry.lock();
-    dropKept(inode, traces);
-    liveness?.trust(inode);
+function releaseSome(
+  loop: EventLoop,
+  namespaces: readonly EntrySnapshot[],
+  traces: NamespaceTraces,
+): Observable<Release> {
+  return defer(() => {
+    const { registry } = traces;
+    const claims = new Map<EntrySnapshot, Disposable>();
+    const known: Release[] = [];
+    for (const namespace of namespaces) {
+      const claim = registry.claim(namespace.inode);
+      if (claim === undefined) known.push({ namespace, outcome: 'busy' });
+      else claims.set(namespace, claim);
+    }
+    const ours = [...claims.keys()];
+    const current = ours.filter((namespace) => isCurrent(registry, namespace));
+    for (const namespace of ours) if (!current.includes(namespace)) known.push({ namespace, outcome: 'gone' });
+    const work =
+      current.length === 0
+        ? from([])
+        : inSlices(loop, () => clearAway(current, traces)).pipe(
+            mergeMap((cleared) => locked(loop, registry, () => removeEntries(current, cleared, traces))),
+            // What it was done for is done again.
+            catchError((error) => {
+              traces.log.warning('registry entries of dead user namespaces not removed', error);
+              return of(current.map((namespace): Release => ({ namespace, outcome: 'kept' })));
+            }),
+            concatMap((releases) => from(releases)),
+          );
+    return concat(from(known), work).pipe(
+      finalize(() => {
+        for (const claim of claims.values()) claim[Symbol.dispose]();
+      }),
+    );
+  });
+}
+
+/** Everything but the entries. @returns those of which nothing is left that matters */
+function* clearAway(namespaces: readonly EntrySnapshot[], traces: NamespaceTraces): Steps<ReadonlySet<EntrySnapshot>> {
+  const inodes = namespaces.map(({ inode }) => inode);
+  try {
+    traces.restrict?.reset(...inodes);
+  } catch (error) {
+    traces.log.warning(`releasing user namespaces ${inodes.join(', ')}: BPF entries not removed`, error);
   }
+  const cleared = new Set<EntrySnapshot>();
+  for (const namespace of namespaces) {
+    yield;
+    attempt(namespace.inode, traces, 'fd store not told', () => dropKept(namespace.inode, traces));
+    const interfaces = yield* removeInterfaces(namespace, traces);
+    const cgroups = yield* removeCgroups(namespace, traces);
+    if (interfaces && cgroups) cleared.add(namespace);
+  }
+  return cleared;
 }
 
-/**
- * Releases those of the namespaces that are dead indeed: where death is found by looking, a new namespace may have got
- * the inode of a dead one, and been registered, since one looked.
- */
-export function releaseDead(inodes: readonly number[], traces: NamespaceTraces): void {
-  using _lock = traces.registry.lock();
-  releaseNamespaces(traces.liveness?.dead(inodes) ?? inodes, traces);
+/** @returns whether none is left */
+function* removeInterfaces({ inode, entry }: EntrySnapshot, { log }: NamespaceTraces): Steps<boolean> {
+  let all = true;
+  for (const name of entry?.netifs ?? []) {
+    if (entry === undefined) continue;
+    try {
+      yield deleteVeth(entry, name);
+    } catch (error) {
+      log.warning(`releasing user namespace ${inode}: interface ${name} not removed`, error);
+      all = false;
+    }
+  }
+  return all;
 }
 
-/** Releases all registered namespaces that are found to be dead, where that can be found out. */
-export function sweep(traces: NamespaceTraces): void {
-  if (traces.liveness !== undefined) releaseDead(traces.liveness.dead(traces.registry.inodes()), traces);
+/** @returns whether nothing in them is of the dead ids */
+function* removeCgroups({ inode, entry }: EntrySnapshot, { log }: NamespaceTraces): Steps<boolean> {
+  let all = true;
+  for (const id of entry?.cgroups ?? []) {
+    const what = `releasing user namespace ${inode}: cgroup ${id} not removed`;
+    try {
+      const removed = yield* removeCgroup(id, entry?.range);
+      if (!removed) log.notice(`${what}, as it is in use, but given back to root`);
+    } catch (error) {
+      // What is no cgroup was never given to anybody.
+      const isCgroup = !isSystemError(error, 'ENOTDIR', 'EPERM');
+      log.warning(what, error);
+      if (isCgroup) all = false;
+    }
+  }
+  return all;
+}
+
+/** With the registry's lock held. */
+function removeEntries(
+  namespaces: readonly EntrySnapshot[],
+  cleared: ReadonlySet<EntrySnapshot>,
+  traces: NamespaceTraces,
+): Release[] {
+  const { registry, log } = traces;
+  const current = new Set(namespaces.filter((namespace) => isCurrent(registry, namespace)));
+  const removable = [...current].filter((namespace) => cleared.has(namespace));
+  const failures = registry.removeAll(removable.map(({ inode, entry }) => entry ?? inode));
+  for (const { inode } of removable) {
+    if (failures.has(inode)) {
+      log.warning(`releasing user namespace ${inode}: registry entry not removed`, failures.get(inode));
+    } else {
+      // With what is on its way still.
+      traces.store?.remove(inode);
+      attempt(inode, traces, 'notes not removed', () => NamespaceNotes.beside(registry).forget(inode));
+      log.debug(`released user namespace ${inode}`);
+    }
+  }
+  return namespaces.map((namespace) => {
+    if (!current.has(namespace)) return { namespace, outcome: 'gone' };
+    const released = cleared.has(namespace) && !failures.has(namespace.inode);
+    return { namespace, outcome: released ? 'released' : 'kept' };
+  });
+}
+
+/** Does one step of several. @returns whether it went well; else it is said */
+function attempt(inode: number, { log }: NamespaceTraces, what: string, step: () => void): boolean {
+  try {
+    step();
+    return true;
+  } catch (error) {
+    log.warning(`releasing user namespace ${inode}: ${what}`, error);
+    return false;
+  }
 }

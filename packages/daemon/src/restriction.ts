@@ -1,9 +1,7 @@
 import { Unrestricted, type UsernsRestrict } from '@sdrx/bpf';
-import type { EventLoop } from '@sdrx/event';
+import { NEVER } from 'rxjs';
 import type { Log } from './log.js';
 import { NamespaceLiveness } from './namespace-liveness.js';
-import { probeNamespaces } from './namespace-probe.js';
-import type { Registry } from './registry.js';
 
 /** `require`: without the BPF program the user namespace interfaces are off; `off`: they work without it. */
 export const RESTRICTIONS = ['require', 'off'] as const;
@@ -22,16 +20,14 @@ export interface Restrictor {
  * @param enforce makes the one that the kernel enforces: the manager installs it, workers open what it has installed
  */
 export function setUpRestriction(
-  loop: EventLoop,
   restriction: Restriction,
   runtimeDirectory: string,
-  registry: Registry,
   log: Log,
   enforce: () => UsernsRestrict,
 ): Restrictor {
   if (restriction === 'off') {
-    const liveness = new NamespaceLiveness(runtimeDirectory);
-    return { restrict: new Unrestricted(probeNamespaces(loop, registry, liveness)), liveness };
+    // Who died is found by looking.
+    return { restrict: new Unrestricted(NEVER), liveness: new NamespaceLiveness(runtimeDirectory) };
   }
   try {
     return { restrict: enforce(), liveness: undefined };

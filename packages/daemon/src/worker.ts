@@ -43,7 +43,7 @@ export async function runWorker({ runtimeDirectory, restriction, api, fixed, log
   using loop = new EventLoop();
   using registry = Registry.open(runtimeDirectory);
   const { restrict, liveness } = api
-    ? setUpRestriction(loop, restriction, runtimeDirectory, registry, log, openUsernsRestrict)
+    ? setUpRestriction(restriction, runtimeDirectory, log, openUsernsRestrict)
     : { restrict: undefined, liveness: undefined };
   using launcher = new HelperLauncher(loop);
   // Before there are clients, whose descriptors it would have copies of.

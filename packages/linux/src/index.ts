@@ -1,3 +1,4 @@
+export * from './byte-lock.js';
 export * from './capability.js';
 export * from './clock.js';
 export * from './descriptor-kind.js';

@@ -8,10 +8,14 @@ const library = koffi.load('libc.so.6');
  * Pointers to memory of ours are declared `void *` and take a Buffer, or the address of one that lives as long as the
  * program (`addressOf`). A pointer that the kernel keeps must never come from a Buffer that may be collected.
  *
+ * `async` makes one that does its work in a thread, and tells a last argument, `(error, result) => void`, when it is done.
+ * What it failed with is not told: errno is that thread's. Buffers have to last until then.
+ *
  * A string goes as UTF-8 and ends for C at its first NUL, so one from outside needs a check before.
  */
-export function libc<F extends (...args: never[]) => unknown>(prototype: string): F {
-  return library.func(prototype) as unknown as F;
+export function libc<F extends (...args: never[]) => unknown>(prototype: string, how: 'sync' | 'async' = 'sync'): F {
+  const call = library.func(prototype);
+  return (how === 'sync' ? call : call.async) as unknown as F;
 }
 
 /** The address of a Buffer's bytes. The caller keeps the Buffer alive for as long as the address is used. */

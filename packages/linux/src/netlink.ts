@@ -1,8 +1,8 @@
-import { EBADMSG } from './errno.js';
+import { EBADMSG, EINTR, ETIMEDOUT } from './errno.js';
 import { type Fd, read, write } from './fd.js';
-import { allocate } from './libc.js';
+import { allocate, libc } from './libc.js';
 import { align, readAttributes, readText } from './netlink-attribute.js';
-import { enableSocketOption, makeSocket } from './socket.js';
+import { enableSocketOption, makeSocket, setReceiveTimeout } from './socket.js';
 import { SystemError } from './system-error.js';
 
 /** The family of netlink sockets for network interfaces, addresses and routes. rtnetlink(7) */
@@ -33,6 +33,16 @@ const HEADER_SIZE = 16;
 // More than the kernel puts into one datagram.
 const RECEIVE_SIZE = 65_536;
 
+/** How long an answer may take that the kernel gives before the request returns, in milliseconds: it was lost. */
+const ANSWER_TIME = 5000;
+
+/** How often a list is asked for anew when it changed on the way. */
+const DUMPS = 100;
+
+const writeInThread = libc<
+  (fd: number, buffer: Uint8Array, size: number, done: (error: Error | null, result: number) => void) => void
+>('intptr_t write(int, const void *, size_t)', 'async');
+
 export interface NetlinkRequest {
   /** The message's type, which is the family's own, such as RTM_NEWLINK. */
   readonly type: number;
@@ -52,8 +62,9 @@ interface Message {
 }
 
 /**
- * A connection with the kernel, in the network namespace that we are in now. netlink(7). Its calls wait for the kernel, which
- * answers before it does anything else.
+ * A connection with the kernel, in the network namespace that we are in now. netlink(7). The kernel does what it is asked for, and
+ * answers, before the call by which it is asked returns. All calls throw, beside what the kernel answers, ENOBUFS when it had no
+ * memory for the answer and ETIMEDOUT when none came: what was asked for may have been done then.
  */
 export class Netlink implements Disposable {
   readonly #fd: Fd;
@@ -66,6 +77,7 @@ export class Netlink implements Disposable {
     try {
       // Errors in words, without our own request.
       for (const option of [NETLINK_EXT_ACK, NETLINK_CAP_ACK]) enableSocketOption(this.#fd.number, SOL_NETLINK, option);
+      setReceiveTimeout(this.#fd.number, ANSWER_TIME);
     } catch (error) {
       this.#fd.close();
       throw error;
@@ -77,6 +89,23 @@ export class Netlink implements Disposable {
     this.#ask(request, NLM_F_ACK);
   }
 
+  /**
+   * The same in a thread, for what may have to wait in the kernel, as for all that others have it do with their interfaces. One
+   * at a time. Dispose of the connection only when it is done.
+   */
+  async requestInThread(request: NetlinkRequest): Promise<void> {
+    const sequence = ++this.#sequence;
+    const message = format(request, sequence, NLM_F_ACK);
+    const sent = await new Promise<number>((resolve, reject) => {
+      writeInThread(this.#fd.number, message, message.length, (error, result) =>
+        error === null ? resolve(result) : reject(error),
+      );
+    });
+    // Why it was not sent is known where errno is: here, once more.
+    if (sent === -1) write(this.#fd.number, message);
+    this.#answers(request, sequence);
+  }
+
   /** Asks for one thing. @returns the body of the answer */
   get(request: NetlinkRequest): Buffer {
     const [answer] = this.#ask(request, NLM_F_ACK);
@@ -84,12 +113,14 @@ export class Netlink implements Disposable {
     return answer.body;
   }
 
-  /** Asks for all of a kind. @returns the bodies of the answers */
+  /** Asks for all of a kind. Throws EINTR for what changes all the time. @returns the bodies of the answers */
   dump(request: NetlinkRequest): Buffer[] {
-    for (;;) {
+    for (let tries = 1; ; tries++) {
       const answers = this.#ask(request, NLM_F_DUMP);
       // Something changed on the way: what came may be half old, half new.
-      if (!answers.some(({ flags }) => (flags & NLM_F_DUMP_INTR) !== 0)) return answers.map(({ body }) => body);
+      const isTorn = answers.some(({ flags }) => (flags & NLM_F_DUMP_INTR) !== 0);
+      if (!isTorn) return answers.map(({ body }) => body);
+      if (tries >= DUMPS) throw new SystemError(EINTR, request.name, request.subject);
     }
   }
 
@@ -99,10 +130,14 @@ export class Netlink implements Disposable {
 
   #ask(request: NetlinkRequest, flags: number): Message[] {
     const sequence = ++this.#sequence;
-    this.#send(request, sequence, flags);
+    write(this.#fd.number, format(request, sequence, flags));
+    return this.#answers(request, sequence);
+  }
+
+  #answers(request: NetlinkRequest, sequence: number): Message[] {
     const answers: Message[] = [];
     for (;;) {
-      for (const message of this.#receive()) {
+      for (const message of this.#receive(request)) {
         if (message.sequence !== sequence) continue;
         if (message.type === NLMSG_ERROR || message.type === NLMSG_DONE) {
           throwError(message, request);
@@ -113,18 +148,9 @@ export class Netlink implements Disposable {
     }
   }
 
-  #send({ type, flags = 0, body }: NetlinkRequest, sequence: number, more: number): void {
-    const header = Buffer.alloc(HEADER_SIZE);
-    const message = Buffer.concat([header, ...body]);
-    message.writeUInt32LE(message.length, 0);
-    message.writeUInt16LE(type, 4);
-    message.writeUInt16LE(NLM_F_REQUEST | flags | more, 6);
-    message.writeUInt32LE(sequence, 8);
-    write(this.#fd.number, message);
-  }
-
-  #receive(): Message[] {
-    const size = read(this.#fd.number, this.#buffer) ?? 0;
+  #receive({ name, subject }: NetlinkRequest): Message[] {
+    const size = read(this.#fd.number, this.#buffer);
+    if (size === undefined) throw new SystemError(ETIMEDOUT, name, subject);
     const messages: Message[] = [];
     for (let at = 0; at + HEADER_SIZE <= size; ) {
       const length = this.#buffer.readUInt32LE(at);
@@ -140,6 +166,16 @@ export class Netlink implements Disposable {
     }
     return messages;
   }
+}
+
+/** A message as it is sent. */
+function format({ type, flags = 0, body }: NetlinkRequest, sequence: number, more: number): Buffer {
+  const message = Buffer.concat([Buffer.alloc(HEADER_SIZE), ...body]);
+  message.writeUInt32LE(message.length, 0);
+  message.writeUInt16LE(type, 4);
+  message.writeUInt16LE(NLM_F_REQUEST | flags | more, 6);
+  message.writeUInt32LE(sequence, 8);
+  return message;
 }
 
 /** Throws what an NLMSG_ERROR or NLMSG_DONE says; does nothing if it says that all went well. */

@@ -1,5 +1,5 @@
 import { EBADMSG } from './errno.js';
-import { NETLINK_ROUTE, Netlink, NLM_F_APPEND, NLM_F_CREATE, NLM_F_EXCL } from './netlink.js';
+import { NETLINK_ROUTE, Netlink, type NetlinkRequest, NLM_F_APPEND, NLM_F_CREATE, NLM_F_EXCL } from './netlink.js';
 import { attribute, nested, readAttributes, readText, textAttribute, uint32Attribute } from './netlink-attribute.js';
 import { isSystemError, SystemError } from './system-error.js';
 
@@ -72,10 +72,12 @@ export class Links implements Disposable {
    * address, ERANGE for a name that is too long, EPERM, EOPNOTSUPP without veth.
    */
   createVeth(end: VethEnd, peer: VethEnd, namespace: number): void {
-    const far = [header(), ...vethEnd(peer), uint32Attribute(IFLA_NET_NS_FD, namespace)];
-    const data = nested(IFLA_INFO_DATA, nested(VETH_INFO_PEER, ...far));
-    const info = nested(IFLA_LINKINFO, textAttribute(IFLA_INFO_KIND, 'veth'), data);
-    this.#change(RTM_NEWLINK, 'RTM_NEWLINK', end.name, NLM_F_CREATE | NLM_F_EXCL, [header(), ...vethEnd(end), info]);
+    this.#netlink.request(newVeth(end, peer, namespace));
+  }
+
+  /** The same in a thread: it may have to wait for what others have done with their interfaces. */
+  async createVethInThread(end: VethEnd, peer: VethEnd, namespace: number): Promise<void> {
+    await this.#netlink.requestInThread(newVeth(end, peer, namespace));
   }
 
   /** Gives an interface a name more. Throws EEXIST, ENODEV, ERANGE for one of more than 127 bytes. Needs Linux 5.5. */
@@ -105,9 +107,20 @@ export class Links implements Disposable {
     ]);
   }
 
+  /** Moves an interface to the network namespace that `namespace` is a descriptor of. Throws ENODEV, EEXIST, EPERM. */
+  move(name: string, namespace: number): void {
+    const body = [header(), nameOf(name), uint32Attribute(IFLA_NET_NS_FD, namespace)];
+    this.#change(RTM_NEWLINK, 'RTM_NEWLINK', name, 0, body);
+  }
+
   /** Removes an interface, by its name or an alternative one, and the peer that it may have. Throws ENODEV. */
   delete(name: string): void {
-    this.#change(RTM_DELLINK, 'RTM_DELLINK', name, 0, [header(), nameOf(name)]);
+    this.#netlink.request(delLink(name));
+  }
+
+  /** The same in a thread. */
+  async deleteInThread(name: string): Promise<void> {
+    await this.#netlink.requestInThread(delLink(name));
   }
 
   [Symbol.dispose](): void {
@@ -117,6 +130,18 @@ export class Links implements Disposable {
   #change(type: number, name: string, subject: string, flags: number, body: readonly Uint8Array[]): void {
     this.#netlink.request({ type, name, subject, flags, body });
   }
+}
+
+function newVeth(end: VethEnd, peer: VethEnd, namespace: number): NetlinkRequest {
+  const far = [header(), ...vethEnd(peer), uint32Attribute(IFLA_NET_NS_FD, namespace)];
+  const data = nested(IFLA_INFO_DATA, nested(VETH_INFO_PEER, ...far));
+  const info = nested(IFLA_LINKINFO, textAttribute(IFLA_INFO_KIND, 'veth'), data);
+  const body = [header(), ...vethEnd(end), info];
+  return { type: RTM_NEWLINK, name: 'RTM_NEWLINK', subject: end.name, flags: NLM_F_CREATE | NLM_F_EXCL, body };
+}
+
+function delLink(name: string): NetlinkRequest {
+  return { type: RTM_DELLINK, name: 'RTM_DELLINK', subject: name, body: [header(), nameOf(name)] };
 }
 
 function vethEnd({ name, address }: VethEnd): Buffer[] {

@@ -15,6 +15,7 @@ const SOL_SOCKET = 1;
 const SO_TYPE = 3;
 const SO_ERROR = 4;
 const SO_PASSCRED = 16;
+const SO_RCVTIMEO = 20;
 const SO_PEERCRED = 17;
 const SO_ACCEPTCONN = 30;
 const SO_DOMAIN = 39;
@@ -47,6 +48,17 @@ export interface PeerCredentials {
   readonly pid: number;
   readonly uid: number;
   readonly gid: number;
+}
+
+/**
+ * How long a read from a socket that blocks waits at most, in milliseconds; then there is nothing, as with one that does not block.
+ * socket(7) SO_RCVTIMEO. Throws EBADF, ENOTSOCK.
+ */
+export function setReceiveTimeout(fd: number, milliseconds: number): void {
+  const time = Buffer.alloc(16);
+  time.writeBigInt64LE(BigInt(Math.floor(milliseconds / 1000)), 0);
+  time.writeBigInt64LE(BigInt(Math.round((milliseconds % 1000) * 1000)), 8);
+  check(setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, time, time.length), 'setsockopt', fd);
 }
 
 /** What `unixSocket` and `socketPair` make. */

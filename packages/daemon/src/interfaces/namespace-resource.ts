@@ -66,6 +66,7 @@ export const namespaceResource = varlinkInterface({
     NoDynamicRange: { description: 'No free range was found.' },
     UserNamespaceNotRegistered: { description: 'The user namespace is not registered.' },
     UserNamespaceWithoutUserRange: { description: 'The user namespace was not given a range.' },
+    TooManyNetworkInterfaces: { description: 'The user namespace has as many network interfaces as it may.' },
     TooManyControlGroups: { description: 'The user namespace has as many control groups as it may.' },
     ControlGroupAlreadyAdded: { description: 'The user namespace has this control group already.' },
   },

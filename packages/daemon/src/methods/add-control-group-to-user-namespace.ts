@@ -1,7 +1,10 @@
 import { chmodSync, chownSync, fstatSync, type Stats, statSync } from 'node:fs';
-import { CGROUP2_SUPER_MAGIC, fileSystemType, isSystemError, O_DIRECTORY, statx } from '@sdrx/linux';
+import { isCgroup, isSystemError, O_DIRECTORY, type PeerCredentials, statx } from '@sdrx/linux';
 import { type HandlersOf, varlinkService } from '@sdrx/varlink';
 import { namespaceResource } from '../interfaces/namespace-resource.js';
+import { locked } from '../locked.js';
+import { firstGid } from '../namespace-entry.js';
+import { rememberNamespace } from '../namespace-identity.js';
 import { requireDirectory, requireSafeFlags } from '../safe-fd.js';
 import { requireUserNamespace } from '../userns.js';
 import type { WorkerContext } from '../worker-context.js';
@@ -33,31 +36,46 @@ export function addControlGroupToUserNamespace(
     const cgroup = call.fd(parameters.controlGroupFileDescriptor);
     requireSafeFlags(cgroup, O_DIRECTORY);
     requireDirectory(cgroup);
-    if (fileSystemType(cgroup) !== CGROUP2_SUPER_MAGIC) {
-      throw InvalidParameter({ parameter: 'controlGroupFileDescriptor' });
-    }
-    const { registry } = context;
-    using _lock = registry.lock();
-    const entry = requireRegistered(context, fd, userns);
-    const id = statx(cgroup).inode;
-    if (entry.range === undefined) throw UserNamespaceWithoutUserRange();
-    if (entry.cgroups.includes(id)) throw ControlGroupAlreadyAdded();
-    if (entry.cgroups.length > CONTROL_GROUPS) throw TooManyControlGroups();
-    const { uid } = call.peer;
-    if (uid !== 0 && (uid !== entry.owner || fstatSync(cgroup).uid !== uid)) throw PermissionDenied();
-    registry.update({ ...entry, cgroups: [...entry.cgroups, id] });
-    try {
-      delegate(cgroup, entry.range.start);
-    } catch (error) {
-      registry.update(entry);
-      throw error;
-    }
-    return {};
+    if (!isCgroup(cgroup)) throw InvalidParameter({ parameter: 'controlGroupFileDescriptor' });
+    return locked(context.loop, context.registry, () => {
+      add(context, { fd, userns, cgroup }, call.peer);
+      return {};
+    });
   };
 }
 
-/** Gives a cgroup to a user and the group of the same id; if that fails half way, takes it back. */
-function delegate(cgroup: number, id: number): void {
+/** The user namespace, by its descriptor and inode, and the descriptor of the cgroup that it gets. */
+interface Addition {
+  readonly fd: number;
+  readonly userns: number;
+  readonly cgroup: number;
+}
+
+/** With the registry's lock held. */
+function add(context: WorkerContext, { fd, userns, cgroup }: Addition, { uid }: PeerCredentials): void {
+  const { registry } = context;
+  const entry = requireRegistered(context, fd, userns);
+  const id = statx(cgroup).inode;
+  if (entry.range === undefined) throw UserNamespaceWithoutUserRange();
+  if (entry.cgroups.includes(id)) throw ControlGroupAlreadyAdded();
+  if (entry.cgroups.length > CONTROL_GROUPS) throw TooManyControlGroups();
+  if (uid !== 0 && (uid !== entry.owner || fstatSync(cgroup).uid !== uid)) throw PermissionDenied();
+  const write = (cgroups: readonly bigint[]): void => {
+    registry.update({ ...entry, cgroups });
+    rememberNamespace(fd, userns, registry);
+  };
+  write([...entry.cgroups, id]);
+  try {
+    delegate(cgroup, entry.range.start, firstGid(entry.range));
+  } catch (error) {
+    // If it stays on the list, nothing is lost: it is given back with the others.
+    attempt(() => write(entry.cgroups));
+    throw error;
+  }
+}
+
+/** Gives a cgroup to a user and a group; if that fails half way, takes it back. */
+function delegate(cgroup: number, uid: number, gid: number): void {
   const undo: (() => void)[] = [];
   try {
     for (const [file, mode] of DELEGATED) {
@@ -66,7 +84,7 @@ function delegate(cgroup: number, id: number): void {
       // The root cgroup has not all of the files.
       if (before === undefined) continue;
       undo.push(() => setOwner(path, before));
-      setOwner(path, { uid: id, gid: id, mode });
+      setOwner(path, { uid, gid, mode });
     }
   } catch (error) {
     undo.forEach(attempt);

@@ -1,12 +1,13 @@
 import type { UsernsRestrict } from '@sdrx/bpf';
 import { groupExists, mapCovers, mapOverlaps, readIdMap, userExists } from '@sdrx/linux';
 import { type HandlersOf, varlinkService } from '@sdrx/varlink';
-import { map, take } from 'rxjs';
+import { map, switchMap, take } from 'rxjs';
 import { namespaceResource } from '../interfaces/namespace-resource.js';
 import { enterUserNamespace, type NamespaceProcess } from '../namespace-process.js';
 import { allocateRange, dynamicIds, isSize, type Size } from '../uid-range.js';
 import { refuseUserNamespace, requireUserNamespace } from '../userns.js';
 import type { WorkerContext } from '../worker-context.js';
+import { makeRoom } from './make-room.js';
 import { nameReply, requestedNames } from './requested-names.js';
 import { requireRestrict } from './require-restrict.js';
 import { type Candidate, requireVacancy } from './require-vacancy.js';
@@ -32,12 +33,18 @@ export function allocateUserRange(
     const fd = call.fd(parameters.userNamespaceFileDescriptor);
     const userns = requireUserNamespace(fd, call.peer);
     return enterUserNamespace(context, fd, owner).pipe(
-      take(1),
+      switchMap((inside) => {
+        const isUnmapped = () => inside.readMap('uid_map').length === 0 && inside.readMap('gid_map').length === 0;
+        if (!isUnmapped()) refuseUserNamespace();
+        const options = { limit: NAMESPACES_PER_USER, isUnmapped };
+        return makeRoom(context, { owner, names, userns }, fd, options).pipe(map(() => inside));
+      }),
       map((inside) => {
-        if (inside.readMap('uid_map').length > 0 || inside.readMap('gid_map').length > 0) refuseUserNamespace();
         const name = allocate(context, restrict, { owner, names, userns, size, target }, fd, inside);
         return nameReply(parameters, name);
       }),
+      // Who is inside stays there until all is done.
+      take(1),
     );
   };
 }
@@ -57,7 +64,7 @@ function allocate(
 ): string {
   const { owner, userns, size, target } = request;
   using _lock = context.registry.lock();
-  const name = requireVacancy(context, request, fd, NAMESPACES_PER_USER);
+  const name = requireVacancy(context, request, NAMESPACES_PER_USER);
   const range = { start: findRange(context, name, size), size, target };
   const ids = { inside: target, outside: range.start, count: size };
   let mapped = false;

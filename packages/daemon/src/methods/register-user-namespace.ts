@@ -1,11 +1,12 @@
 import { isDeepStrictEqual } from 'node:util';
 import { mappedIds, type PeerCredentials } from '@sdrx/linux';
 import type { HandlersOf } from '@sdrx/varlink';
-import { map, take } from 'rxjs';
+import { map, switchMap, take } from 'rxjs';
 import type { namespaceResource } from '../interfaces/namespace-resource.js';
 import { enterUserNamespace, type NamespaceProcess } from '../namespace-process.js';
 import { refuseUserNamespace, requireUserNamespace } from '../userns.js';
 import type { WorkerContext } from '../worker-context.js';
+import { makeRoom } from './make-room.js';
 import { nameReply, requestedNames } from './requested-names.js';
 import { requireRestrict } from './require-restrict.js';
 import { requireVacancy } from './require-vacancy.js';
@@ -22,14 +23,18 @@ export function registerUserNamespace(
     const fd = call.fd(parameters.userNamespaceFileDescriptor);
     const userns = requireUserNamespace(fd, call.peer);
     return enterUserNamespace(context, fd, owner).pipe(
-      take(1),
-      map((inside) => {
+      switchMap((inside) => {
         if (!isOfPeer(inside, call.peer)) refuseUserNamespace();
+        return makeRoom(context, { owner, names, userns }, fd);
+      }),
+      map(() => {
         using _lock = context.registry.lock();
-        const name = requireVacancy(context, { owner, names, userns }, fd);
+        const name = requireVacancy(context, { owner, names, userns });
         storeNamespace(context, restrict, { owner, name, userns, cgroups: [] }, fd);
         return nameReply(parameters, name);
       }),
+      // Who is inside stays there until all is done.
+      take(1),
     );
   };
 }

@@ -4,7 +4,6 @@ import { namespaceResource } from '../interfaces/namespace-resource.js';
 import type { NamespaceEntry } from '../namespace-entry.js';
 import { userName } from '../namespace-name.js';
 import type { Registry } from '../registry.js';
-import { releaseNamespace, sweep } from '../release.js';
 import type { WorkerContext } from '../worker-context.js';
 
 const { NameExists, UserNamespaceExists } = namespaceResource.errors;
@@ -16,25 +15,19 @@ export interface Candidate extends Pick<NamespaceEntry, 'owner' | 'userns'> {
 }
 
 /**
- * Checks, with the registry's lock held, that a namespace can be registered by one of the names. Entries of dead namespaces
- * make room.
+ * Checks, with the registry's lock held, that a namespace can be registered by one of the names. Room is
+ * made before, by `makeRoom`.
  * @param limit how many namespaces a user may have; any number unless given
  * @returns the first name that is free
  * Throws EUSERS, UserNamespaceExists, NameExists.
  */
 export function requireVacancy(
-  context: WorkerContext,
+  { registry }: WorkerContext,
   { owner, names, userns }: Candidate,
-  fd: number,
   limit?: number,
 ): string {
-  const { registry, liveness } = context;
-  const isFull = () => limit !== undefined && registry.hasAtLeast(limit, owner);
-  const isKnown = () => registry.byInode(userns) !== undefined;
-  if (isKnown() && liveness?.isSame(fd, userns) === false) releaseNamespace(userns, context);
-  if (isFull() || isKnown() || names.every((name) => registry.hasName(name))) sweep(context);
-  if (isFull()) throw systemFailure(EUSERS);
-  if (isKnown()) throw UserNamespaceExists();
+  if (limit !== undefined && registry.hasAtLeast(limit, owner)) throw systemFailure(EUSERS);
+  if (registry.byInode(userns) !== undefined) throw UserNamespaceExists();
   const name = names.find((name) => !isTaken(registry, name));
   if (name === undefined) throw NameExists();
   return name;

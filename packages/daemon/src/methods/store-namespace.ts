@@ -1,5 +1,7 @@
 import type { UsernsRestrict } from '@sdrx/bpf';
 import type { NamespaceEntry } from '../namespace-entry.js';
+import { rememberNamespace } from '../namespace-identity.js';
+import { NamespaceNotes } from '../namespace-notes.js';
 import type { WorkerContext } from '../worker-context.js';
 
 export interface StoreOptions {
@@ -14,23 +16,23 @@ export interface StoreOptions {
  * namespace that is held there never dies.
  */
 export function storeNamespace(
-  { registry, liveness }: WorkerContext,
+  { registry }: WorkerContext,
   restrict: UsernsRestrict,
   entry: NamespaceEntry,
   fd: number,
   { complete = () => {}, canUndo = () => true }: StoreOptions = {},
 ): void {
   const { userns } = entry;
-  liveness?.remember(fd, userns);
   try {
     registry.store(entry);
+    rememberNamespace(fd, userns, registry);
     restrict.put(fd);
     complete();
   } catch (error) {
     if (canUndo()) {
       restrict.reset(userns);
       registry.remove(entry);
-      liveness?.forget(userns);
+      NamespaceNotes.beside(registry).forget(userns);
     }
     throw error;
   }

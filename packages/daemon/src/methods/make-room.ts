@@ -1,0 +1,88 @@
+import { isSystemError } from '@sdrx/linux';
+import { concat, concatMap, defer, EMPTY, from, ignoreElements, last, mergeMap, type Observable, of } from 'rxjs';
+import { type EntrySnapshot, entrySnapshot } from '../entry-snapshot.js';
+import { locked } from '../locked.js';
+import { isSameNamespace } from '../namespace-identity.js';
+import type { Registry } from '../registry.js';
+import { releaseOne } from '../release.js';
+import { byIdAlone } from '../releases.js';
+import type { WorkerContext } from '../worker-context.js';
+import type { Candidate } from './require-vacancy.js';
+
+/** How long a release by somebody else is waited for, in milliseconds. */
+const PATIENCE = 2000;
+
+export interface RoomOptions {
+  /** How many namespaces a user may have; any number unless given. */
+  readonly limit?: number;
+  /** Whether the namespace has no maps; false unless given. */
+  readonly isUnmapped?: () => boolean;
+}
+
+/**
+ * Releases dead namespaces that are in the way of another one: the one that had its inode, the one that has its name, its
+ * owner's when there are as many as there may be. Emits once when that is done, or there is nothing to do. To be used
+ * before the registry's lock is taken.
+ *
+ * Who is dead is known by ids alone. To search all of /proc, as before Linux 6.18, is left to the manager.
+ */
+export function makeRoom(
+  context: WorkerContext,
+  { owner, names, userns }: Candidate,
+  fd: number,
+  { limit, isUnmapped = () => false }: RoomOptions = {},
+): Observable<void> {
+  const { loop, registry } = context;
+  // With the lock: who is registering this one just now has written its entry, but not yet its maps.
+  const other = (): EntrySnapshot[] => {
+    const holder = entrySnapshot(registry, userns);
+    if (holder?.entry === undefined) return [];
+    const isOther = isSameNamespace(fd, holder, registry) === false;
+    return isOther || (holder.entry.range !== undefined && isUnmapped()) ? [holder] : [];
+  };
+  return concat(
+    entrySnapshot(registry, userns) === undefined
+      ? EMPTY
+      : locked(loop, registry, other).pipe(mergeMap((holders) => releaseAll(context, holders))),
+    defer(() => {
+      const inWay = [...holdersOf(registry, names), ...(isFull(registry, owner, limit) ? registry.ownedBy(owner) : [])];
+      return reap(context, [...new Set(inWay)]);
+    }),
+    of(undefined),
+  ).pipe(last());
+}
+
+/** Who has the names, if all of them are taken. */
+function holdersOf(registry: Registry, names: readonly string[]): number[] {
+  return names.every((name) => registry.hasName(name)) ? names.flatMap((name) => holderOf(registry, name)) : [];
+}
+
+/** Nobody has it for good if that can't be read. */
+function holderOf(registry: Registry, name: string): number[] {
+  try {
+    return [registry.byName(name)?.userns].filter((inode) => inode !== undefined);
+  } catch (error) {
+    if (isSystemError(error, 'EBADMSG')) return [];
+    throw error;
+  }
+}
+
+function isFull(registry: Registry, owner: number, limit: number | undefined): boolean {
+  return limit !== undefined && registry.hasAtLeast(limit, owner);
+}
+
+/** Releases those that are dead. */
+function reap(context: WorkerContext, inodes: readonly number[]): Observable<never> {
+  const namespaces = inodes.flatMap((inode) => entrySnapshot(context.registry, inode) ?? []);
+  if (namespaces.length === 0) return EMPTY;
+  return byIdAlone(context)
+    .dead(context.loop, namespaces)
+    .pipe(mergeMap((dead) => releaseAll(context, dead)));
+}
+
+function releaseAll(context: WorkerContext, namespaces: readonly EntrySnapshot[]): Observable<never> {
+  return from(namespaces).pipe(
+    concatMap((namespace) => releaseOne(context.loop, namespace, context, PATIENCE)),
+    ignoreElements(),
+  );
+}

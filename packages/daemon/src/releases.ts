@@ -1,0 +1,231 @@
+import { join } from 'node:path';
+import type { EventLoop } from '@sdrx/event';
+import {
+  concat,
+  defer,
+  EMPTY,
+  exhaustMap,
+  finalize,
+  ignoreElements,
+  map,
+  merge,
+  mergeMap,
+  type Observable,
+  of,
+  repeat,
+  Subject,
+  startWith,
+  switchMap,
+  take,
+  tap,
+} from 'rxjs';
+import { type EntrySnapshot, entrySnapshot, isCurrent } from './entry-snapshot.js';
+import { locked } from './locked.js';
+import { isDead } from './namespace-identity.js';
+import { NamespaceLiveness } from './namespace-liveness.js';
+import { NamespaceNotes } from './namespace-notes.js';
+import { dropKept, type NamespaceTraces, type Release, release } from './release.js';
+import { inSlices } from './slices.js';
+
+/** How many namespaces are taken from the queue at a time. */
+const BATCH = 64;
+
+/** How long it takes until a failed release is tried again: at first, and at most, in milliseconds. It doubles each time. */
+const RETRY_FIRST = 1000;
+const RETRY_LONGEST = 60_000;
+
+/** How often a release is tried. After that it waits for the next start of the daemon. */
+const TRIES = 10;
+
+/**
+ * The manager's queue of namespaces to be released. Whoever finds that one died adds it, and goes on; the queue is worked through
+ * while `run` is subscribed to, beside everything else.
+ */
+export class Releases {
+  readonly #loop: EventLoop;
+  readonly #traces: NamespaceTraces;
+  readonly #notes: NamespaceNotes;
+  /** By inode; in the order in which they came. */
+  readonly #waiting = new Map<number, EntrySnapshot>();
+  /** Inodes without an entry, of which others may still know something. */
+  readonly #strays = new Set<number>();
+  /** How often a release was tried in vain, by the entry's file. */
+  readonly #tries = new Map<string, number>();
+  readonly #added = new Subject<void>();
+  readonly #idle = new Subject<void>();
+  #working = false;
+  readonly #failed = new Subject<Release>();
+
+  constructor(loop: EventLoop, traces: NamespaceTraces) {
+    this.#loop = loop;
+    this.#traces = traces;
+    this.#notes = NamespaceNotes.beside(traces.registry);
+  }
+
+  /** Adds namespaces that were found dead. */
+  add(namespaces: readonly EntrySnapshot[]): void {
+    // One that failed has its own time.
+    for (const namespace of namespaces)
+      if (!this.#tries.has(namespace.file)) this.#waiting.set(namespace.inode, namespace);
+    this.#added.next();
+  }
+
+  /**
+   * Adds namespaces of whose death the kernel has told, which it does only once: that is noted before this returns. One
+   * whose inode has been given to another namespace since is left alone, where that can be known.
+   */
+  addDead(inodes: readonly number[]): void {
+    const { registry, log } = this.#traces;
+    const dead: EntrySnapshot[] = [];
+    for (const inode of inodes) {
+      const namespace = entrySnapshot(registry, inode);
+      if (namespace === undefined) this.#strays.add(inode);
+      else {
+        const id = namespace.entry?.usernsId ?? this.#notes.id(namespace);
+        if (id !== undefined && isDead(id, inode) === false) continue;
+        try {
+          // By its id the next daemon would find it anyway.
+          if (id === undefined) this.#notes.died(inode, namespace.file);
+        } catch (error) {
+          log.warning(`death of user namespace ${inode} not noted`, error);
+        }
+        dead.push(namespace);
+      }
+    }
+    this.add(dead);
+  }
+
+  /** Adds inodes of namespaces that somebody else still knows something of; registered ones are left alone. */
+  addStrays(inodes: readonly number[]): void {
+    for (const inode of inodes) this.#strays.add(inode);
+    this.#added.next();
+  }
+
+  /** Looks for registered namespaces that are dead by now, and adds them; emits once, when that is done. */
+  sweep(): Observable<void> {
+    const { registry, liveness } = this.#traces;
+    return defer(() => {
+      const noted = this.#notes.deaths();
+      const told: EntrySnapshot[] = [];
+      return inSlices(this.#loop, function* () {
+        const others: EntrySnapshot[] = [];
+        for (const inode of registry.inodes()) {
+          const namespace = entrySnapshot(registry, inode);
+          if (namespace !== undefined) (noted.get(inode) === namespace.file ? told : others).push(namespace);
+          yield;
+        }
+        return others;
+      }).pipe(
+        switchMap((others) => this.#prune([...told, ...others]).pipe(map(() => others))),
+        switchMap((others) => (liveness ?? byIdAlone(this.#traces)).dead(this.#loop, others)),
+        map((dead) => this.add([...told, ...dead])),
+      );
+    });
+  }
+
+  /** Works through the queue while subscribed. */
+  run(): Observable<never> {
+    return merge(
+      this.#added.pipe(
+        startWith(undefined),
+        exhaustMap(() => this.#drain()),
+      ),
+      this.#failed.pipe(mergeMap((failed) => this.#later(failed))),
+    ).pipe(ignoreElements());
+  }
+
+  /** Emits once when nothing waits to be released; what failed is waited for no longer. Needs `run`. */
+  settled(): Observable<void> {
+    return defer(() => (this.#working || this.#isLeft() ? this.#idle.pipe(take(1)) : of(undefined)));
+  }
+
+  #isLeft(): boolean {
+    return this.#waiting.size + this.#strays.size > 0;
+  }
+
+  #drain(): Observable<Release> {
+    return defer(() => {
+      this.#working = true;
+      return concat(this.#forgetStrays(), release(this.#loop, this.#next(), this.#traces));
+    }).pipe(
+      tap((released) => this.#settle(released)),
+      repeat({ delay: () => (this.#isLeft() ? this.#loop.defer() : EMPTY) }),
+      finalize(() => {
+        this.#working = false;
+        this.#idle.next();
+      }),
+    );
+  }
+
+  /** Removes notes that a killed process left behind. */
+  #prune(namespaces: readonly EntrySnapshot[]): Observable<void> {
+    if (!this.#notes.hasOthers(new Set(namespaces.map(({ inode }) => inode)))) return of(undefined);
+    return locked(this.#loop, this.#traces.registry, () => this.#notes.prune(this.#traces.registry.inodes()));
+  }
+
+  #next(): EntrySnapshot[] {
+    const some = [...this.#waiting.values()].slice(0, BATCH);
+    for (const { inode } of some) this.#waiting.delete(inode);
+    return some;
+  }
+
+  #settle(released: Release): void {
+    const { namespace, outcome } = released;
+    if (outcome === 'released' || outcome === 'gone') this.#tries.delete(namespace.file);
+    else this.#failed.next(released);
+  }
+
+  #later({ namespace }: Release): Observable<unknown> {
+    const { log, registry } = this.#traces;
+    const tries = (this.#tries.get(namespace.file) ?? 0) + 1;
+    this.#tries.set(namespace.file, tries);
+    if (tries >= TRIES) {
+      log.warning(`user namespace ${namespace.inode} could not be released, its ids are not given to another one`);
+      return EMPTY;
+    }
+    const after = Math.min(RETRY_FIRST * 2 ** (tries - 1), RETRY_LONGEST);
+    return this.#loop.time({ after, accuracy: RETRY_FIRST / 4, description: 'release again' }).pipe(
+      tap(() => {
+        if (isCurrent(registry, namespace)) this.#waiting.set(namespace.inode, namespace);
+        else this.#tries.delete(namespace.file);
+        this.#added.next();
+      }),
+    );
+  }
+
+  /** What is left elsewhere of namespaces that are not registered. */
+  #forgetStrays(): Observable<never> {
+    const inodes = [...this.#strays];
+    this.#strays.clear();
+    if (inodes.length === 0) return EMPTY;
+    const { registry, restrict, log } = this.#traces;
+    // With the lock, so that nobody registers one with such an inode meanwhile.
+    const reset = () => {
+      try {
+        const strays = inodes.filter((inode) => entrySnapshot(registry, inode) === undefined);
+        if (strays.length > 0) restrict?.reset(...strays);
+      } catch (error) {
+        log.warning(`BPF entries of user namespaces ${inodes.join(', ')} not removed`, error);
+      }
+    };
+    return locked(this.#loop, registry, reset).pipe(
+      tap(() => {
+        for (const inode of inodes) if (entrySnapshot(registry, inode) === undefined) this.#drop(inode);
+      }),
+      ignoreElements(),
+    );
+  }
+
+  #drop(inode: number): void {
+    try {
+      dropKept(inode, this.#traces);
+    } catch (error) {
+      this.#traces.log.warning(`fd store not told to forget user namespace ${inode}`, error);
+    }
+  }
+}
+
+/** Tells death by ids alone, for where the kernel tells of it: it does not of what died while no daemon ran. */
+export function byIdAlone({ registry }: Pick<NamespaceTraces, 'registry'>): NamespaceLiveness {
+  return new NamespaceLiveness(join(registry.directory, '../..'), null);
+}
