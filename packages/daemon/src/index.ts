@@ -1,7 +1,7 @@
 export { type DeadIds, removeCgroup } from './cgroup.js';
 export * from './delegation.js';
-export { HelperLauncher } from './helper-launcher.js';
 export * from './entry-snapshot.js';
+export { HelperLauncher } from './helper-launcher.js';
 export { IdleTimer } from './idle-timer.js';
 export { isInterfaceName } from './interface-name.js';
 export { namespaceResource } from './interfaces/namespace-resource.js';
@@ -11,8 +11,8 @@ export * from './namespace-entry.js';
 export * from './namespace-identity.js';
 export * from './namespace-liveness.js';
 export * from './namespace-name.js';
-export { enterUserNamespace, type NamespaceHelpers, type NamespaceProcess } from './namespace-process.js';
 export { NamespaceNotes } from './namespace-notes.js';
+export { enterUserNamespace, type NamespaceHelpers, type NamespaceProcess } from './namespace-process.js';
 export * from './namespace-scan.js';
 export { LocalQuota, type Quota } from './quota.js';
 export * from './rate-limit.js';
