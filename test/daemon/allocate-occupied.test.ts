@@ -1,4 +1,13 @@
-import { existsSync, mkdirSync, readFileSync, readlinkSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { Registry } from '@sdrx/daemon';
 import { namespaceId, namespaceInode } from '@sdrx/linux';
 import t, { type Test } from 'tap';
@@ -202,7 +211,10 @@ t.test('without room for a range among its ids the daemon says so', needsRoot, a
 });
 
 t.test('when all ids are taken the daemon says so', needsRoot, async (t) => {
-  const daemon = await startDaemon(t);
+  // In memory, as /run is: thousands of entries are written there, each for good.
+  const runtimeDirectory = mkdtempSync('/dev/shm/sdrx-test-');
+  t.teardown(() => rmSync(runtimeDirectory, { recursive: true }));
+  const daemon = await startDaemon(t, { runtimeDirectory });
   using namespace = new UserNamespace();
   using fd = namespace.open();
   using registry = Registry.open(daemon.runtimeDirectory);

@@ -10,26 +10,26 @@ const names = (file: string) =>
     .filter(Boolean)
     .map((line) => line.split(':'));
 
-t.test('every user of /etc/passwd exists, by name and by id', (t) => {
+t.test('every user of /etc/passwd exists, by name and by id', async (t) => {
   for (const [name = '', , uid] of names('/etc/passwd')) {
-    t.ok(userExists(name), name);
-    t.ok(userExists(Number(uid)), `uid ${uid}`);
+    t.ok(await userExists(name), name);
+    t.ok(await userExists(Number(uid)), `uid ${uid}`);
   }
   t.end();
 });
 
-t.test('every group of /etc/group exists, by name and by id', (t) => {
+t.test('every group of /etc/group exists, by name and by id', async (t) => {
   for (const [name = '', , gid] of names('/etc/group')) {
-    t.ok(groupExists(name), name);
-    t.ok(groupExists(Number(gid)), `gid ${gid}`);
+    t.ok(await groupExists(name), name);
+    t.ok(await groupExists(Number(gid)), `gid ${gid}`);
   }
   t.end();
 });
 
 t.test(
   'what nobody knows does not exist, whatever characters it has',
-  leavingNoFd((t) => {
-    userExists('root'); // may open what it keeps
+  leavingNoFd(async (t) => {
+    await userExists('root'); // may open what it keeps
     const odd = [
       '',
       ' ',
@@ -47,24 +47,30 @@ t.test(
       '%s%n',
     ];
     for (const name of [...odd, 'x'.repeat(100_000), '0']) {
-      t.notOk(userExists(name), name.slice(0, 20));
-      t.notOk(groupExists(name), name.slice(0, 20));
+      t.notOk(await userExists(name), name.slice(0, 20));
+      t.notOk(await groupExists(name), name.slice(0, 20));
     }
     for (const id of [0x7654_3210, 0xffff_fff0]) {
-      t.notOk(userExists(id));
-      t.notOk(groupExists(id));
+      t.notOk(await userExists(id));
+      t.notOk(await groupExists(id));
     }
   }),
 );
 
-t.test('a random name does not exist', (t) => {
+t.test('a random name does not exist', async () => {
   const name = fc.string({ unit: 'grapheme', minLength: 33 }).filter((text) => !text.includes('\0'));
-  fc.assert(fc.property(name, (text) => !userExists(text) && !groupExists(text)));
-  t.end();
+  await fc.assert(fc.asyncProperty(name, async (text) => !(await userExists(text)) && !(await groupExists(text))));
 });
 
-t.test('a name with a NUL in it is none, and not the one before the NUL', (t) => {
-  t.throws(() => userExists('root\0'), { code: 'EINVAL', syscall: 'getpwnam_r', subject: 'root\\0' });
-  t.throws(() => groupExists('root\0x'), { code: 'EINVAL', syscall: 'getgrnam_r' });
-  t.end();
+t.test('a name with a NUL in it is none, and not the one before the NUL', async (t) => {
+  await t.rejects(userExists('root\0'), { code: 'EINVAL', syscall: 'getpwnam_r', subject: 'root\\0' });
+  await t.rejects(groupExists('root\0x'), { code: 'EINVAL', syscall: 'getgrnam_r' });
+});
+
+t.test('several can be asked for at once, and each gets its answer', async (t) => {
+  const found = await Promise.all(
+    Array.from({ length: 200 }, (_, index) => userExists(index % 2 ? 'root' : 'no-such-user')),
+  );
+  t.strictSame(new Set(found.filter((_, index) => index % 2)), new Set([true]));
+  t.strictSame(new Set(found.filter((_, index) => index % 2 === 0)), new Set([false]));
 });

@@ -1,6 +1,7 @@
 import type { EventLoop } from '@sdrx/event';
 import type { HelperLauncher } from './helper-launcher.js';
 import type { Limits } from './limits.js';
+import type { NameLookups } from './name-lookups.js';
 import type { Quota } from './quota.js';
 import type { NamespaceTraces } from './release.js';
 
@@ -12,4 +13,6 @@ export interface WorkerContext extends NamespaceTraces {
   readonly launcher: HelperLauncher;
   /** The processes within namespaces, by who asked for what they are there for. */
   readonly helpers: Quota;
+  /** The system's user database. */
+  readonly lookups: NameLookups;
 }

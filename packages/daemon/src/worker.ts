@@ -1,6 +1,6 @@
 import { openUsernsRestrict } from '@sdrx/bpf';
 import { EventLoop, listenFds } from '@sdrx/event';
-import { type Fd, isListeningUnixStream } from '@sdrx/linux';
+import { exitAtOnce, type Fd, isListeningUnixStream } from '@sdrx/linux';
 import { type ServerEvent, serve, service } from '@sdrx/varlink';
 import { EMPTY, finalize, merge, share, switchMap, take, takeUntil, tap } from 'rxjs';
 import { callForHelp } from './call-for-help.js';
@@ -9,6 +9,7 @@ import { IdleTimer } from './idle-timer.js';
 import { LIMITS } from './limits.js';
 import type { Log } from './log.js';
 import { methods } from './methods/index.js';
+import { NameLookups } from './name-lookups.js';
 import { LocalQuota } from './quota.js';
 import { Registry } from './registry.js';
 import { type Restriction, setUpRestriction } from './restriction.js';
@@ -49,10 +50,11 @@ export async function runWorker({ runtimeDirectory, restriction, api, fixed, log
   // Before there are clients, whose descriptors it would have copies of.
   if (restrict !== undefined) launcher.start();
   const limits = LIMITS;
+  const lookups = new NameLookups();
   const helpers = new LocalQuota(limits.helpersPerUser);
   const served = service(
     { vendor: 'sdrx', product: 'nsresourced', version: VERSION, url: 'https://systemd.io/USER_GROUP_API' },
-    ...methods({ loop, registry, restrict, liveness, log, limits, launcher, helpers }),
+    ...methods({ loop, registry, restrict, liveness, log, limits, launcher, helpers, lookups }),
   );
   const idle = new IdleTimer(loop, IDLE_LIFETIME, ACCURACY);
   const drain = merge(
@@ -62,7 +64,7 @@ export async function runWorker({ runtimeDirectory, restriction, api, fixed, log
     fixed ? EMPTY : idle.elapsed,
   ).pipe(take(1), share());
   const overdue = drain.pipe(switchMap(() => loop.time({ after: DRAIN_TIMEOUT, description: 'drain' })));
-  return await loop.run(
+  const code = await loop.run(
     serve(loop, served, socket.number, { drain }).pipe(
       tap(() => idle.restart()),
       tap((event) => report(event, log)),
@@ -71,6 +73,9 @@ export async function runWorker({ runtimeDirectory, restriction, api, fixed, log
       finalize(() => loop.exit(0)),
     ),
   );
+  // A thread that the user database does not answer would keep the process from ending.
+  if (lookups.busy) exitAtOnce(code);
+  return code;
 }
 
 /** Throws UsageError unless exactly one listening stream socket was passed. */

@@ -9,7 +9,8 @@ const library = koffi.load('libc.so.6');
  * program (`addressOf`). A pointer that the kernel keeps must never come from a Buffer that may be collected.
  *
  * `async` makes one that does its work in a thread, and tells a last argument, `(error, result) => void`, when it is done.
- * What it failed with is not told: errno is that thread's. Buffers have to last until then.
+ * What it failed with is not told: errno is that thread's. Buffers have to last until then. There are four threads, and one that
+ * never comes back keeps the process from ending: see `exitAtOnce`.
  *
  * A string goes as UTF-8 and ends for C at its first NUL, so one from outside needs a check before.
  */
@@ -17,6 +18,9 @@ export function libc<F extends (...args: never[]) => unknown>(prototype: string,
   const call = library.func(prototype);
   return (how === 'sync' ? call : call.async) as unknown as F;
 }
+
+/** Ends the process without waiting for threads, nor for anything else; what was not written is lost. _exit(2) */
+export const exitAtOnce = libc<(code: number) => never>('void _exit(int)');
 
 /** The address of a Buffer's bytes. The caller keeps the Buffer alive for as long as the address is used. */
 export function addressOf(buffer: ArrayBufferView): bigint {

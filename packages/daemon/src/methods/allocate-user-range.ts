@@ -1,28 +1,27 @@
 import type { UsernsRestrict } from '@sdrx/bpf';
-import { groupExists, mapCovers, mapOverlaps, readIdMap, userExists } from '@sdrx/linux';
 import { type HandlersOf, varlinkService } from '@sdrx/varlink';
-import { map, switchMap, take } from 'rxjs';
-import { namespaceResource } from '../interfaces/namespace-resource.js';
+import { combineLatest, map, switchMap, take, tap } from 'rxjs';
+import type { namespaceResource } from '../interfaces/namespace-resource.js';
+import type { NamespaceEntry } from '../namespace-entry.js';
 import { enterUserNamespace, type NamespaceProcess } from '../namespace-process.js';
-import { allocateRange, dynamicIds, isSize, type Size } from '../uid-range.js';
+import { isSize } from '../uid-range.js';
 import { refuseUserNamespace, requireUserNamespace } from '../userns.js';
 import type { WorkerContext } from '../worker-context.js';
 import { makeRoom } from './make-room.js';
+import { NameAnswers } from './name-answers.js';
+import { RangeSearch } from './range-search.js';
 import { nameReply, requestedNames } from './requested-names.js';
 import { requireRestrict } from './require-restrict.js';
-import { type Candidate, requireVacancy } from './require-vacancy.js';
+import { requireVacancy } from './require-vacancy.js';
 import { storeNamespace } from './store-namespace.js';
 
-const { DynamicRangeUnavailable, NoDynamicRange } = namespaceResource.errors;
 const { InvalidParameter } = varlinkService.errors;
-
-/** How many namespaces a user may have. */
-const NAMESPACES_PER_USER = 256;
 
 /** Gives a user namespace a free range of ids, and registers it. */
 export function allocateUserRange(
   context: WorkerContext,
 ): Required<HandlersOf<typeof namespaceResource>>['AllocateUserRange'] {
+  const { loop, registry, limits, lookups } = context;
   return (parameters, call) => {
     const restrict = requireRestrict(context);
     const { uid: owner } = call.peer;
@@ -32,43 +31,63 @@ export function allocateUserRange(
     if (target + size > 0xffff_ffff) throw InvalidParameter({ parameter: 'target' });
     const fd = call.fd(parameters.userNamespaceFileDescriptor);
     const userns = requireUserNamespace(fd, call.peer);
-    return enterUserNamespace(context, fd, owner).pipe(
-      switchMap((inside) => {
-        const isUnmapped = () => inside.readMap('uid_map').length === 0 && inside.readMap('gid_map').length === 0;
-        if (!isUnmapped()) refuseUserNamespace();
-        const options = { limit: NAMESPACES_PER_USER, isUnmapped };
-        return makeRoom(context, { owner, names, userns }, fd, options).pipe(map(() => inside));
+
+    const candidate = { owner, names, userns };
+    const limit = limits.namespacesPerUser;
+    const answers = new NameAnswers(loop, lookups);
+    const search = new RangeSearch(size, answers);
+    /** What it would get, as the registry is now. */
+    const choose = (): NamespaceEntry & Required<Pick<NamespaceEntry, 'range'>> => {
+      const name = requireVacancy(registry, candidate, limit, answers);
+      const range = { start: search.find(name, registry), size, target };
+      return { owner, name, userns, range, cgroups: [] };
+    };
+    const entered = enterUserNamespace(context, fd, owner).pipe(tap(requireUnmapped));
+    // Who is inside stays there until all is done.
+    return combineLatest([entered, answers.prepare(choose)]).pipe(
+      switchMap(([inside]) => {
+        const isUnmapped = () => !hasMaps(inside);
+        return makeRoom(context, candidate, fd, { limit, isUnmapped }).pipe(map(() => inside));
       }),
-      map((inside) => {
-        const name = allocate(context, restrict, { owner, names, userns, size, target }, fd, inside);
-        return nameReply(parameters, name);
-      }),
-      // Who is inside stays there until all is done.
+      switchMap((inside) =>
+        answers.answering(() =>
+          registry.acquire(loop).pipe(
+            map((held) => {
+              using _lock = held;
+              const entry = choose();
+              requireUnmapped(inside);
+              allocate(context, restrict, entry, fd, inside);
+              return nameReply(parameters, entry.name);
+            }),
+          ),
+        ),
+      ),
       take(1),
     );
   };
 }
 
-interface Request extends Candidate {
-  readonly size: Size;
-  readonly target: number;
+function hasMaps(inside: NamespaceProcess): boolean {
+  return inside.readMap('uid_map').length > 0 || inside.readMap('gid_map').length > 0;
 }
 
-/** All that needs the registry to stand still; synchronous, so that nothing comes in between. @returns its name */
+/** Throws InvalidParameter for a namespace that has maps. */
+function requireUnmapped(inside: NamespaceProcess): void {
+  if (hasMaps(inside)) refuseUserNamespace();
+}
+
+/** Gives a namespace its ids, with the registry's lock held. */
 function allocate(
   context: WorkerContext,
   restrict: UsernsRestrict,
-  request: Request,
+  entry: NamespaceEntry & Required<Pick<NamespaceEntry, 'range'>>,
   fd: number,
   inside: NamespaceProcess,
-): string {
-  const { owner, userns, size, target } = request;
-  using _lock = context.registry.lock();
-  const name = requireVacancy(context, request, NAMESPACES_PER_USER);
-  const range = { start: findRange(context, name, size), size, target };
-  const ids = { inside: target, outside: range.start, count: size };
+): void {
+  const { start, size, target } = entry.range;
+  const ids = { inside: target, outside: start, count: size };
   let mapped = false;
-  storeNamespace(context, restrict, { owner, name, userns, range, cgroups: [] }, fd, {
+  storeNamespace(context, restrict, entry, fd, {
     complete: () => {
       inside.writeMap('uid_map', ids);
       mapped = true;
@@ -77,18 +96,4 @@ function allocate(
     // Ids that a map gives to a namespace are in use until it dies, whatever else went wrong.
     canUndo: () => !mapped,
   });
-  return name;
-}
-
-/** Throws DynamicRangeUnavailable, NoDynamicRange. */
-function findRange(context: WorkerContext, name: string, size: Size): number {
-  const { registry } = context;
-  const ownMap = readIdMap('uid_map');
-  const { first, last } = dynamicIds(size);
-  if (!mapOverlaps(ownMap, first, last - first + 1)) throw DynamicRangeUnavailable();
-  const isFree = (start: number): boolean =>
-    mapCovers(ownMap, start, size) && registry.isRangeFree(start, size) && !userExists(start) && !groupExists(start);
-  const start = allocateRange(name, size, isFree, (starts) => registry.unregistered(starts));
-  if (start === undefined) throw NoDynamicRange();
-  return start;
 }

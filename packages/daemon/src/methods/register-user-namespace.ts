@@ -1,12 +1,13 @@
 import { isDeepStrictEqual } from 'node:util';
 import { mappedIds, type PeerCredentials } from '@sdrx/linux';
 import type { HandlersOf } from '@sdrx/varlink';
-import { map, switchMap, take } from 'rxjs';
+import { combineLatest, map, switchMap, take, tap } from 'rxjs';
 import type { namespaceResource } from '../interfaces/namespace-resource.js';
 import { enterUserNamespace, type NamespaceProcess } from '../namespace-process.js';
 import { refuseUserNamespace, requireUserNamespace } from '../userns.js';
 import type { WorkerContext } from '../worker-context.js';
 import { makeRoom } from './make-room.js';
+import { NameAnswers } from './name-answers.js';
 import { nameReply, requestedNames } from './requested-names.js';
 import { requireRestrict } from './require-restrict.js';
 import { requireVacancy } from './require-vacancy.js';
@@ -16,24 +17,40 @@ import { storeNamespace } from './store-namespace.js';
 export function registerUserNamespace(
   context: WorkerContext,
 ): Required<HandlersOf<typeof namespaceResource>>['RegisterUserNamespace'] {
+  const { loop, registry, limits, lookups } = context;
   return (parameters, call) => {
     const restrict = requireRestrict(context);
     const { uid: owner } = call.peer;
     const names = requestedNames(parameters, owner);
     const fd = call.fd(parameters.userNamespaceFileDescriptor);
     const userns = requireUserNamespace(fd, call.peer);
-    return enterUserNamespace(context, fd, owner).pipe(
-      switchMap((inside) => {
+
+    const candidate = { owner, names, userns };
+    const limit = limits.namespacesPerUser;
+    const answers = new NameAnswers(loop, lookups);
+    /** By what name it would be registered, as the registry is now. */
+    const choose = () => requireVacancy(registry, candidate, limit, answers);
+    const entered = enterUserNamespace(context, fd, owner).pipe(
+      tap((inside) => {
         if (!isOfPeer(inside, call.peer)) refuseUserNamespace();
-        return makeRoom(context, { owner, names, userns }, fd);
       }),
-      map(() => {
-        using _lock = context.registry.lock();
-        const name = requireVacancy(context, { owner, names, userns });
-        storeNamespace(context, restrict, { owner, name, userns, cgroups: [] }, fd);
-        return nameReply(parameters, name);
-      }),
-      // Who is inside stays there until all is done.
+      // What has been written in a map stays.
+      take(1),
+    );
+    return combineLatest([entered, answers.prepare(choose)]).pipe(
+      switchMap(() => makeRoom(context, candidate, fd, { limit })),
+      switchMap(() =>
+        answers.answering(() =>
+          registry.acquire(loop).pipe(
+            map((held) => {
+              using _lock = held;
+              const name = choose();
+              storeNamespace(context, restrict, { owner, name, userns, cgroups: [] }, fd);
+              return nameReply(parameters, name);
+            }),
+          ),
+        ),
+      ),
       take(1),
     );
   };

@@ -1,10 +1,10 @@
-import { EUSERS, groupExists, userExists } from '@sdrx/linux';
+import { EUSERS } from '@sdrx/linux';
 import { systemFailure } from '@sdrx/varlink';
 import { namespaceResource } from '../interfaces/namespace-resource.js';
 import type { NamespaceEntry } from '../namespace-entry.js';
 import { userName } from '../namespace-name.js';
 import type { Registry } from '../registry.js';
-import type { WorkerContext } from '../worker-context.js';
+import type { NameAnswers } from './name-answers.js';
 
 const { NameExists, UserNamespaceExists } = namespaceResource.errors;
 
@@ -15,25 +15,21 @@ export interface Candidate extends Pick<NamespaceEntry, 'owner' | 'userns'> {
 }
 
 /**
- * Checks, with the registry's lock held, that a namespace can be registered by one of the names. Room is
- * made before, by `makeRoom`.
- * @param limit how many namespaces a user may have; any number unless given
+ * Checks that a namespace can be registered by one of the names; for it to stay so, hold the registry's lock. Room is made before,
+ * by `makeRoom`.
+ * @param limit how many namespaces a user may have
  * @returns the first name that is free
- * Throws EUSERS, UserNamespaceExists, NameExists.
+ * Throws EUSERS, UserNamespaceExists, NameExists, and as `NameAnswers.isTaken`.
  */
 export function requireVacancy(
-  { registry }: WorkerContext,
+  registry: Registry,
   { owner, names, userns }: Candidate,
-  limit?: number,
+  limit: number,
+  answers: NameAnswers,
 ): string {
-  if (limit !== undefined && registry.hasAtLeast(limit, owner)) throw systemFailure(EUSERS);
-  if (registry.byInode(userns) !== undefined) throw UserNamespaceExists();
-  const name = names.find((name) => !isTaken(registry, name));
+  if (registry.hasAtLeast(limit, owner)) throw systemFailure(EUSERS);
+  if (registry.hasInode(userns)) throw UserNamespaceExists();
+  const name = names.find((name) => !registry.hasName(name) && !answers.isTaken(userName({ name, offset: 0 })));
   if (name === undefined) throw NameExists();
   return name;
-}
-
-function isTaken(registry: Registry, name: string): boolean {
-  const user = userName({ name, offset: 0 });
-  return registry.hasName(name) || userExists(user) || groupExists(user);
 }

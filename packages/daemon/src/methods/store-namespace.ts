@@ -1,4 +1,5 @@
 import type { UsernsRestrict } from '@sdrx/bpf';
+import { attempt } from '../attempt.js';
 import type { NamespaceEntry } from '../namespace-entry.js';
 import { rememberNamespace } from '../namespace-identity.js';
 import { NamespaceNotes } from '../namespace-notes.js';
@@ -12,27 +13,30 @@ export interface StoreOptions {
 }
 
 /**
- * Registers a namespace, with the registry's lock held; if a step fails, nothing of it stays. The fd store does not get it: a
- * namespace that is held there never dies.
+ * Registers a namespace, with the registry's lock held; if a step fails, nothing of it stays, as far as that can be undone. The fd
+ * store does not get it: a namespace that is held there never dies.
  */
 export function storeNamespace(
-  { registry }: WorkerContext,
+  { registry, log }: WorkerContext,
   restrict: UsernsRestrict,
   entry: NamespaceEntry,
   fd: number,
   { complete = () => {}, canUndo = () => true }: StoreOptions = {},
 ): void {
   const { userns } = entry;
+  const undo: (() => void)[] = [];
   try {
     registry.store(entry);
+    undo.push(() => registry.remove(entry));
+    undo.push(() => NamespaceNotes.beside(registry).forget(userns));
     rememberNamespace(fd, userns, registry);
+    undo.push(() => restrict.reset(userns));
     restrict.put(fd);
     complete();
   } catch (error) {
     if (canUndo()) {
-      restrict.reset(userns);
-      registry.remove(entry);
-      NamespaceNotes.beside(registry).forget(userns);
+      for (const failure of undo.reverse().flatMap(attempt))
+        log.warning(`registering user namespace ${userns}: not all of it could be undone`, failure);
     }
     throw error;
   }
