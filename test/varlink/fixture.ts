@@ -13,7 +13,7 @@ import {
   service,
   type VarlinkClient,
 } from '@sdrx/varlink';
-import type { Subscription } from 'rxjs';
+import type { Observable, Subscription } from 'rxjs';
 
 /** How long a condition may take to come true, in milliseconds. */
 const PATIENCE = 20_000;
@@ -65,6 +65,11 @@ export class RawClient implements Disposable {
   /** Leaves what comes in the socket. */
   stopReading(): void {
     this.#subscription?.unsubscribe();
+  }
+
+  /** Takes a little of what waits in the socket. @returns how many bytes */
+  receiveSome(): number {
+    return new ReceiveBuffer(4096).receive(this.#socket.number, []) ?? 0;
   }
 
   /** @returns how many bytes the socket took */
@@ -125,6 +130,11 @@ export function frame(...messages: readonly unknown[]): Buffer {
   );
 }
 
+/** The reply of a server for a system call that failed, or a limit that is given as one. */
+export function systemError(errno: number, errnoName: string): object {
+  return { error: 'io.systemd.System', parameters: { origin: 'linux', errnoName, errno } };
+}
+
 export interface FixtureOptions extends ServeOptions {
   /** Where the socket's folder is made. */
   readonly below?: string;
@@ -160,6 +170,11 @@ export class Fixture implements AsyncDisposable {
     return this.#listener.number;
   }
 
+  /** Another server on the same socket, not begun yet. */
+  again(options: ServeOptions): Observable<ServerEvent> {
+    return serve(this.loop, service(info), this.listenFd, options);
+  }
+
   raw(): RawClient {
     const client = new RawClient(this.loop, this.path);
     this.#own.push(client);
@@ -175,6 +190,11 @@ export class Fixture implements AsyncDisposable {
   /** The errors that handlers threw and that are no answers. */
   get failures(): unknown[] {
     return this.events.flatMap((event) => (event.type === 'failed' ? [event.error] : []));
+  }
+
+  /** What clients were refused. */
+  get refusals(): (ServerEvent & { type: 'refused' })[] {
+    return this.events.filter((event) => event.type === 'refused');
   }
 
   /** How many connections the server accepted. */

@@ -9,6 +9,7 @@ const watched = new Map<number, node.PollHandle>();
 /** Watches one fd in Node's own event loop. It keeps Node alive, until `unref`. Dispose of it before the fd is closed. */
 export class NodePoll implements Disposable {
   readonly #fd: number;
+  readonly #ready: () => void;
   #handle: node.PollHandle | undefined;
 
   /**
@@ -19,11 +20,10 @@ export class NodePoll implements Disposable {
    * An fd that Node itself watches, one of its sockets, ends the process.
    */
   constructor(fd: number, ready: () => void) {
-    // Koffi aborts the process when it can't watch an fd, so find out before.
     if (watched.has(fd)) throw new SystemError(EEXIST, 'poll', String(fd));
-    using probe = new Epoll();
-    probe.add(fd, EPOLLIN, 0);
+    requirePollable(fd);
     this.#fd = fd;
+    this.#ready = ready;
     this.#handle = koffi.node.poll(fd, { readable: true }, ready);
     watched.set(fd, this.#handle);
   }
@@ -33,10 +33,27 @@ export class NodePoll implements Disposable {
     this.#handle?.unref();
   }
 
+  /** Calls no more, until `resume`. */
+  pause(): void {
+    this.#handle?.stop();
+  }
+
+  /** Calls again. Throws ENOSPC or ENOMEM when the kernel watches too much already. epoll_ctl(2) */
+  resume(): void {
+    requirePollable(this.#fd);
+    this.#handle?.start({ readable: true }, this.#ready);
+  }
+
   [Symbol.dispose](): void {
     if (this.#handle === undefined) return;
     watched.delete(this.#fd);
     this.#handle.close();
     this.#handle = undefined;
   }
+}
+
+/** Node aborts the process when the kernel refuses to watch an fd, so find out before. */
+function requirePollable(fd: number): void {
+  using probe = new Epoll();
+  probe.add(fd, EPOLLIN, 0);
 }

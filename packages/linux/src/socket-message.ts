@@ -129,12 +129,13 @@ export class ReceiveBuffer {
   /**
    * Receives into `bytes`, with the descriptors passed along, close-on-exec. recvmsg(2).
    * @param fds gets the descriptors' numbers appended, which are the caller's from then on
+   * @param lost gets those of a message of which not all is there; without it they are closed, in this thread
    * @returns how many bytes, 0 at the end (or for an empty datagram), undefined when a non-blocking socket has nothing now
    * Throws ECONNRESET, EMFILE when descriptors were passed that this process has no room for, and EMSGSIZE when a datagram
-   * is longer than `bytes`. After the last two the message is gone: no descriptor of it is kept, and nobody knows how much
+   * is longer than `bytes`. After the last two the message is gone: no descriptor of it gets into `fds`, and nobody knows how much
    * of `bytes` is filled, so a stream can only be closed.
    */
-  receive(fd: number, fds: number[]): number | undefined {
+  receive(fd: number, fds: number[], lost?: number[]): number | undefined {
     this.#sender = undefined;
     setName(undefined);
     held.memory = [this.bytes];
@@ -144,7 +145,7 @@ export class ReceiveBuffer {
       const count = recvmsgCall(fd, message, MSG_CMSG_CLOEXEC);
       if (count !== -1) {
         // With no room for a single descriptor there is no control message either, only the flag.
-        if (words[CONTROL_LENGTH] !== 0 || truncated()) this.#sender = takeControl(fd, fds);
+        if (words[CONTROL_LENGTH] !== 0 || truncated()) this.#sender = takeControl(fd, fds, lost);
         return count;
       }
       const error = errno();
@@ -160,7 +161,7 @@ function truncated(flags = TRUNCATED): boolean {
 }
 
 /** @returns the sender, if it is told */
-function takeControl(fd: number, fds: number[]): PeerCredentials | undefined {
+function takeControl(fd: number, fds: number[], lost: number[] | undefined): PeerCredentials | undefined {
   const end = words[CONTROL_LENGTH] as number;
   const received: number[] = [];
   let sender: PeerCredentials | undefined;
@@ -182,7 +183,8 @@ function takeControl(fd: number, fds: number[]): PeerCredentials | undefined {
   }
   if (truncated()) {
     // Indices into a list with holes would name the wrong descriptors, and a part of a datagram is no message.
-    received.forEach(close);
+    if (lost === undefined) received.forEach(close);
+    else lost.push(...received);
     throw new SystemError(truncated(MSG_CTRUNC) ? EMFILE : EMSGSIZE, 'recvmsg', String(fd));
   }
   fds.push(...received);

@@ -40,6 +40,12 @@ const setsockopt = libc<(fd: number, level: number, name: number, value: Uint8Ar
   'int setsockopt(int, int, int, const void *, uint)',
 );
 
+const shutdownCall = libc<(fd: number, how: number) => number>('int shutdown(int, int)');
+const ioctl = libc<(fd: number, request: number, answer: Uint8Array) => number>('int ioctl(int, ulong, void *)');
+
+const SHUT_RDWR = 2;
+const SIOCINQ = 0x541b;
+
 const option = allocate(12);
 const optionSize = allocate(4);
 
@@ -186,4 +192,15 @@ export function isListeningUnixStream(fd: number): boolean {
 /** Takes the socket's pending error, a positive errno(3), 0 for none. socket(7) SO_ERROR. */
 export function takeSocketError(fd: number): number {
   return socketOption(fd, SO_ERROR).readInt32LE();
+}
+
+/** Ends a connection in both directions; what has arrived can still be read, nothing more arrives. shutdown(2). Throws ENOTCONN. */
+export function shutdown(fd: number): void {
+  check(shutdownCall(fd, SHUT_RDWR), 'shutdown', fd);
+}
+
+/** How many bytes a stream socket of the family AF_UNIX has received and not been asked for. unix(7) SIOCINQ. Throws EINVAL for a listening one. */
+export function unreadBytes(fd: number): number {
+  check(ioctl(fd, SIOCINQ, option), 'ioctl(SIOCINQ)', fd);
+  return option.readInt32LE();
 }

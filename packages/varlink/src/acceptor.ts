@@ -1,7 +1,8 @@
-import { accept, EPOLLIN, Epoll, type Fd, isSystemError } from '@sdrx/linux';
+import { accept, EPOLLIN, type Fd, isSystemError, pollNow } from '@sdrx/linux';
 
 /** What one wake-up brought. */
 export interface AcceptResult {
+  /** How many connections were taken, not refused. */
   readonly count: number;
   /** Whether more connections wait still. */
   readonly waiting: boolean;
@@ -10,27 +11,23 @@ export interface AcceptResult {
 }
 
 /**
- * Accepts up to `limit` of the connections that wait. Throws what accept(2) throws, except for the want of descriptors
- * memory or epoll watches, which passes.
+ * Accepts up to `limit` of the connections that wait, those included that are refused. Throws what accept(2) throws, except
+ * for the want of descriptors and memory, which passes.
+ * @param take takes over a connection. Returns whether it is kept, or an error when it is but there is no room for another one.
  */
-export function acceptBatch(listenFd: number, limit: number, take: (connection: Fd) => void): AcceptResult {
+export function acceptBatch(listenFd: number, limit: number, take: (connection: Fd) => boolean | Error): AcceptResult {
   let count = 0;
   try {
-    for (; count < limit; count++) {
+    for (let tries = 0; tries < limit; tries++) {
       const connection = accept(listenFd);
       if (connection === undefined) return { count, waiting: false, exhausted: undefined };
-      take(connection);
+      const taken = take(connection);
+      if (taken !== false) count++;
+      if (taken instanceof Error) return { count, waiting: true, exhausted: taken };
     }
-    return { count, waiting: isReadable(listenFd), exhausted: undefined };
+    return { count, waiting: (pollNow(listenFd, EPOLLIN) & EPOLLIN) !== 0, exhausted: undefined };
   } catch (error) {
-    if (!isSystemError(error, 'EMFILE', 'ENFILE', 'ENOMEM', 'ENOBUFS', 'ENOSPC')) throw error;
+    if (!isSystemError(error, 'EMFILE', 'ENFILE', 'ENOMEM', 'ENOBUFS')) throw error;
     return { count, waiting: true, exhausted: error };
   }
-}
-
-/** Whether a connection waits. Asked rarely, so an epoll instance of its own may come and go. */
-function isReadable(listenFd: number): boolean {
-  using epoll = new Epoll();
-  epoll.add(listenFd, EPOLLIN, 0);
-  return epoll.poll() > 0;
 }

@@ -1,4 +1,4 @@
-import { close, Fd, type PeerCredentials } from '@sdrx/linux';
+import { Fd, type PeerCredentials } from '@sdrx/linux';
 import type { Subscription } from 'rxjs';
 import { systemFailure } from './system-failure.js';
 
@@ -47,6 +47,10 @@ export interface CallHost {
   notify(call: ReceivedCall, reply: object): void;
   /** The call is over. */
   callEnded(): void;
+  /** Closes descriptors that came with a call. */
+  dropFds(fds: readonly number[]): void;
+  /** A handler took one of them for itself. */
+  gaveFd(): void;
 }
 
 const NO_FDS: readonly Fd[] = [];
@@ -59,6 +63,8 @@ export class ReceivedCall implements Call, Disposable {
   #closed = false;
   /** What a handler's Observable runs as. */
   subscription: Subscription | undefined;
+  /** Whether nobody waits for its answer any more, though its handler may still be at it. */
+  abandoned = false;
 
   constructor(
     host: CallHost,
@@ -93,6 +99,7 @@ export class ReceivedCall implements Call, Disposable {
   takeFd(index: number): Fd {
     const fd = this.fd(index);
     this.#fds[index] = -1;
+    this.#host.gaveFd();
     return new Fd(fd);
   }
 
@@ -119,10 +126,9 @@ export class ReceivedCall implements Call, Disposable {
   [Symbol.dispose](): void {
     if (this.#closed) return;
     this.#closed = true;
-    for (let index = 0; index < this.#fds.length; index++) {
-      const fd = this.#fds[index];
-      if (fd !== undefined && fd >= 0) close(fd);
-      this.#fds[index] = -1;
+    if (this.#fds.length > 0) {
+      this.#host.dropFds(this.#fds.filter((fd) => fd >= 0));
+      this.#fds.fill(-1);
     }
     for (const fd of this.takePassed()) fd.close();
     this.#host.callEnded();

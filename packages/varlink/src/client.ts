@@ -1,10 +1,19 @@
 import type { EventLoop } from '@sdrx/event';
-import { close, connect as connectSocket, duplicate, EPOLLIN, EPOLLOUT, Fd, unixSocket } from '@sdrx/linux';
+import {
+  close,
+  connect as connectSocket,
+  duplicate,
+  EPOLLIN,
+  EPOLLOUT,
+  Fd,
+  MAX_PASSED_FDS,
+  unixSocket,
+} from '@sdrx/linux';
 import { isLeft } from 'fp-ts/lib/Either.js';
 import { Observable, type Subscription } from 'rxjs';
-import { Inbox } from './inbox.js';
+import { Inbox, type InboxOptions } from './inbox.js';
 import type { AnyMethod, Method } from './interface.js';
-import { decodeReply, encodeCall, type ReplyMessage } from './message.js';
+import { decodeReply, encodeCall, MAX_MESSAGE, type ReplyMessage } from './message.js';
 import { Outbox } from './outbox.js';
 import { ReceivePool } from './receive-pool.js';
 import { type Fields, failedField, type ValuesOf } from './struct.js';
@@ -14,6 +23,14 @@ import { ConnectionClosedError, ProtocolError, VarlinkError } from './varlink-er
 const READS_A_TURN = 16;
 
 const receivers = new ReceivePool();
+
+/** The client chose whom to ask, so a service may answer as it likes, within reason. */
+const BOUNDS: InboxOptions = {
+  messageSize: MAX_MESSAGE,
+  messageDepth: Number.POSITIVE_INFINITY,
+  messageFds: MAX_PASSED_FDS,
+  drop: (fds) => fds.forEach(close),
+};
 
 export interface CallOptions {
   /** Descriptors to pass along, at most 253; the parameters name them by index. They stay the caller's. */
@@ -58,7 +75,7 @@ export function connect(loop: EventLoop, path: string): VarlinkClient {
 export class VarlinkClient implements Disposable {
   readonly #loop: EventLoop;
   readonly #fd: Fd;
-  readonly #inbox = new Inbox();
+  readonly #inbox = new Inbox(BOUNDS);
   readonly #outbox: Outbox;
   readonly #expected: Expectation[] = [];
   #subscription: Subscription | undefined;

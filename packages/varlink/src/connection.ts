@@ -1,18 +1,18 @@
 import {
-  close,
   EPOLLERR,
   EPOLLHUP,
   EPOLLIN,
   EPOLLOUT,
   type Fd,
+  isSystemError,
   type PeerCredentials,
-  peerCredentials,
   type ReceiveBuffer,
 } from '@sdrx/linux';
 import { isLeft } from 'fp-ts/lib/Either.js';
 import { isObservable, type Observable, take, takeWhile } from 'rxjs';
 import { type CallHost, ReceivedCall } from './call.js';
 import { Inbox } from './inbox.js';
+import { LimitError, type RefusalReason, refusal, type ServeLimits } from './limits.js';
 import { decodeCall, encodeError, encodeReply } from './message.js';
 import { isDisconnect, Outbox } from './outbox.js';
 import type { ReceivePool } from './receive-pool.js';
@@ -20,6 +20,7 @@ import type { ServedMethod, Service } from './service.js';
 import { varlinkService } from './service-interface.js';
 import { failedField } from './struct.js';
 import { asVarlinkError } from './system-failure.js';
+import type { User, Waiter } from './user.js';
 import { ProtocolError, VarlinkError } from './varlink-error.js';
 
 /** How often one wake-up reads of a message that does not end, before others have their turn. */
@@ -28,16 +29,32 @@ const READS_A_TURN = 16;
 /** How much is read after a drain began, in bytes: more than a socket holds, so only a client that goes on meets it. */
 const DRAIN_LIMIT = 1024 * 1024;
 
+/** What there is a time limit for. */
+export type Awaited = 'messageTime' | 'callTime' | 'replyTime';
+
 /** What a connection needs of its server. */
 export interface ConnectionHost {
   readonly service: Service;
+  readonly limits: ServeLimits;
   readonly receivers: ReceivePool;
   /** Changes what the connection waits for: EPOLLIN, EPOLLOUT, 0 for a hangup only, undefined for nothing at all. */
   wait(connection: Connection, events: number | undefined, before: number | undefined): void;
   /** A call has begun. */
-  begun(): void;
+  begun(user: User): void;
   /** A call has ended. */
-  ended(): void;
+  ended(user: User): void;
+  /** The connection has a call to be answered, a message that has begun, or replies to be taken; or has none any more. */
+  awaits(what: Awaited, connection: Connection, on: boolean): void;
+  /** Descriptors came from the client. @returns why they may not be kept, if so */
+  tookFds(user: User, fds: readonly number[]): RefusalReason | undefined;
+  /** Closes descriptors that came from the client. */
+  dropFds(user: User, fds: readonly number[]): void;
+  /** A handler took one of them for itself. */
+  gaveFd(user: User): void;
+  /** Closes the connection's own descriptor. @param empty whether all that arrived was read */
+  retire(user: User, fd: Fd, empty: boolean): void;
+  /** The client met a limit. */
+  refused(user: User, reason: RefusalReason): void;
   /** Something went wrong that the client is not to blame for. */
   failed(error: unknown, method?: string): void;
   /** The connection is closed. */
@@ -48,32 +65,47 @@ export interface ConnectionHost {
  * The server's side of one connection. Calls are answered one after another, in order: while one is not answered, or its
  * reply not sent, nothing more is read, so that a client can't make the server hold more than it has read at once.
  */
-export class Connection implements CallHost, Disposable {
+export class Connection implements CallHost, Waiter, Disposable {
   readonly #host: ConnectionHost;
   readonly #fd: Fd;
-  readonly #inbox = new Inbox();
+  readonly #user: User;
+  readonly #inbox: Inbox;
   readonly #outbox: Outbox;
-  #peer: PeerCredentials | undefined;
   /** The call whose handler has not answered yet. */
   #pending: ReceivedCall | undefined;
+  /** Whether the user has to have an answer elsewhere before the next call is looked at. */
+  #queued = false;
+  /** Whether the time of a message that has begun counts. */
+  #unfinished = false;
+  /** Whether the time of replies that are not taken counts, and how many bytes had been taken when it began. */
+  #untaken = false;
+  #taken = 0;
   #events: number | undefined = EPOLLIN;
   #working = false;
-  /** The client sends no more. */
+  /** Nothing more is read. */
   #ended = false;
+  /** The client sends no more, and all is read. */
+  #empty = false;
   #drainLeft: number | undefined;
   #closed = false;
 
   /**
    * @param fd is ours from now on
+   * @param user who connected
    * @param id what the server's epoll knows it by
    */
   constructor(
     host: ConnectionHost,
     fd: Fd,
+    user: User,
+    readonly peer: PeerCredentials,
     readonly id: number,
   ) {
+    const { messageSize, messageDepth, messageFds } = host.limits;
     this.#host = host;
     this.#fd = fd;
+    this.#user = user;
+    this.#inbox = new Inbox({ messageSize, messageDepth, messageFds, drop: (fds) => host.dropFds(user, fds) });
     this.#outbox = new Outbox(fd.number);
   }
 
@@ -81,18 +113,39 @@ export class Connection implements CallHost, Disposable {
     return this.#fd.number;
   }
 
-  get peer(): PeerCredentials {
-    this.#peer ??= peerCredentials(this.#fd.number);
-    return this.#peer;
+  get user(): User {
+    return this.#user;
   }
 
   /** Handles what epoll found. */
   ready(revents: number): void {
     if (this.#closed) return;
-    if ((revents & EPOLLOUT) !== 0) this.#outbox.flush();
-    if ((revents & EPOLLIN) !== 0 && this.#pending !== undefined) this.#wait(0);
-    if ((revents & (EPOLLHUP | EPOLLERR)) !== 0 && this.#busy) this.#hangUp();
-    else this.#work(true);
+    try {
+      if ((revents & EPOLLOUT) !== 0) this.#outbox.flush();
+      if ((revents & EPOLLIN) !== 0 && (this.#pending !== undefined || this.#queued)) this.#wait(0);
+      if ((revents & (EPOLLHUP | EPOLLERR)) !== 0 && this.#busy) this.#hangUp();
+      else this.#work(true);
+    } catch (error) {
+      this.#breakDown(error);
+    }
+  }
+
+  resume(): void {
+    this.#queued = false;
+    this.#work(true);
+  }
+
+  /** What it waited for did not come in time. */
+  expired(what: Awaited): void {
+    if (this.#closed) return;
+    if (what === 'callTime') {
+      this.#abandon();
+    } else if (what === 'messageTime') {
+      this.#refuse(what);
+    } else {
+      this.#host.refused(this.#user, what);
+      this[Symbol.dispose]();
+    }
   }
 
   /** Answers what has arrived completely, then closes. */
@@ -103,13 +156,22 @@ export class Connection implements CallHost, Disposable {
   }
 
   notify(call: ReceivedCall, reply: object): void {
-    if (call.closed || this.#closed || !call.more) return;
+    if (call.closed || call.abandoned || this.#closed || !call.more) return;
+    this.#host.awaits('callTime', this, false);
     this.#reply(call, reply, true);
     if (!this.#working) this.#work(false);
   }
 
   callEnded(): void {
-    this.#host.ended();
+    this.#host.ended(this.#user);
+  }
+
+  dropFds(fds: readonly number[]): void {
+    this.#host.dropFds(this.#user, fds);
+  }
+
+  gaveFd(): void {
+    this.#host.gaveFd(this.#user);
   }
 
   [Symbol.dispose](): void {
@@ -117,21 +179,50 @@ export class Connection implements CallHost, Disposable {
     this.#closed = true;
     this.#inbox[Symbol.dispose]();
     this.#outbox[Symbol.dispose]();
-    this.#fd.close();
-    const call = this.#pending;
-    if (call !== undefined) {
-      this.#pending = undefined;
-      // A promise goes on without us; its call is closed when it settles.
-      if (call.subscription !== undefined) {
-        call.subscription.unsubscribe();
-        call[Symbol.dispose]();
-      }
-    }
+    this.#user.waiting.delete(this);
+    this.#host.retire(this.#user, this.#fd, this.#empty);
+    this.#stop();
     this.#host.closed(this);
   }
 
   get #busy(): boolean {
-    return this.#pending !== undefined || this.#outbox.waiting;
+    return this.#pending !== undefined || this.#queued || this.#outbox.waiting;
+  }
+
+  /** Has nobody wait for the answer to the call any more. A promise goes on without us; its call is closed when it settles. */
+  #stop(): void {
+    const call = this.#pending;
+    if (call === undefined) return;
+    this.#pending = undefined;
+    call.abandoned = true;
+    if (call.subscription === undefined) return;
+    call.subscription.unsubscribe();
+    call[Symbol.dispose]();
+  }
+
+  /** Answers the call that takes too long in its handler's place. */
+  #abandon(): void {
+    const oneway = this.#pending?.oneway === true;
+    this.#host.refused(this.#user, 'callTime');
+    this.#stop();
+    if (!oneway) this.#outbox.add(encodeError(refusal('callTime')));
+    this.#work(true);
+  }
+
+  /** Says why nothing more is taken from this client, and closes. */
+  #refuse(reason: RefusalReason): void {
+    this.#host.refused(this.#user, reason);
+    this.#outbox.add(encodeError(refusal(reason)));
+    this.#outbox.flush();
+    this[Symbol.dispose]();
+  }
+
+  #breakDown(error: unknown): void {
+    // What was answered before the garbage is sent all the same.
+    if (!this.#closed) this.#outbox.flush();
+    if (error instanceof LimitError && !this.#closed) this.#refuse(error.reason);
+    else if (!(error instanceof ProtocolError) && !isDisconnect(error)) this.#host.failed(error);
+    this[Symbol.dispose]();
   }
 
   /** Handles messages until there is none, or one has to be waited for. @param readable whether the socket may be asked */
@@ -145,17 +236,19 @@ export class Connection implements CallHost, Disposable {
       if (!this.#closed) this.#outbox.flush();
       if (!this.#closed) this.#rest();
     } catch (error) {
-      // What was answered before the garbage is sent all the same.
-      if (!this.#closed) this.#outbox.flush();
-      if (!(error instanceof ProtocolError) && !isDisconnect(error)) this.#host.failed(error);
-      this[Symbol.dispose]();
+      this.#breakDown(error);
     } finally {
       this.#working = false;
     }
   }
 
   #handleMessages(): void {
-    while (!this.#closed && !this.#busy) {
+    while (!this.#closed && !this.#busy && this.#inbox.holdsBytes) {
+      if (this.#user.calls >= this.#host.limits.callsPerUser) {
+        this.#queued = true;
+        this.#user.waiting.add(this);
+        return;
+      }
       const text = this.#inbox.next();
       if (text === undefined) return;
       this.#handle(text);
@@ -174,7 +267,7 @@ export class Connection implements CallHost, Disposable {
   #readInto(buffer: ReceiveBuffer): void {
     for (let reads = 0; !this.#closed && !this.#busy && !this.#ended; reads++) {
       const fds: number[] = [];
-      const count = buffer.receive(this.#fd.number, fds);
+      const count = this.#receive(buffer, fds);
       if (count === undefined) {
         // All that had arrived is answered.
         if (this.#drainLeft !== undefined) this.#ended = true;
@@ -182,6 +275,7 @@ export class Connection implements CallHost, Disposable {
       }
       if (count === 0) {
         this.#ended = true;
+        this.#empty = true;
         break;
       }
       this.#inbox.add(buffer.bytes, count, fds);
@@ -197,13 +291,34 @@ export class Connection implements CallHost, Disposable {
     }
   }
 
+  /** As `ReceiveBuffer.receive`, for what may come from anybody. Throws LimitError for descriptors that may not. */
+  #receive(buffer: ReceiveBuffer, fds: number[]): number | undefined {
+    let count: number | undefined;
+    try {
+      count = buffer.receive(this.#fd.number, fds, fds);
+    } catch (error) {
+      if (fds.length > 0) {
+        this.#host.tookFds(this.#user, fds);
+        this.dropFds(fds);
+      }
+      if (isSystemError(error, 'EMFILE')) throw new LimitError('descriptors');
+      throw error;
+    }
+    if (fds.length === 0) return count;
+    const reason = this.#host.tookFds(this.#user, fds);
+    if (reason === undefined) return count;
+    this.dropFds(fds);
+    throw new LimitError(reason);
+  }
+
   /** Decides what to wait for now that nothing can be done. */
   #rest(): void {
+    this.#limitTimes();
     if (this.#outbox.broken !== undefined) {
       this[Symbol.dispose]();
     } else if (this.#outbox.waiting) {
       this.#wait(EPOLLOUT);
-    } else if (this.#pending !== undefined) {
+    } else if (this.#pending !== undefined || this.#queued) {
       // Most clients send nothing before they have their answer: epoll is left as it is until one does.
       if (this.#events === EPOLLOUT) this.#wait(0);
     } else if (this.#ended) {
@@ -211,6 +326,20 @@ export class Connection implements CallHost, Disposable {
     } else {
       this.#wait(EPOLLIN);
     }
+  }
+
+  /** A client's time to send or to take something runs only while it is the one that is waited for. */
+  #limitTimes(): void {
+    const { waiting, taken } = this.#outbox;
+    if (waiting !== this.#untaken || (waiting && taken !== this.#taken)) {
+      this.#untaken = waiting;
+      this.#taken = taken;
+      this.#host.awaits('replyTime', this, waiting);
+    }
+    const unfinished = !this.#busy && this.#inbox.unfinished;
+    if (unfinished === this.#unfinished) return;
+    this.#unfinished = unfinished;
+    this.#host.awaits('messageTime', this, unfinished);
   }
 
   #wait(events: number | undefined): void {
@@ -230,13 +359,17 @@ export class Connection implements CallHost, Disposable {
     const fds = this.#inbox.takeFds();
     const message = decodeCall(text);
     if (message === undefined) {
-      for (const fd of fds) close(fd);
+      this.dropFds(fds);
       throw new ProtocolError('a message is no varlink call');
     }
     const { method, more = false, oneway = false, parameters = {} } = message;
     const call = new ReceivedCall(this, method, more, oneway, fds);
-    this.#host.begun();
+    this.#host.begun(this.#user);
     try {
+      if (fds.length > this.#host.limits.messageFds) {
+        this.#host.refused(this.#user, 'messageFds');
+        throw refusal('messageFds');
+      }
       this.#answer(call, this.#invoke(call, this.#host.service.methods.get(method), parameters ?? {}));
     } catch (error) {
       this.#fail(call, error);
@@ -259,17 +392,22 @@ export class Connection implements CallHost, Disposable {
 
   #answer(call: ReceivedCall, answer: unknown): void {
     if (answer instanceof Promise) {
-      this.#pending = call;
+      this.#await(call);
       answer.then(
         (reply) => this.#finish(call, reply),
         (error) => this.#fail(call, error),
       );
     } else if (isObservable(answer)) {
-      this.#pending = call;
+      this.#await(call);
       this.#subscribe(call, answer as Observable<object>);
     } else {
       this.#finish(call, answer);
     }
+  }
+
+  #await(call: ReceivedCall): void {
+    this.#pending = call;
+    this.#host.awaits('callTime', this, true);
   }
 
   #subscribe(call: ReceivedCall, replies: Observable<object>): void {
@@ -326,13 +464,14 @@ export class Connection implements CallHost, Disposable {
 
   /** Whether the client still waits for it; a promise may settle long after. */
   #mayAnswer(call: ReceivedCall): boolean {
-    if (!this.#closed && !call.closed) return true;
+    if (!this.#closed && !call.closed && !call.abandoned) return true;
     call[Symbol.dispose]();
     return false;
   }
 
   #end(call: ReceivedCall): void {
     call[Symbol.dispose]();
+    if (this.#pending !== undefined) this.#host.awaits('callTime', this, false);
     this.#pending = undefined;
     // After a hangup there is no event to come that would make us read what is left.
     if (!this.#working) this.#work(this.#events === undefined);

@@ -1,24 +1,37 @@
-import { close } from '@sdrx/linux';
-import { decodeText, MAX_MESSAGE } from './message.js';
+import { discard } from '@sdrx/linux';
+import { LimitError } from './limits.js';
+import { decodeText } from './message.js';
+import { type MessageBounds, MessageScanner, TOO_DEEP, TOO_LONG, UNFINISHED } from './message-scanner.js';
 import { ProtocolError } from './varlink-error.js';
-
-/** How many descriptors one message may bring: what the kernel passes with one sendmsg(2). */
-const MAX_FDS = 253;
 
 const NOTHING: Buffer = Buffer.alloc(0);
 const NO_FDS: readonly number[] = [];
+
+/** The first room for a message that does not come at once, in bytes; it grows by doubling. */
+const FIRST_ROOM = 1024;
+
+/** What an inbox is told of its connection. */
+export interface InboxOptions extends MessageBounds {
+  /** Descriptors that may come with one message before its end. */
+  readonly messageFds: number;
+  /** Takes over the descriptors of messages that no one took. */
+  readonly drop: (fds: readonly number[]) => void;
+}
 
 /**
  * What a connection has received and not yet handled: splits bytes at each NUL into messages, however they were cut.
  *
  * Bytes are borrowed from the receive buffer (`add`) while messages are taken out (`next`); `settle` copies what is left.
- * A connection on which nothing is left holds no bytes.
+ * A connection on which nothing is left holds no bytes. Each byte of a message is judged when it comes in, so that nothing is
+ * kept of one that is too long or too deep.
  *
  * Descriptors that come with a receive belong to the message that the last byte of this receive belongs to: the kernel
  * ends a receive after the bytes that descriptors were sent with, so bytes before them may be of earlier messages, which
  * were sent without. A sender that puts several messages into one sendmsg(2) gives its descriptors to the last of them.
  */
 export class Inbox implements Disposable {
+  readonly #options: InboxOptions;
+  readonly #scanner: MessageScanner;
   /** The borrowed or kept bytes that have not been looked at: from `#at` to `#end`. */
   #bytes: Buffer = NOTHING;
   #at = 0;
@@ -27,15 +40,25 @@ export class Inbox implements Disposable {
   /** Descriptors of the last message in `#bytes`. */
   #fds: readonly number[] = NO_FDS;
   /** The beginning of a message whose end has not come yet, before `#bytes`. */
-  #parts: Buffer[] | undefined;
-  #partsSize = 0;
-  #partsFds: readonly number[] = NO_FDS;
+  #part: Buffer | undefined;
+  #partSize = 0;
+  #partFds: readonly number[] = NO_FDS;
   /** Descriptors of the message that `next` returned last. */
   #messageFds: readonly number[] = NO_FDS;
 
+  constructor(options: InboxOptions) {
+    this.#options = options;
+    this.#scanner = new MessageScanner(options);
+  }
+
   /** Whether a message has begun to arrive, or arrived, that `next` has not returned. */
   get holdsBytes(): boolean {
-    return this.#at < this.#end || this.#parts !== undefined;
+    return this.#at < this.#end || this.#part !== undefined;
+  }
+
+  /** Whether all that is left is a message that has begun and not ended. */
+  get unfinished(): boolean {
+    return this.#part !== undefined && this.#at >= this.#end;
   }
 
   /**
@@ -54,29 +77,30 @@ export class Inbox implements Disposable {
 
   /**
    * The next message that is complete, without its NUL; `takeFds` gives its descriptors.
-   * Throws ProtocolError for one that is no UTF-8, too long or has too many descriptors; then the connection is of no use.
+   * Throws LimitError for one that is too long, too deep or brought too many descriptors before its end, ProtocolError for one
+   * that is no UTF-8; then the connection is of no use.
    */
   next(): string | undefined {
     const at = this.#at;
     if (at >= this.#end) return undefined;
-    const nul = this.#bytes.indexOf(0, at);
-    if (nul === -1 || nul >= this.#end) {
+    const nul = this.#scanner.scan(this.#bytes, at, this.#end);
+    if (nul === UNFINISHED) {
       this.#keepPart();
       return undefined;
     }
+    if (nul === TOO_LONG) throw new LimitError('messageSize');
+    if (nul === TOO_DEEP) throw new LimitError('messageDepth');
     this.#at = nul + 1;
-    this.#checkSize(nul + 1 - at);
-    const text = this.#parts === undefined ? decodeText(this.#bytes, at, nul) : this.#join(at, nul);
-    if (this.#partsFds.length > 0) {
-      this.#messageFds = this.#partsFds;
-      this.#partsFds = NO_FDS;
+    const text = this.#part === undefined ? decodeText(this.#bytes, at, nul) : this.#join(at, nul);
+    if (this.#partFds.length > 0) {
+      this.#messageFds = this.#partFds;
+      this.#partFds = NO_FDS;
     }
     if (this.#fds.length > 0 && this.#at === this.#end) {
-      this.#messageFds = [...this.#messageFds, ...this.#fds];
+      this.#messageFds = this.#messageFds.length === 0 ? this.#fds : [...this.#messageFds, ...this.#fds];
       this.#fds = NO_FDS;
     }
     if (text === undefined) throw new ProtocolError('a message is no UTF-8');
-    if (this.#messageFds.length > MAX_FDS) throw new ProtocolError('a message has too many file descriptors');
     return text;
   }
 
@@ -91,48 +115,73 @@ export class Inbox implements Disposable {
   settle(): void {
     if (!this.#borrowed) return;
     this.#borrowed = false;
-    this.#bytes = this.#at < this.#end ? Buffer.from(this.#bytes.subarray(this.#at, this.#end)) : NOTHING;
-    this.#end -= this.#at;
+    const size = this.#end - this.#at;
+    if (size === 0) {
+      this.#bytes = NOTHING;
+    } else {
+      const kept = Buffer.allocUnsafeSlow(size);
+      this.#bytes.copy(kept, 0, this.#at, this.#end);
+      this.#bytes = kept;
+    }
+    this.#end = size;
     this.#at = 0;
   }
 
-  /** Closes the descriptors of messages that no one took. */
+  /** Gives up the bytes and the descriptors of messages that no one took. */
   [Symbol.dispose](): void {
-    for (const fd of [...this.takeFds(), ...this.#partsFds, ...this.#fds]) close(fd);
+    const fds = [...this.takeFds(), ...this.#partFds, ...this.#fds];
     this.#fds = NO_FDS;
-    this.#partsFds = NO_FDS;
+    this.#partFds = NO_FDS;
+    if (!this.#borrowed) discard(this.#bytes);
     this.#bytes = NOTHING;
     this.#at = 0;
     this.#end = 0;
-    this.#parts = undefined;
-  }
-
-  #checkSize(more: number): void {
-    if (this.#partsSize + more > MAX_MESSAGE) throw new ProtocolError(`a message is longer than ${MAX_MESSAGE} bytes`);
+    this.#dropPart();
+    if (fds.length > 0) this.#options.drop(fds);
   }
 
   #keepPart(): void {
     const size = this.#end - this.#at;
-    // The NUL has to fit, too.
-    this.#checkSize(size + 1);
-    this.#parts ??= [];
-    this.#parts.push(Buffer.from(this.#bytes.subarray(this.#at, this.#end)));
-    this.#partsSize += size;
-    if (this.#fds.length > 0) {
-      this.#partsFds = [...this.#partsFds, ...this.#fds];
-      this.#fds = NO_FDS;
-      if (this.#partsFds.length > MAX_FDS) throw new ProtocolError('a message has too many file descriptors');
-    }
+    const part = this.#roomFor(this.#partSize + size);
+    this.#bytes.copy(part, this.#partSize, this.#at, this.#end);
+    this.#partSize += size;
+    if (!this.#borrowed) discard(this.#bytes);
     this.#bytes = NOTHING;
     this.#borrowed = false;
     this.#at = 0;
     this.#end = 0;
+    if (this.#fds.length === 0) return;
+    this.#partFds = [...this.#partFds, ...this.#fds];
+    this.#fds = NO_FDS;
+    if (this.#partFds.length > this.#options.messageFds) throw new LimitError('messageFds');
+  }
+
+  /** One piece of memory, so that a message in many small parts takes no more than its bytes. */
+  #roomFor(size: number): Buffer {
+    const part = this.#part;
+    if (part !== undefined && size <= part.length) return part;
+    const room = Math.max(FIRST_ROOM, 2 ** Math.ceil(Math.log2(size)));
+    const larger = Buffer.allocUnsafeSlow(Math.min(room, Math.max(size, this.#options.messageSize)));
+    if (part !== undefined) {
+      part.copy(larger, 0, 0, this.#partSize);
+      discard(part);
+    }
+    this.#part = larger;
+    return larger;
   }
 
   #join(at: number, nul: number): string | undefined {
-    const whole = Buffer.concat([...(this.#parts ?? []), this.#bytes.subarray(at, nul)]);
-    this.#parts = undefined;
-    this.#partsSize = 0;
-    return decodeText(whole, 0, whole.length);
+    const size = this.#partSize;
+    const whole = this.#roomFor(size + nul - at);
+    this.#bytes.copy(whole, size, at, nul);
+    const text = decodeText(whole, 0, size + nul - at);
+    this.#dropPart();
+    return text;
+  }
+
+  #dropPart(): void {
+    if (this.#part !== undefined) discard(this.#part);
+    this.#part = undefined;
+    this.#partSize = 0;
   }
 }

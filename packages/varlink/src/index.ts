@@ -1,7 +1,9 @@
 export type { Call } from './call.js';
 export { type Answer, type CallOptions, connect, VarlinkClient } from './client.js';
 export * from './codecs.js';
+export type { Bars } from './fd-closer.js';
 export * from './interface.js';
+export { type RefusalReason, SERVE_LIMITS, type ServeLimits } from './limits.js';
 export { MAX_MESSAGE } from './message.js';
 export * from './server.js';
 export * from './service.js';

@@ -1,4 +1,4 @@
-import { allocate, type Fd, isSystemError, sendMessage, write } from '@sdrx/linux';
+import { allocate, discard, type Fd, isSystemError, sendMessage, write } from '@sdrx/linux';
 import { MAX_MESSAGE } from './message.js';
 
 /** Room for the replies that go out in one write. */
@@ -29,6 +29,7 @@ export class Outbox implements Disposable {
   #unsent: Unsent[] | undefined;
   #unsentSize = 0;
   #broken: Error | undefined;
+  #taken = 0;
 
   /** @param fd stays the caller's */
   constructor(fd: number) {
@@ -43,6 +44,11 @@ export class Outbox implements Disposable {
   /** Whether messages wait for the socket to take more (EPOLLOUT, then `flush`). */
   get waiting(): boolean {
     return this.#unsent !== undefined;
+  }
+
+  /** How many bytes of what had to wait were taken by the socket in the end. */
+  get taken(): number {
+    return this.#taken;
   }
 
   /**
@@ -131,6 +137,7 @@ export class Outbox implements Disposable {
     if (sent === undefined) return false;
     closeAll(message.fds);
     this.#unsentSize -= sent;
+    this.#taken += sent;
     if (sent === message.bytes.length) return true;
     message.bytes = message.bytes.subarray(sent);
     return false;
@@ -142,7 +149,10 @@ export class Outbox implements Disposable {
       batchOwner = undefined;
       batchUsed = 0;
     }
-    for (const { fds } of this.#unsent ?? []) closeAll(fds);
+    for (const { bytes, fds } of this.#unsent ?? []) {
+      discard(bytes);
+      closeAll(fds);
+    }
     this.#unsent = undefined;
     this.#unsentSize = 0;
   }

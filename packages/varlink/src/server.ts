@@ -1,10 +1,34 @@
 import type { EventLoop, SourceOptions } from '@sdrx/event';
-import { EPOLLIN, Epoll, type Fd, setNonBlocking } from '@sdrx/linux';
+import {
+  close,
+  descriptorLimit,
+  EMFILE,
+  EPOLLIN,
+  Epoll,
+  eventfd,
+  type Fd,
+  isSystemError,
+  MAX_PASSED_FDS,
+  type PeerCredentials,
+  peerCredentials,
+  SystemError,
+  setNonBlocking,
+  shutdown,
+  unreadBytes,
+  write,
+} from '@sdrx/linux';
 import { Observable, type Subscriber, Subscription } from 'rxjs';
 import { acceptBatch } from './acceptor.js';
-import { Connection, type ConnectionHost } from './connection.js';
+import { type Awaited, Connection, type ConnectionHost } from './connection.js';
+import { Deadlines } from './deadlines.js';
+import { type Bars, FdCloser } from './fd-closer.js';
+import { type RefusalReason, refusal, type ServeLimits, serveLimits } from './limits.js';
+import { Listener } from './listener.js';
+import { encodeError } from './message.js';
 import { ReceivePool } from './receive-pool.js';
+import { Refusals } from './refusals.js';
 import type { Service } from './service.js';
+import { type User, Users } from './user.js';
 
 /** How many connections one wake-up accepts, so that other processes that listen get theirs. */
 const ACCEPT_BATCH = 32;
@@ -12,8 +36,14 @@ const ACCEPT_BATCH = 32;
 /** How long accepting stops for want of descriptors unless a connection closes before, in milliseconds. */
 const EXHAUSTED_PAUSE = 1000;
 
-/** The listening socket in the server's epoll; connections count from 1. */
-const LISTENER = 0;
+/**
+ * Descriptors that no connection may take: room for what comes with a message, which the kernel would drop, in our thread,
+ * if it found none, and for what handlers open.
+ */
+const RESERVE = 2 * MAX_PASSED_FDS;
+
+/** Who sent more descriptors than this that are not closed yet can't have another connection. */
+const LONGEST_BACKLOG = 2 * MAX_PASSED_FDS;
 
 export interface ServeOptions extends SourceOptions {
   /** How many connections one wake-up accepts at most, 32 by default. */
@@ -23,14 +53,30 @@ export interface ServeOptions extends SourceOptions {
    * that has none, and completes when none is left. A call with `more` that never ends keeps it from that.
    */
   readonly drain?: Observable<unknown>;
+  /** What clients may have; see `SERVE_LIMITS` for what is not given. */
+  readonly limits?: Partial<ServeLimits>;
+  /**
+   * Asked for each connection that the limits allow. What it returns is disposed of when the connection closes; undefined
+   * refuses the connection. unix(7) SO_PEERCRED
+   */
+  readonly admit?: (peer: PeerCredentials) => Disposable | undefined;
+  /**
+   * Users who made closing a descriptor hang, and may pass no more of them; by default those of this server, for as long as it
+   * is there.
+   */
+  readonly bars?: Bars;
 }
 
 /** What a server tells of its work. */
 export type ServerEvent =
-  /** Connections were accepted; `waiting`: more wait still. */
+  /** Connections were accepted, not refused; `waiting`: more wait still. */
   | { readonly type: 'accepted'; readonly count: number; readonly waiting: boolean }
   /** In this turn, `calls` calls arrived; `unanswered` are being worked on. Comes for turns that change either. */
   | { readonly type: 'worked'; readonly calls: number; readonly unanswered: number; readonly connections: number }
+  /** In this turn, a user was refused something so often, for this reason. */
+  | { readonly type: 'refused'; readonly uid: number; readonly reason: RefusalReason; readonly count: number }
+  /** Closing a descriptor of this user's takes longer than a second, in a thread that waits for it, maybe for good. */
+  | { readonly type: 'stuck'; readonly uid: number }
   /** No descriptor or memory for another connection: accepting stops for a second, or until a connection closes. */
   | { readonly type: 'exhausted'; readonly error: Error }
   /** A handler of ours threw something that is no VarlinkError, or a connection broke down. */
@@ -42,10 +88,12 @@ export type ServerEvent =
  *
  * For the loop all connections together are one source, with the priority given in `options`. Calls of one connection
  * are answered in the order they came; connections are independent of each other. A message that is no Varlink call ends
- * its connection, without an answer.
+ * its connection, without an answer; one that meets a limit ends it with an error that says which.
+ *
+ * Descriptors that clients send are closed where it does not matter if that takes for ever.
  *
  * @param listenFd stays the caller's; it is made non-blocking
- * Fails with EINVAL if `listenFd` does not listen, ENOTSOCK, EBADF.
+ * Fails with EINVAL if `listenFd` does not listen, ENOTSOCK, EBADF, RangeError for a limit that is no positive number.
  */
 export function serve(
   loop: EventLoop,
@@ -54,7 +102,7 @@ export function serve(
   options: ServeOptions = {},
 ): Observable<ServerEvent> {
   return new Observable((subscriber) => {
-    const server = new Server(loop, service, listenFd, options, subscriber);
+    const server = new Server(loop, service, listenFd, options, serveLimits(options.limits), subscriber);
     subscriber.add(() => server[Symbol.dispose]());
     server.start();
   });
@@ -64,10 +112,18 @@ export function serve(
 class Server implements ConnectionHost, Disposable {
   readonly receivers = new ReceivePool();
   readonly #epoll = new Epoll();
+  readonly #listener: Listener;
   readonly #connections = new Map<number, Connection>();
+  readonly #admissions = new Map<Connection, Disposable>();
+  readonly #users = new Users();
+  readonly #bars: Bars;
+  readonly #closer: FdCloser;
+  readonly #refusals = new Refusals();
+  readonly #deadlines: Readonly<Record<Awaited, Deadlines<Connection>>>;
   readonly #subscription = new Subscription();
-  #lastId = LISTENER;
-  #accepting = false;
+  /** Whose waiting calls are looked at in the next turn of Node's loop. */
+  readonly #resumable = new Set<User>();
+  #lastId = 0;
   #draining = false;
   #inTurn = false;
   #calls = 0;
@@ -80,14 +136,37 @@ class Server implements ConnectionHost, Disposable {
     readonly service: Service,
     readonly listenFd: number,
     readonly options: ServeOptions,
+    readonly limits: ServeLimits,
     readonly subscriber: Subscriber<ServerEvent>,
-  ) {}
+  ) {
+    this.#bars = options.bars ?? new Set();
+    this.#closer = new FdCloser((uid) => this.#stuck(uid));
+    this.#listener = new Listener(
+      loop,
+      listenFd,
+      options,
+      () => this.#acceptBatch(),
+      (error) => this.#exhausted(error),
+    );
+    const deadlines = (what: Awaited) =>
+      new Deadlines<Connection>(this.limits[what], (connection) => this.#outsideTurn(() => connection.expired(what)));
+    this.#deadlines = {
+      messageTime: deadlines('messageTime'),
+      callTime: deadlines('callTime'),
+      replyTime: deadlines('replyTime'),
+    };
+  }
 
   start(): void {
-    const { acceptBatch: _, drain, ...source } = this.options;
+    const { acceptBatch: _batch, limits: _limits, admit: _admit, bars: _bars, drain, ...source } = this.options;
     setNonBlocking(this.listenFd);
-    this.#accept(true);
-    this.#subscription.add(this.loop.io(this.#epoll.fd, { ...source, events: EPOLLIN }).subscribe(() => this.#turn()));
+    this.#accept();
+    this.#subscription.add(
+      this.loop.io(this.#epoll.fd, { ...source, events: EPOLLIN }).subscribe({
+        next: () => this.#turn(),
+        complete: () => this.#listener[Symbol.dispose](),
+      }),
+    );
     this.#subscription.add(drain?.subscribe(() => this.#drain()));
   }
 
@@ -97,13 +176,54 @@ class Server implements ConnectionHost, Disposable {
     else this.#epoll.modify(fd, events, id);
   }
 
-  begun(): void {
+  begun(user: User): void {
+    user.calls++;
     this.#calls++;
     this.#unanswered++;
   }
 
-  ended(): void {
+  ended(user: User): void {
+    user.calls--;
     this.#unanswered--;
+    this.#resumeNext(user);
+    this.#users.settle(user);
+    if (!this.#inTurn) this.#tell();
+  }
+
+  awaits(what: Awaited, connection: Connection, on: boolean): void {
+    if (on) this.#deadlines[what].begin(connection);
+    else this.#deadlines[what].end(connection);
+  }
+
+  tookFds(user: User, fds: readonly number[]): RefusalReason | undefined {
+    user.fds += fds.length;
+    if (this.#bars.has(user.uid)) return 'bar';
+    if (user.fds > this.limits.fdsPerUser) return 'fdsPerUser';
+    // There is hardly room for what comes with the next one.
+    return (fds.at(-1) as number) >= fdLine(MAX_PASSED_FDS) ? 'descriptors' : undefined;
+  }
+
+  dropFds(user: User, fds: readonly number[]): void {
+    for (const fd of fds) this.#closer.close(user.uid, fd, () => this.gaveFd(user));
+  }
+
+  gaveFd(user: User): void {
+    user.fds--;
+    this.#users.settle(user);
+  }
+
+  retire(user: User, fd: Fd, empty: boolean): void {
+    const number = fd.take();
+    if (empty || isDrained(number)) {
+      close(number);
+      return;
+    }
+    user.fds++;
+    this.#closer.closeInThread(user.uid, number, () => this.gaveFd(user));
+  }
+
+  refused(user: User, reason: RefusalReason): void {
+    this.#refusals.add(user.uid, reason);
     if (!this.#inTurn) this.#tell();
   }
 
@@ -113,8 +233,17 @@ class Server implements ConnectionHost, Disposable {
 
   closed(connection: Connection): void {
     this.#connections.delete(connection.id);
+    for (const deadlines of Object.values(this.#deadlines)) deadlines.end(connection);
+    const { user } = connection;
+    user.connections--;
+    this.#users.settle(user);
+    const admission = this.#admissions.get(connection);
+    if (admission !== undefined) {
+      this.#admissions.delete(connection);
+      admission[Symbol.dispose]();
+    }
     if (this.subscriber.closed) return;
-    if (this.#pause !== undefined) this.#resume();
+    if (this.#pause !== undefined) this.#resumeAccepting();
     this.#completeIfDrained();
   }
 
@@ -122,6 +251,8 @@ class Server implements ConnectionHost, Disposable {
     this.#subscription.unsubscribe();
     clearTimeout(this.#pause);
     for (const connection of [...this.#connections.values()]) connection[Symbol.dispose]();
+    for (const deadlines of Object.values(this.#deadlines)) deadlines[Symbol.dispose]();
+    this.#listener[Symbol.dispose]();
     this.#epoll[Symbol.dispose]();
   }
 
@@ -129,21 +260,33 @@ class Server implements ConnectionHost, Disposable {
   #turn(): void {
     this.#inTurn = true;
     const count = this.#epoll.poll();
-    // The listener last: who is here already comes first.
-    let listener = false;
     for (let index = 0; index < count && !this.subscriber.closed; index++) {
-      const id = this.#epoll.data(index);
-      if (id === LISTENER) listener = true;
-      else this.#connections.get(id)?.ready(this.#epoll.revents(index));
+      this.#connections.get(this.#epoll.data(index))?.ready(this.#epoll.revents(index));
     }
-    if (listener && this.#accepting && !this.subscriber.closed) this.#acceptBatch();
+    this.#endTurn();
+  }
+
+  #endTurn(): void {
     this.#inTurn = false;
     this.#tell();
     this.#completeIfDrained();
   }
 
+  /** Does what Node's own timers ask for. */
+  #outsideTurn(work: () => void): void {
+    if (this.subscriber.closed) return;
+    this.#inTurn = true;
+    try {
+      work();
+    } catch (error) {
+      this.failed(error);
+    }
+    this.#endTurn();
+  }
+
   #acceptBatch(): void {
     const { acceptBatch: limit = ACCEPT_BATCH } = this.options;
+    this.#inTurn = true;
     try {
       const { count, waiting, exhausted } = acceptBatch(this.listenFd, limit, (fd) => this.#connect(fd));
       if (exhausted !== undefined) this.#exhausted(exhausted);
@@ -152,50 +295,122 @@ class Server implements ConnectionHost, Disposable {
     } catch (error) {
       this.subscriber.error(error);
     }
+    this.#endTurn();
   }
 
-  #connect(fd: Fd): void {
+  /** Takes over a connection; see `acceptBatch`. */
+  #connect(fd: Fd): boolean | Error {
+    const peer = peerCredentials(fd.number);
+    const user = this.#users.of(peer.uid);
+    const reason = this.#objection(user);
+    if (reason !== undefined) return this.#refuse(fd, user, reason);
+    let admission: Disposable | undefined;
+    if (this.options.admit !== undefined) {
+      admission = this.options.admit(peer);
+      if (admission === undefined) return this.#refuse(fd, user, 'admit');
+    }
     this.#lastId = this.#lastId === 0xffff_ffff ? 1 : this.#lastId + 1;
-    const connection = new Connection(this, fd, this.#lastId);
-    this.#connections.set(connection.id, connection);
     try {
-      this.#epoll.add(fd.number, EPOLLIN, connection.id);
+      this.#epoll.add(fd.number, EPOLLIN, this.#lastId);
     } catch (error) {
-      connection[Symbol.dispose]();
-      throw error;
+      admission?.[Symbol.dispose]();
+      this.failed(error);
+      return this.#refuse(fd, user, 'watches');
+    }
+    const connection = new Connection(this, fd, user, peer, this.#lastId);
+    user.connections++;
+    this.#connections.set(connection.id, connection);
+    if (admission !== undefined) this.#admissions.set(connection, admission);
+    return fd.number < fdLine(RESERVE) || new SystemError(EMFILE, 'accept4', String(this.listenFd));
+  }
+
+  /** Why a user can't have another connection, if so. */
+  #objection(user: User): RefusalReason | undefined {
+    if (this.#connections.size >= this.limits.connections) return 'connections';
+    if (user.connections >= this.limits.connectionsPerUser) return 'connectionsPerUser';
+    return this.#closer.backlog(user.uid) > LONGEST_BACKLOG ? 'bar' : undefined;
+  }
+
+  /** Tells a new client why it can't be served, and closes. */
+  #refuse(fd: Fd, user: User, reason: RefusalReason): false {
+    this.refused(user, reason);
+    try {
+      // A new socket takes that much.
+      write(fd.number, Buffer.from(encodeError(refusal(reason))));
+    } catch (error) {
+      // It may have left.
+      if (!isSystemError(error)) throw error;
+    }
+    this.retire(user, fd, false);
+    this.#users.settle(user);
+    return false;
+  }
+
+  /** Accepts from now on, or from when the kernel has room to watch the socket. */
+  #accept(): void {
+    try {
+      this.#listener.resume();
+    } catch (error) {
+      if (!isSystemError(error, 'ENOSPC', 'ENOMEM', 'EMFILE', 'ENFILE')) throw error;
+      this.#exhausted(error);
     }
   }
 
-  #accept(on: boolean): void {
-    if (on === this.#accepting) return;
-    this.#accepting = on;
-    if (on) this.#epoll.add(this.listenFd, EPOLLIN, LISTENER);
-    else this.#epoll.remove(this.listenFd);
-  }
-
-  #exhausted(error: Error): void {
-    this.#accept(false);
+  #exhausted(error: unknown): void {
+    this.#listener.pause();
     // Node's timer: the loop's would want a descriptor, which is what there is none of.
-    this.#pause = setTimeout(() => this.#resume(), EXHAUSTED_PAUSE);
-    this.subscriber.next({ type: 'exhausted', error });
+    this.#pause ??= setTimeout(() => this.#resumeAccepting(), EXHAUSTED_PAUSE);
+    this.subscriber.next({ type: 'exhausted', error: error instanceof Error ? error : new Error(String(error)) });
   }
 
-  #resume(): void {
+  #resumeAccepting(): void {
     clearTimeout(this.#pause);
     this.#pause = undefined;
-    if (!this.#draining) this.#accept(true);
+    if (this.#draining) return;
+    const line = fdLine(RESERVE);
+    if (line === Number.POSITIVE_INFINITY || lowestFree() < line) this.#accept();
+    else this.#pause = setTimeout(() => this.#resumeAccepting(), EXHAUSTED_PAUSE);
+  }
+
+  #stuck(uid: number): void {
+    this.#bars.add(uid);
+    if (!this.subscriber.closed) this.subscriber.next({ type: 'stuck', uid });
+  }
+
+  /** Has those that wait for this user's turn begin, soon: this may be the end of one call within another one's work. */
+  #resumeNext(user: User): void {
+    if (user.waiting.size === 0 || this.#resumable.has(user)) return;
+    this.#resumable.add(user);
+    if (this.#resumable.size > 1) return;
+    setImmediate(() => this.#outsideTurn(() => this.#resumeWaiting()));
+  }
+
+  #resumeWaiting(): void {
+    const users = [...this.#resumable];
+    this.#resumable.clear();
+    for (const user of users) {
+      // Not each of them begins a call: it may have left, or sent no more than a part of one.
+      for (const waiter of user.waiting) {
+        if (user.calls >= this.limits.callsPerUser) break;
+        user.waiting.delete(waiter);
+        waiter.resume();
+      }
+    }
   }
 
   #drain(): void {
     if (this.#draining) return;
     this.#draining = true;
-    this.#accept(false);
+    this.#listener.pause();
     for (const connection of [...this.#connections.values()]) connection.drain();
     if (!this.#inTurn) this.#tell();
     this.#completeIfDrained();
   }
 
   #tell(): void {
+    if (!this.#refusals.empty) {
+      for (const refusal of this.#refusals.take()) this.subscriber.next({ type: 'refused', ...refusal });
+    }
     if (this.#calls === 0 && this.#unanswered === this.#toldUnanswered) return;
     const calls = this.#calls;
     this.#calls = 0;
@@ -206,5 +421,34 @@ class Server implements ConnectionHost, Disposable {
   /** Not while connections are being handled: who completes us closes them. */
   #completeIfDrained(): void {
     if (this.#draining && !this.#inTurn && this.#connections.size === 0) this.subscriber.complete();
+  }
+}
+
+/** Whether nothing is in a connection's socket that would be dropped with it, and might hang. Nothing more comes into it. */
+function isDrained(fd: number): boolean {
+  try {
+    shutdown(fd);
+    return unreadBytes(fd) === 0;
+  } catch {
+    return false;
+  }
+}
+
+/**
+ * Descriptors with a number from this one on belong to the last `reserve` that this process may have: as the kernel gives the
+ * lowest number that is free, all below are taken. Infinity where there are so few that a reserve would leave none.
+ */
+function fdLine(reserve: number): number {
+  const limit = descriptorLimit();
+  return limit < 2 * RESERVE ? Number.POSITIVE_INFINITY : limit - reserve;
+}
+
+/** The number that the next descriptor gets; Infinity when there is none. */
+function lowestFree(): number {
+  try {
+    using next = eventfd();
+    return next.number;
+  } catch {
+    return Number.POSITIVE_INFINITY;
   }
 }

@@ -1,0 +1,63 @@
+import { allocate, libc } from './libc.js';
+import { SIGRTMAX, signalSet } from './signal.js';
+import { SystemError } from './system-error.js';
+
+const ATTRIBUTES_SIZE = 64;
+
+/** In bytes. The thread runs one function of the C library, which needs next to nothing. */
+const STACK_SIZE = 64 * 1024;
+
+const dlsym = libc<(library: number, name: string) => number | bigint>('intptr_t dlsym(intptr_t, const char *)');
+const attributesInit = libc<(attributes: Uint8Array) => number>('int pthread_attr_init(void *)');
+const setStackSize = libc<(attributes: Uint8Array, size: number) => number>(
+  'int pthread_attr_setstacksize(void *, size_t)',
+);
+const setSignalMask = libc<(attributes: Uint8Array, set: Uint8Array) => number>(
+  'int pthread_attr_setsigmask_np(void *, const void *)',
+);
+const create = libc<(thread: Uint8Array, attributes: Uint8Array, start: number | bigint, argument: number) => number>(
+  'int pthread_create(void *, const void *, intptr_t, intptr_t)',
+);
+const tryJoin = libc<(thread: number | bigint, result: null) => number>('int pthread_tryjoin_np(intptr_t, void *)');
+
+let attributes: Buffer | undefined;
+let closeFunction: number | bigint;
+const thread = allocate(8);
+
+/**
+ * Closes one descriptor in a thread of its own. close(2) may never return: of a TCP socket that lingers, of a file whose
+ * file system does not answer (FUSE, NFS). Only this thread waits then. The thread's function is the C library's close
+ * itself, so no thread of Node's pool, of which there are four, is taken, and the end of the process does not wait for it;
+ * but a process whose thread the kernel does not let go (state D) stays a zombie until it does. pthread_create(3)
+ */
+export class ClosingThread {
+  readonly #thread: number | bigint;
+  #ended = false;
+
+  /**
+   * @param fd is the thread's from now on; its number may be given again at once
+   * Throws EAGAIN when there may be no more threads; then the descriptor stays the caller's.
+   */
+  constructor(fd: number) {
+    attributes ??= makeAttributes();
+    const error = create(thread, attributes, closeFunction, fd);
+    if (error !== 0) throw new SystemError(error, 'pthread_create', String(fd));
+    this.#thread = thread.readBigInt64LE(0);
+  }
+
+  /** Whether the descriptor is closed. What the thread held is given back when this is asked for the first time after. */
+  get ended(): boolean {
+    this.#ended ||= tryJoin(this.#thread, null) === 0;
+    return this.#ended;
+  }
+}
+
+function makeAttributes(): Buffer {
+  closeFunction = dlsym(0, 'close');
+  const memory = allocate(ATTRIBUTES_SIZE);
+  attributesInit(memory);
+  setStackSize(memory, STACK_SIZE);
+  // A thread that hangs must not be the one that the kernel hands a signal to.
+  setSignalMask(memory, signalSet(...Array.from({ length: SIGRTMAX }, (_, index) => index + 1)));
+  return memory;
+}
