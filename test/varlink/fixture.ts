@@ -1,4 +1,4 @@
-import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { chmodSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { connect as connectStream } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -156,6 +156,9 @@ export class Fixture implements AsyncDisposable {
     this.folder = mkdtempSync(join(below, 'sdrx-varlink-'));
     this.path = join(this.folder, 'socket');
     bind(this.#listener.number, this.path);
+    // For clients that are other users.
+    chmodSync(this.folder, 0o755);
+    chmodSync(this.path, 0o666);
     listen(this.#listener.number);
     this.#finished = this.loop.run();
     this.subscription = serve(this.loop, service(info, ...implementations), this.#listener.number, options).subscribe({

@@ -1,11 +1,16 @@
+import { isOpen } from './fd.js';
 import { allocate, libc } from './libc.js';
 import { SIGRTMAX, signalSet } from './signal.js';
-import { SystemError } from './system-error.js';
+import { isSystemError, SystemError } from './system-error.js';
 
 const ATTRIBUTES_SIZE = 64;
 
 /** In bytes. The thread runs one function of the C library, which needs next to nothing. */
 const STACK_SIZE = 64 * 1024;
+
+/** How long to wait for the numbers in all, and between two looks, in milliseconds. */
+const PATIENCE = 1000;
+const PAUSE = 0.02;
 
 const dlsym = libc<(library: number, name: string) => number | bigint>('intptr_t dlsym(intptr_t, const char *)');
 const attributesInit = libc<(attributes: Uint8Array) => number>('int pthread_attr_init(void *)');
@@ -23,21 +28,14 @@ const tryJoin = libc<(thread: number | bigint, result: null) => number>('int pth
 let attributes: Buffer | undefined;
 let closeFunction: number | bigint;
 const thread = allocate(8);
+const never = new Int32Array(new SharedArrayBuffer(4));
 
-/**
- * Closes one descriptor in a thread of its own. close(2) may never return: of a TCP socket that lingers, of a file whose
- * file system does not answer (FUSE, NFS). Only this thread waits then. The thread's function is the C library's close
- * itself, so no thread of Node's pool, of which there are four, is taken, and the end of the process does not wait for it;
- * but a process whose thread the kernel does not let go (state D) stays a zombie until it does. pthread_create(3)
- */
+/** A thread that closes one descriptor. */
 export class ClosingThread {
   readonly #thread: number | bigint;
   #ended = false;
 
-  /**
-   * @param fd is the thread's from now on; its number may be given again at once
-   * Throws EAGAIN when there may be no more threads; then the descriptor stays the caller's.
-   */
+  /** Throws EAGAIN when there may be no more threads. */
   constructor(fd: number) {
     attributes ??= makeAttributes();
     const error = create(thread, attributes, closeFunction, fd);
@@ -50,6 +48,31 @@ export class ClosingThread {
     this.#ended ||= tryJoin(this.#thread, null) === 0;
     return this.#ended;
   }
+}
+
+/**
+ * Closes descriptors, each in a thread of its own. close(2) may never return: of a TCP socket that lingers, of a file whose
+ * file system does not answer (FUSE, NFS). Only its thread waits then. The thread's function is the C library's close
+ * itself, so no thread of Node's pool, of which there are four, is taken, and the end of the process does not wait for it;
+ * but a process whose thread the kernel does not let go (state D) stays a zombie until it does. pthread_create(3)
+ *
+ * Returns when the numbers are free, which each close begins with. So a process that is started next inherits none of them,
+ * and does not hang in turn.
+ * @returns a thread for each; fewer when there may be no more threads, then the last descriptors stay the caller's
+ */
+export function closeInThreads(fds: readonly number[]): ClosingThread[] {
+  const threads: ClosingThread[] = [];
+  try {
+    for (const fd of fds) threads.push(new ClosingThread(fd));
+  } catch (error) {
+    if (!isSystemError(error, 'EAGAIN', 'ENOMEM')) throw error;
+  }
+  const end = performance.now() + PATIENCE;
+  for (let index = 0; index < threads.length && performance.now() < end; ) {
+    if (isOpen(fds[index] as number)) Atomics.wait(never, 0, 0, PAUSE);
+    else index++;
+  }
+  return threads;
 }
 
 function makeAttributes(): Buffer {

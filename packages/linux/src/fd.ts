@@ -1,4 +1,3 @@
-import { readlinkSync } from 'node:fs';
 import { EAGAIN, EINTR } from './errno.js';
 import { errno, libc } from './libc.js';
 import { check, SystemError } from './system-error.js';
@@ -88,21 +87,6 @@ export function setCloseOnExec(fd: number, on = true): void {
 /** Whether `fd` is open in this process. */
 export function isOpen(fd: number): boolean {
   return fcntl(fd, F_GETFD, 0) !== -1;
-}
-
-/** What the kernel calls a namespace; no path can look so, as it begins with a slash. */
-const NAMESPACE = /^(?:cgroup|ipc|mnt|net|pid|time|user|uts)(?:_for_children)?:\[\d+\]$/;
-
-/**
- * Whether `fd` stands for a namespace, told by its link in /proc. That asks no file system, as fstat(2) may, so it can't hang,
- * whoever `fd` comes from. proc_pid_fd(5), namespaces(7). False for one that is not open, and where /proc is not there.
- */
-export function isNamespace(fd: number): boolean {
-  try {
-    return NAMESPACE.test(readlinkSync(`/proc/self/fd/${fd}`));
-  } catch {
-    return false;
-  }
 }
 
 /**

@@ -1,8 +1,8 @@
 export * from './byte-lock.js';
 export * from './capability.js';
 export * from './clock.js';
+export { type ClosingThread, closeInThreads } from './closing-thread.js';
 export * from './descriptor-kind.js';
-export { ClosingThread } from './closing-thread.js';
 export { discard } from './discard.js';
 export * from './epoll.js';
 export * from './errno.js';
@@ -11,6 +11,7 @@ export * from './fd.js';
 export * from './file-handle.js';
 export * from './file-system-type.js';
 export * from './flock.js';
+export { closesAtOnce, isNeverFlushed } from './foreign-fd.js';
 export * from './fork.js';
 export * from './id-map.js';
 export * from './inotify.js';

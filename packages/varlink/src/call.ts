@@ -96,6 +96,14 @@ export class ReceivedCall implements Call, Disposable {
     return fd;
   }
 
+  /** Closes those that `which` is true for. */
+  giveUp(which: (fd: number) => boolean): void {
+    const unwanted = this.#fds.filter((fd) => fd >= 0 && which(fd));
+    if (unwanted.length === 0) return;
+    for (const fd of unwanted) this.#fds[this.#fds.indexOf(fd)] = -1;
+    this.#host.dropFds(unwanted);
+  }
+
   takeFd(index: number): Fd {
     const fd = this.fd(index);
     this.#fds[index] = -1;
@@ -127,7 +135,7 @@ export class ReceivedCall implements Call, Disposable {
     if (this.#closed) return;
     this.#closed = true;
     if (this.#fds.length > 0) {
-      this.#host.dropFds(this.#fds.filter((fd) => fd >= 0));
+      this.#host.dropFds(this.#fds);
       this.#fds.fill(-1);
     }
     for (const fd of this.takePassed()) fd.close();

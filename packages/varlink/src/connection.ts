@@ -51,6 +51,10 @@ export interface ConnectionHost {
   dropFds(user: User, fds: readonly number[]): void;
   /** A handler took one of them for itself. */
   gaveFd(user: User): void;
+  /** Whether nothing more may be read from this user for now. */
+  full(user: User): boolean;
+  /** Whether a descriptor may stay open while something is waited for. */
+  mayHold(fd: number): boolean;
   /** Closes the connection's own descriptor. @param empty whether all that arrived was read */
   retire(user: User, fd: Fd, empty: boolean): void;
   /** The client met a limit. */
@@ -105,7 +109,13 @@ export class Connection implements CallHost, Waiter, Disposable {
     this.#host = host;
     this.#fd = fd;
     this.#user = user;
-    this.#inbox = new Inbox({ messageSize, messageDepth, messageFds, drop: (fds) => host.dropFds(user, fds) });
+    this.#inbox = new Inbox({
+      messageSize,
+      messageDepth,
+      messageFds,
+      drop: (fds) => this.dropFds(fds),
+      mayHold: (fd) => host.mayHold(fd),
+    });
     this.#outbox = new Outbox(fd.number);
   }
 
@@ -167,7 +177,11 @@ export class Connection implements CallHost, Waiter, Disposable {
   }
 
   dropFds(fds: readonly number[]): void {
-    this.#host.dropFds(this.#user, fds);
+    // Those that were not held are gone already.
+    this.#host.dropFds(
+      this.#user,
+      fds.filter((fd) => fd >= 0),
+    );
   }
 
   gaveFd(): void {
@@ -244,15 +258,19 @@ export class Connection implements CallHost, Waiter, Disposable {
 
   #handleMessages(): void {
     while (!this.#closed && !this.#busy && this.#inbox.holdsBytes) {
-      if (this.#user.calls >= this.#host.limits.callsPerUser) {
-        this.#queued = true;
-        this.#user.waiting.add(this);
-        return;
-      }
+      if (this.#queue()) return;
       const text = this.#inbox.next();
       if (text === undefined) return;
       this.#handle(text);
     }
+  }
+
+  /** Lets others of the user's go first if it has all that it may have. @returns whether so */
+  #queue(): boolean {
+    if (!this.#host.full(this.#user)) return false;
+    this.#queued = true;
+    this.#user.waiting.add(this);
+    return true;
   }
 
   #read(): void {
@@ -265,7 +283,7 @@ export class Connection implements CallHost, Waiter, Disposable {
   }
 
   #readInto(buffer: ReceiveBuffer): void {
-    for (let reads = 0; !this.#closed && !this.#busy && !this.#ended; reads++) {
+    for (let reads = 0; !this.#closed && !this.#busy && !this.#ended && !this.#queue(); reads++) {
       const fds: number[] = [];
       const count = this.#receive(buffer, fds);
       if (count === undefined) {
@@ -407,6 +425,7 @@ export class Connection implements CallHost, Waiter, Disposable {
 
   #await(call: ReceivedCall): void {
     this.#pending = call;
+    call.giveUp((fd) => !this.#host.mayHold(fd));
     this.#host.awaits('callTime', this, true);
   }
 

@@ -1,7 +1,4 @@
-import { ClosingThread, close, isNamespace, isSystemError } from '@sdrx/linux';
-
-/** How many descriptors of one user are being closed at a time. */
-const THREADS_PER_USER = 4;
+import { type ClosingThread, close, closeInThreads, closesAtOnce } from '@sdrx/linux';
 
 /** After this time closing is taken to hang, in milliseconds. */
 const STUCK = 1000;
@@ -16,90 +13,73 @@ export interface Bars {
   add(uid: number): void;
 }
 
+/** Whose descriptors are closed. */
+export interface Owner {
+  readonly uid: number;
+}
+
 /** One descriptor that is being closed. */
-interface Closing {
+interface Closing<O> {
+  readonly owner: O;
   readonly thread: ClosingThread;
   readonly since: number;
   stuck: boolean;
 }
 
-/** What is to be closed of one user's. */
-interface Backlog {
-  readonly uid: number;
-  readonly waiting: { readonly fd: number; readonly closed: () => void }[];
-  /** How many of `waiting` have had their turn. */
-  next: number;
-  readonly closing: Set<Closing & { readonly closed: () => void }>;
+/** What a closer tells. */
+export interface FdCloserEvents<O> {
+  /** One of this owner's is closed. */
+  closed(owner: O): void;
+  /** One of this owner's takes longer than a second. */
+  stuck(owner: O): void;
 }
 
 /**
  * Closes descriptors that clients sent, where it costs nobody else if the kernel does not come back from that. A namespace's
- * is closed at once, as nothing of it can hang; all others are in threads of their own, a few at a time for each user.
+ * is closed at once, as nothing of it can hang; all others are in threads of their own. None of them is in the process's table
+ * any more when `close` returns, so no process that is started inherits one.
  *
  * It goes on when its server is gone, until all are closed; nothing waits for it.
  */
-export class FdCloser {
-  readonly #stuck: (uid: number) => void;
-  readonly #backlogs = new Map<number, Backlog>();
+export class FdCloser<O extends Owner> {
+  readonly #events: FdCloserEvents<O>;
+  readonly #closing = new Set<Closing<O>>();
+  /** Those that no thread could be had for. */
+  #waiting: { readonly owner: O; readonly fd: number }[] = [];
   #pause = 0;
   #timer: NodeJS.Timeout | undefined;
 
-  /** @param stuck is told of each descriptor that takes longer than a second to close */
-  constructor(stuck: (uid: number) => void) {
-    this.#stuck = stuck;
+  constructor(events: FdCloserEvents<O>) {
+    this.#events = events;
   }
 
-  /** How many descriptors of a user's are not closed yet, or not known to be. */
-  backlog(uid: number): number {
-    const backlog = this.#backlogs.get(uid);
-    return backlog === undefined ? 0 : backlog.waiting.length - backlog.next + backlog.closing.size;
-  }
-
-  /** Closes what a client sent. @param closed is told when that is done */
-  close(uid: number, fd: number, closed: () => void): void {
-    if (isNamespace(fd)) {
-      close(fd);
-      closed();
-    } else {
-      this.closeInThread(uid, fd, closed);
+  /** Closes what a client sent. */
+  close(owner: O, fds: readonly number[]): void {
+    const rest: number[] = [];
+    for (const fd of fds) {
+      if (closesAtOnce(fd)) {
+        close(fd);
+        this.#events.closed(owner);
+      } else {
+        rest.push(fd);
+      }
     }
+    this.closeInThreads(owner, rest);
   }
 
   /** Closes what may hang whatever it looks like. */
-  closeInThread(uid: number, fd: number, closed: () => void): void {
-    let backlog = this.#backlogs.get(uid);
-    if (backlog === undefined) {
-      backlog = { uid, waiting: [], next: 0, closing: new Set() };
-      this.#backlogs.set(uid, backlog);
-    }
-    backlog.waiting.push({ fd, closed });
-    this.#start(backlog);
+  closeInThreads(owner: O, fds: readonly number[]): void {
+    if (fds.length === 0) return;
+    const threads = closeInThreads(fds);
+    const since = performance.now();
+    for (const thread of threads) this.#closing.add({ owner, thread, since, stuck: false });
+    for (const fd of fds.slice(threads.length)) this.#waiting.push({ owner, fd });
     this.#pause = SHORTEST_PAUSE;
     this.#arm();
   }
 
-  #start(backlog: Backlog): void {
-    const { waiting, closing } = backlog;
-    while (backlog.next < waiting.length && closing.size < THREADS_PER_USER) {
-      const { fd, closed } = waiting[backlog.next] as { fd: number; closed: () => void };
-      try {
-        closing.add({ thread: new ClosingThread(fd), since: performance.now(), stuck: false, closed });
-      } catch (error) {
-        // No more threads now; there are when others have ended.
-        if (!isSystemError(error, 'EAGAIN', 'ENOMEM')) throw error;
-        return;
-      }
-      backlog.next++;
-    }
-    // Not each time, as that moves all the others.
-    if (backlog.next * 2 > waiting.length) {
-      waiting.splice(0, backlog.next);
-      backlog.next = 0;
-    }
-  }
-
   #arm(): void {
-    if (this.#timer !== undefined || this.#backlogs.size === 0) return;
+    if (this.#timer !== undefined || (this.#closing.size === 0 && this.#waiting.length === 0)) return;
     this.#timer = setTimeout(() => this.#look(), this.#pause).unref();
     this.#pause = Math.min(this.#pause * 2, LONGEST_PAUSE);
   }
@@ -107,20 +87,18 @@ export class FdCloser {
   #look(): void {
     this.#timer = undefined;
     const now = performance.now();
-    for (const backlog of this.#backlogs.values()) {
-      for (const each of backlog.closing) {
-        if (each.thread.ended) {
-          backlog.closing.delete(each);
-          each.closed();
-          this.#pause = SHORTEST_PAUSE;
-        } else if (!each.stuck && now - each.since > STUCK) {
-          each.stuck = true;
-          this.#stuck(backlog.uid);
-        }
+    for (const each of this.#closing) {
+      if (each.thread.ended) {
+        this.#closing.delete(each);
+        this.#events.closed(each.owner);
+      } else if (!each.stuck && now - each.since > STUCK) {
+        each.stuck = true;
+        this.#events.stuck(each.owner);
       }
-      this.#start(backlog);
-      if (backlog.closing.size === 0 && backlog.waiting.length === 0) this.#backlogs.delete(backlog.uid);
     }
+    const waiting = this.#waiting;
+    this.#waiting = [];
+    for (const { owner, fd } of waiting) this.closeInThreads(owner, [fd]);
     this.#arm();
   }
 }

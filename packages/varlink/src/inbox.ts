@@ -16,6 +16,8 @@ export interface InboxOptions extends MessageBounds {
   readonly messageFds: number;
   /** Takes over the descriptors of messages that no one took. */
   readonly drop: (fds: readonly number[]) => void;
+  /** Whether a descriptor may be kept until its message ends; if not, it is dropped, and −1 stands in its place. */
+  readonly mayHold?: (fd: number) => boolean;
 }
 
 /**
@@ -115,6 +117,7 @@ export class Inbox implements Disposable {
   settle(): void {
     if (!this.#borrowed) return;
     this.#borrowed = false;
+    this.#fds = this.#holdable(this.#fds);
     const size = this.#end - this.#at;
     if (size === 0) {
       this.#bytes = NOTHING;
@@ -151,9 +154,17 @@ export class Inbox implements Disposable {
     this.#at = 0;
     this.#end = 0;
     if (this.#fds.length === 0) return;
-    this.#partFds = [...this.#partFds, ...this.#fds];
+    this.#partFds = [...this.#partFds, ...this.#holdable(this.#fds)];
     this.#fds = NO_FDS;
     if (this.#partFds.length > this.#options.messageFds) throw new LimitError('messageFds');
+  }
+
+  #holdable(fds: readonly number[]): readonly number[] {
+    const { mayHold, drop } = this.#options;
+    const unwanted = mayHold === undefined ? NO_FDS : fds.filter((fd) => !mayHold(fd));
+    if (unwanted.length === 0) return fds;
+    drop(unwanted);
+    return fds.map((fd) => (unwanted.includes(fd) ? -1 : fd));
   }
 
   /** One piece of memory, so that a message in many small parts takes no more than its bytes. */

@@ -42,8 +42,8 @@ const EXHAUSTED_PAUSE = 1000;
  */
 const RESERVE = 2 * MAX_PASSED_FDS;
 
-/** Who sent more descriptors than this that are not closed yet can't have another connection. */
-const LONGEST_BACKLOG = 2 * MAX_PASSED_FDS;
+/** While more descriptors of a user than this are being closed, nothing is read from that user. */
+const MOST_CLOSING = 16;
 
 export interface ServeOptions extends SourceOptions {
   /** How many connections one wake-up accepts at most, 32 by default. */
@@ -60,6 +60,12 @@ export interface ServeOptions extends SourceOptions {
    * refuses the connection. unix(7) SO_PEERCRED
    */
   readonly admit?: (peer: PeerCredentials) => Disposable | undefined;
+  /**
+   * Asked for each descriptor that stays open while something is waited for: the rest of its message, or a promised reply. One
+   * that it returns false for is closed before that; a handler finds ENXIO in its place. For a program that starts other
+   * ones: `isNeverFlushed` of @sdrx/linux says why. By default all may be held.
+   */
+  readonly holdFd?: (fd: number) => boolean;
   /**
    * Users who made closing a descriptor hang, and may pass no more of them; by default those of this server, for as long as it
    * is there.
@@ -117,7 +123,7 @@ class Server implements ConnectionHost, Disposable {
   readonly #admissions = new Map<Connection, Disposable>();
   readonly #users = new Users();
   readonly #bars: Bars;
-  readonly #closer: FdCloser;
+  readonly #closer: FdCloser<User>;
   readonly #refusals = new Refusals();
   readonly #deadlines: Readonly<Record<Awaited, Deadlines<Connection>>>;
   readonly #subscription = new Subscription();
@@ -140,7 +146,13 @@ class Server implements ConnectionHost, Disposable {
     readonly subscriber: Subscriber<ServerEvent>,
   ) {
     this.#bars = options.bars ?? new Set();
-    this.#closer = new FdCloser((uid) => this.#stuck(uid));
+    this.#closer = new FdCloser({
+      closed: (user) => {
+        user.closing--;
+        this.gaveFd(user);
+      },
+      stuck: ({ uid }) => this.#stuck(uid),
+    });
     this.#listener = new Listener(
       loop,
       listenFd,
@@ -158,7 +170,15 @@ class Server implements ConnectionHost, Disposable {
   }
 
   start(): void {
-    const { acceptBatch: _batch, limits: _limits, admit: _admit, bars: _bars, drain, ...source } = this.options;
+    const {
+      acceptBatch: _batch,
+      limits: _limits,
+      admit: _admit,
+      bars: _bars,
+      holdFd: _hold,
+      drain,
+      ...source
+    } = this.options;
     setNonBlocking(this.listenFd);
     this.#accept();
     this.#subscription.add(
@@ -204,11 +224,21 @@ class Server implements ConnectionHost, Disposable {
   }
 
   dropFds(user: User, fds: readonly number[]): void {
-    for (const fd of fds) this.#closer.close(user.uid, fd, () => this.gaveFd(user));
+    user.closing += fds.length;
+    this.#closer.close(user, fds);
+  }
+
+  full({ calls, closing }: User): boolean {
+    return calls >= this.limits.callsPerUser || closing > MOST_CLOSING;
+  }
+
+  mayHold(fd: number): boolean {
+    return this.options.holdFd?.(fd) ?? true;
   }
 
   gaveFd(user: User): void {
     user.fds--;
+    this.#resumeNext(user);
     this.#users.settle(user);
   }
 
@@ -219,7 +249,8 @@ class Server implements ConnectionHost, Disposable {
       return;
     }
     user.fds++;
-    this.#closer.closeInThread(user.uid, number, () => this.gaveFd(user));
+    user.closing++;
+    this.#closer.closeInThreads(user, [number]);
   }
 
   refused(user: User, reason: RefusalReason): void {
@@ -328,7 +359,7 @@ class Server implements ConnectionHost, Disposable {
   #objection(user: User): RefusalReason | undefined {
     if (this.#connections.size >= this.limits.connections) return 'connections';
     if (user.connections >= this.limits.connectionsPerUser) return 'connectionsPerUser';
-    return this.#closer.backlog(user.uid) > LONGEST_BACKLOG ? 'bar' : undefined;
+    return user.closing > MOST_CLOSING && this.#bars.has(user.uid) ? 'bar' : undefined;
   }
 
   /** Tells a new client why it can't be served, and closes. */
@@ -391,7 +422,7 @@ class Server implements ConnectionHost, Disposable {
     for (const user of users) {
       // Not each of them begins a call: it may have left, or sent no more than a part of one.
       for (const waiter of user.waiting) {
-        if (user.calls >= this.limits.callsPerUser) break;
+        if (this.full(user)) break;
         user.waiting.delete(waiter);
         waiter.resume();
       }

@@ -11,6 +11,8 @@ export class User {
   calls = 0;
   /** That came from the user and are not closed or taken yet. */
   fds = 0;
+  /** How many of these are being closed. */
+  closing = 0;
   /** Those that may not begin a call before another one has ended, in the order they came. */
   readonly waiting = new Set<Waiter>();
 
@@ -33,6 +35,7 @@ export class Users {
 
   /** Forgets one who has nothing any more. */
   settle(user: User): void {
-    if (user.connections === 0 && user.calls === 0 && user.fds === 0) this.#users.delete(user.uid);
+    if (user.connections === 0 && user.calls === 0 && user.fds === 0 && user.closing === 0)
+      this.#users.delete(user.uid);
   }
 }
