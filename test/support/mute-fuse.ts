@@ -126,7 +126,7 @@ export class MuteFuse implements Disposable {
   }
 
   /** @param uid whose file system it is */
-  static async start(t: Test, uid = UID): Promise<MuteFuse> {
+  static async start(t?: Pick<Test, 'teardown'>, uid = UID): Promise<MuteFuse> {
     const [ours, theirs] = socketPair();
     using socket = ours;
     using inherited = theirs;
@@ -143,7 +143,7 @@ export class MuteFuse implements Disposable {
       server,
       fds.map((fd) => new Fd(fd)),
     );
-    t.teardown(() => fuse[Symbol.dispose]());
+    t?.teardown(() => fuse[Symbol.dispose]());
     if (fds.length !== MUTE_FILES.length) throw new Error('no mute file system could be made');
     return fuse;
   }
