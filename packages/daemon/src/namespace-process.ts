@@ -18,7 +18,7 @@ import {
   SystemError,
   write,
 } from '@sdrx/linux';
-import { Observable, type Subscriber, type Unsubscribable } from 'rxjs';
+import { Observable, type Subscriber, take, type Unsubscribable } from 'rxjs';
 import type { HelperLauncher } from './helper-launcher.js';
 import type { Quota } from './quota.js';
 
@@ -113,6 +113,7 @@ class Entering {
   #pidfd: Fd | undefined;
   /** So that there is room for these two once it runs. */
   readonly #reserved: readonly Fd[] = [];
+  #echoed = false;
   #inside = false;
 
   constructor(
@@ -132,9 +133,9 @@ class Entering {
     for (const fd of this.#reserved) subscriber.add(() => fd.close());
     // What it echoes shows that it is inside. With our end of its input it ends, too, should we be killed.
     write(ourEnd.number, Buffer.from('\n'));
-    subscriber.add(
-      loop.io(output.number).subscribe({ next: () => this.#entered(), error: (error) => this.#fail(error) }),
-    );
+    // Once: what it has said is left unread.
+    const echo = loop.io(output.number).pipe(take(1));
+    subscriber.add(echo.subscribe({ next: () => this.#hasEchoed(), error: (error) => this.#fail(error) }));
     if (subscriber.closed) return;
     launcher.launch(namespace, input.number, theirEnd.number, {
       started: (pid) => this.#started(pid),
@@ -171,13 +172,19 @@ class Entering {
     }
     // Runs at once if nobody wants it any more.
     this.#subscriber.add(() => this.#end(pid));
-    this.#lookAfter(FIRST_LOOK);
+    if (this.#echoed) this.#entered();
+    else this.#lookAfter(FIRST_LOOK);
+  }
+
+  #hasEchoed(): void {
+    this.#echoed = true;
+    // The launcher's word comes by another way, and may come later.
+    this.#entered();
   }
 
   /** It has said that it is inside, or is seen to be. */
   #entered(): void {
     const directory = this.#directory;
-    // The launcher's word comes by another way, and may come later.
     if (this.#inside || directory === undefined || this.#subscriber.closed) return;
     this.#inside = true;
     this.#limit.unsubscribe();
