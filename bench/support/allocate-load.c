@@ -5,13 +5,9 @@
  * have its own allocated, one after another on one connection. Prints one JSON object, then holds the namespaces until
  * its input ends. Must be run as root.
  */
+#include "namespaces.h"
 #include "varlink-client.h"
-#include <fcntl.h>
-#include <sched.h>
-#include <signal.h>
-#include <sys/resource.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
 
 static const char *path;
 static int count;
@@ -24,29 +20,6 @@ struct client {
   int *namespaces;
   uint32_t *latencies; /* nanoseconds */
 };
-
-/* A namespace owned by `uid`, that nothing but the returned descriptor holds. */
-static int make_namespace(uid_t uid) {
-  int made[2];
-  char byte = 0, path[64];
-  if (pipe(made) != 0) die("pipe");
-  pid_t child = fork();
-  if (child < 0) die("fork");
-  if (child == 0) {
-    if (setresgid(uid, uid, uid) != 0 || setresuid(uid, uid, uid) != 0) _exit(1);
-    if (unshare(CLONE_NEWUSER) != 0 || write(made[1], &byte, 1) != 1) _exit(1);
-    pause();
-  }
-  close(made[1]);
-  if (read(made[0], &byte, 1) != 1) die("unshare");
-  close(made[0]);
-  snprintf(path, sizeof(path), "/proc/%d/ns/user", (int)child);
-  int fd = open(path, O_RDONLY | O_CLOEXEC);
-  if (fd < 0) die(path);
-  kill(child, SIGKILL);
-  waitpid(child, NULL, 0);
-  return fd;
-}
 
 static void *run(void *argument) {
   struct client *client = argument;
@@ -85,10 +58,7 @@ int main(int argc, char **argv) {
   count = atoi(argv[3]);
   struct client clients[clients_count];
   uint32_t *latencies = calloc(clients_count * count, sizeof(uint32_t));
-  struct rlimit files;
-  getrlimit(RLIMIT_NOFILE, &files);
-  files.rlim_cur = files.rlim_max;
-  setrlimit(RLIMIT_NOFILE, &files);
+  raise_descriptor_limit();
   for (int i = 0; i < clients_count; i++) {
     clients[i] = (struct client){.number = i, .uid = atoi(argv[4]) + i, .latencies = latencies + i * count};
     clients[i].namespaces = calloc(count, sizeof(int));

@@ -32,6 +32,12 @@ export type Calls = t.TypeOf<typeof Calls>;
 const Allocations = t.type({ calls: t.number, seconds: t.number, median: t.number, p99: t.number });
 export type Allocations = t.TypeOf<typeof Allocations>;
 
+const Hostility = t.type({ registered: t.number, connections: t.number, calls: t.number, stopped: t.number });
+/** What one user has got of a service: namespaces, connections with a message each that never ends; calls; stopped processes. */
+export type Hostility = t.TypeOf<typeof Hostility>;
+
+const Namespaces = t.array(t.tuple([t.number, t.string]));
+
 /** The first name that `allocate` has allocated for root. */
 const USER = 'ns-bench0-0-0';
 const REQUEST = JSON.stringify({
@@ -66,4 +72,29 @@ export function allocate(
   meanwhile: () => unknown = () => {},
 ): Promise<Allocations> {
   return resultOf([program, socket, ...[clients, each, uid].map(String)], Allocations, meanwhile);
+}
+
+/**
+ * Is a user who takes all that a service lets one have, until `meanwhile` is done.
+ * @param program hostile-load, compiled
+ */
+export function hostile(
+  program: string,
+  { socket, uid }: { socket: string; uid: number },
+  meanwhile: (got: Hostility) => unknown,
+): Promise<Hostility> {
+  return resultOf([program, socket, String(uid)], Hostility, meanwhile);
+}
+
+/**
+ * Holds user namespaces alive until `meanwhile` is done, which gets their inodes and ids.
+ * @param program hold-namespaces, compiled
+ * @param each how many one user has; the first one is `uid`
+ */
+export async function holdNamespaces(
+  program: string,
+  { count, uid, each }: { count: number; uid: number; each: number },
+  meanwhile: (namespaces: readonly [inode: number, id: string][]) => unknown,
+): Promise<void> {
+  await resultOf([program, ...[count, uid, each].map(String)], Namespaces, meanwhile);
 }

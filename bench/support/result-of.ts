@@ -9,13 +9,13 @@ import { Child } from './child.js';
 export async function resultOf<A>(
   command: readonly string[],
   codec: t.Decoder<unknown, A>,
-  meanwhile: () => unknown = () => {},
+  meanwhile: (result: A) => unknown = () => {},
 ): Promise<A> {
   await using child = new Child(command);
   const text = await child.line();
   const result = codec.decode(JSON.parse(text));
   if (isLeft(result)) throw new Error(`${command[0]} printed ${text}`);
-  await meanwhile();
+  await meanwhile(result.right);
   await child.finish();
   return result.right;
 }

@@ -62,12 +62,16 @@ export class Service implements AsyncDisposable {
     readonly manager: Child,
   ) {}
 
-  /** Starts a daemon and waits until it answers calls and has nothing left to do. */
-  static async start(program: ServiceProgram): Promise<Service> {
+  /**
+   * Starts a daemon and waits until it answers calls and has nothing left to do.
+   * @param answered is called at its first answer
+   */
+  static async start(program: ServiceProgram, answered: () => void = () => {}): Promise<Service> {
     const service = new Service(program, new Child(program.command, environment));
     try {
       while (!existsSync(program.socket)) await service.#wait();
       while (!(await answers(program.socket))) await service.#wait();
+      answered();
       await service.rest();
       return service;
     } catch (error) {

@@ -38,6 +38,7 @@ def namespace(mapped=False):
     ready, go = socket.socketpair()
     child = os.fork()
     if child == 0:
+        go.close()
         libc.prctl(1, 9, 0, 0, 0)
         if libc.unshare(0x10000000) != 0: os._exit(1)
         if mapped:
