@@ -102,9 +102,9 @@ export class Attack {
     return attack;
   }
 
-  /** The next line that it says; undefined at its end. */
-  async line(): Promise<string | undefined> {
-    const { value } = await within(LIMIT, () => 'the attack says nothing', this.#lines.next());
+  /** The next line that it says, within a time in milliseconds; undefined at its end. */
+  async line(limit = LIMIT): Promise<string | undefined> {
+    const { value } = await within(limit, () => 'the attack says nothing', this.#lines.next());
     return value;
   }
 
