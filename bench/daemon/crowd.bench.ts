@@ -4,7 +4,7 @@ import { setTimeout } from 'node:timers/promises';
 import { entrySnapshot, type NamespaceEntry, NamespaceNotes, Registry } from '@sdrx/daemon';
 import { compile } from '../support/compile.js';
 import { Folder } from '../support/folder.js';
-import { allocate, type CallsOptions, getUserRecords, holdNamespaces } from '../support/load.js';
+import { allocate, type CallsOptions, getUserRecords, holdConnections, holdNamespaces } from '../support/load.js';
 import { privateMemory } from '../support/processes.js';
 import { ours, Service, type ServiceProgram } from '../support/service.js';
 import { median } from '../support/statistics.js';
@@ -60,11 +60,15 @@ using folder = new Folder();
 const load = await compile(folder, 'support/varlink-load');
 const allocateLoad = await compile(folder, 'support/allocate-load');
 const hold = await compile(folder, 'support/hold-namespaces');
+const holdConnected = await compile(folder, 'support/hold-connections');
 const program = ours(folder);
 
 for (let round = 0; round < ROUNDS; round++) {
   await serve(nobody, (service) => measure(service, nobody));
-  await serve(connections, (service) => measure(service, connections, { idle: CONNECTIONS }));
+  await serve(connections, async (service) => {
+    const crowd = { socket: program.socket, count: CONNECTIONS, uid: CROWD_UID };
+    await holdConnections(holdConnected, crowd, () => measure(service, connections));
+  });
   await serve(users, async (service) => {
     const all = await allocate(
       allocateLoad,
@@ -110,8 +114,8 @@ async function serve(figures: Figures, body: (service: Service) => Promise<void>
   await body(service);
 }
 
-async function measure(service: Service, figures: Figures, options: Partial<CallsOptions> = {}): Promise<void> {
-  await lookUps(service, figures, options);
+async function measure(service: Service, figures: Figures): Promise<void> {
+  await lookUps(service, figures);
   const { median: middle, p99 } = await allocate(
     allocateLoad,
     { socket: program.socket, clients: 1, each: ALLOCATIONS, uid: FIRST_UID },
@@ -122,7 +126,7 @@ async function measure(service: Service, figures: Figures, options: Partial<Call
   await released(figures);
 }
 
-async function lookUps(service: Service, figures: Figures, options: Partial<CallsOptions> = {}): Promise<void> {
+async function lookUps(service: Service, figures: Figures): Promise<void> {
   await allocate(allocateLoad, { socket: program.socket, clients: 1, each: 1, uid: 0 }, async () => {
     const calls: CallsOptions = {
       socket: program.socket,
@@ -131,7 +135,7 @@ async function lookUps(service: Service, figures: Figures, options: Partial<Call
       seconds: 60,
       calls: LOOK_UPS,
     };
-    const result = await getUserRecords(load, { ...calls, ...options }, () => memory(service, figures));
+    const result = await getUserRecords(load, calls, () => memory(service, figures));
     figures.lookUp.push(result.median / 1000);
     figures.lookUp99.push(result.p99 / 1000);
   });

@@ -98,3 +98,16 @@ export async function holdNamespaces(
 ): Promise<void> {
   await resultOf([program, ...[count, uid, each].map(String)], Namespaces, meanwhile);
 }
+
+/**
+ * Holds connections of one user that say nothing, as far as the service lets it, until `meanwhile` is done.
+ * @param program hold-connections, compiled
+ * @returns how many were made
+ */
+export function holdConnections(
+  program: string,
+  { socket, count, uid }: { socket: string; count: number; uid: number },
+  meanwhile: () => unknown,
+): Promise<number> {
+  return resultOf([program, socket, ...[count, uid].map(String)], t.number, meanwhile);
+}
