@@ -53,6 +53,7 @@ const scenarios = {
   [`${count(USERS)} users at once`]: empty(),
   [`${count(NAMESPACES)} namespaces`]: empty(),
 };
+const retries: number[] = [];
 const [nobody, connections, users, namespaces] = Object.values(scenarios) as [Figures, Figures, Figures, Figures];
 
 printMachine();
@@ -78,6 +79,7 @@ for (let round = 0; round < ROUNDS; round++) {
       },
     );
     // Each waits for all before it: what counts is how long each took of the service.
+    retries.push(all.retries);
     users.allocation.push((all.seconds * 1000) / all.calls);
     users.allocation99.push((all.seconds * 1000) / all.calls);
     await released(users);
@@ -106,7 +108,8 @@ printTable([
 ]);
 console.log(`Medians of ${ROUNDS} runs. Start: to the first answer. ${LOOK_UPS} look-ups, a connection each; ${ALLOCATIONS} allocations of one user;
 release: from the death of these ${ALLOCATIONS} namespaces until all are released, with up to 2.5 s until that is looked for; private memory
-of the manager, and of the largest worker. Of ${count(USERS)} users who allocate at once, an allocation is the time of all by their number.`);
+of the manager, and of the largest worker. Of ${count(USERS)} users who allocate at once, an allocation is the time of all by their number;
+${median(retries)} of their calls were answered that there is too much to do, and made again.`);
 
 async function serve(figures: Figures, body: (service: Service) => Promise<void>): Promise<void> {
   const began = performance.now();

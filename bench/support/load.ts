@@ -29,7 +29,8 @@ const Calls = t.type({
 });
 export type Calls = t.TypeOf<typeof Calls>;
 
-const Allocations = t.type({ calls: t.number, seconds: t.number, median: t.number, p99: t.number });
+/** `retries`: how often the service said that it has too much to do. */
+const Allocations = t.type({ calls: t.number, seconds: t.number, median: t.number, p99: t.number, retries: t.number });
 export type Allocations = t.TypeOf<typeof Allocations>;
 
 const Hostility = t.type({ registered: t.number, connections: t.number, calls: t.number, stopped: t.number });

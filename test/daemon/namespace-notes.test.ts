@@ -47,9 +47,8 @@ test('an id is noted for one entry, those of earlier releases for any', (t) => {
   t.same([id(5, '1-2'), id(5, '1-3')], [undefined, 7n]);
   symlinkSync('8', `${folder}/i8`);
   t.same([id(8, '1-2'), id(8, '1-3')], [8n, 8n]);
-  t.same([...notes.ids().keys()].sort(), [5, 8]);
   notes.forget(5);
-  t.same([...notes.ids().keys()], [8]);
+  t.same([id(5, '1-3'), id(8, '1-2')], [undefined, 8n]);
 });
 
 test('all is forgotten but what is registered', (t) => {
@@ -84,10 +83,7 @@ test('a folder that is a link of one, or a file, is never entered', (t) => {
   ]) {
     t.throws(change, { code: /ENOTDIR|ELOOP/ });
   }
-  t.same(
-    [notes.doubted(), [...notes.ids()], [...notes.deaths()], notes.id({ inode: 5, file: '' })],
-    [[], [], [], undefined],
-  );
+  t.same([notes.doubted(), [...notes.deaths()], notes.id({ inode: 5, file: '' })], [[], [], undefined]);
   t.same(readdirSync(`${runtime}/foreign`).sort(), ['d5', 'i5', 'precious', 'x5']);
   t.ok(lstatSync(folder).isSymbolicLink());
 });

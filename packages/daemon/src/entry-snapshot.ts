@@ -1,7 +1,11 @@
-import { lstatSync } from 'node:fs';
+import { lstatSync, opendirSync } from 'node:fs';
 import { isSystemError } from '@sdrx/linux';
 import type { NamespaceEntry } from './namespace-entry.js';
 import type { Registry } from './registry.js';
+import { inodeOf } from './registry-names.js';
+
+/** How many files of a folder are asked for at a time. */
+const BATCH = 256;
 
 /** An entry of the registry as it was at a time. */
 export interface EntrySnapshot {
@@ -20,6 +24,18 @@ export function entrySnapshot(registry: Registry, inode: number): EntrySnapshot 
     const entry = read(registry, inode);
     // Else it was changed meanwhile, and there is no telling what was read.
     if (entryFile(registry, inode) === file) return { inode, entry, file };
+  }
+}
+
+/** The inodes of all registered namespaces, as they are found: however many there are, each step is short. */
+export function* registeredInodes({ directory }: Registry): Generator<number | undefined, void> {
+  const folder = opendirSync(directory, { bufferSize: BATCH });
+  try {
+    for (let file = folder.readSync(); file !== null; file = folder.readSync()) {
+      yield file.isFile() ? inodeOf(file.name) : undefined;
+    }
+  } finally {
+    folder.closeSync();
   }
 }
 

@@ -3,7 +3,7 @@ import { CAP_SYS_PTRACE, hasCapability } from '@sdrx/linux';
 import { defer, map, type Observable, of, switchMap } from 'rxjs';
 import type { EntrySnapshot } from './entry-snapshot.js';
 import { isDead } from './namespace-identity.js';
-import { idFor, NamespaceNotes } from './namespace-notes.js';
+import { NamespaceNotes } from './namespace-notes.js';
 import { liveUserNamespaces } from './namespace-scan.js';
 import { inSlices, type Steps } from './slices.js';
 
@@ -77,13 +77,11 @@ export class NamespaceLiveness {
   }
 
   *#byId(namespaces: readonly EntrySnapshot[]): Steps<{ dead: EntrySnapshot[]; unknown: EntrySnapshot[] }> {
-    const noted = this.#notes.ids();
     const dead: EntrySnapshot[] = [];
     const unknown: EntrySnapshot[] = [];
     for (const namespace of namespaces) {
-      const { inode, entry, file } = namespace;
-      const id = entry?.usernsId ?? idFor(noted.get(inode), file);
-      const state = id === undefined ? undefined : isDead(id, inode);
+      const id = namespace.entry?.usernsId ?? this.#notes.id(namespace);
+      const state = id === undefined ? undefined : isDead(id, namespace.inode);
       if (state === undefined) unknown.push(namespace);
       else if (state) dead.push(namespace);
       yield;

@@ -13,7 +13,6 @@ import { EPERM, Fd, isSystemError, O_DIRECTORY, O_NOFOLLOW, SystemError } from '
 import type { EntrySnapshot } from './entry-snapshot.js';
 import type { Registry } from './registry.js';
 
-const ID = /^i([1-9]\d{0,9})$/;
 const DOUBT = /^d([1-9]\d{0,9})$/;
 const DEATH = /^x([1-9]\d{0,9})$/;
 
@@ -46,18 +45,6 @@ export class NamespaceNotes {
    */
   remember(inode: number, id: bigint, file: string): void {
     this.#replace(`i${inode}`, `${id} ${file}`);
-  }
-
-  /** The noted ids, by inode. None for a folder that can't be trusted. */
-  ids(): Map<number, NotedId> {
-    const ids = new Map<number, NotedId>();
-    this.#look((folder) => {
-      for (const inode of folder.inodes(ID)) {
-        const noted = asId(folder.link(`i${inode}`));
-        if (noted !== undefined) ids.set(inode, noted);
-      }
-    });
-    return ids;
   }
 
   /** The noted id of the namespace that an entry is about. */
@@ -163,7 +150,7 @@ interface NotedId {
 }
 
 /** The id if it was noted for this entry. */
-export function idFor(noted: NotedId | undefined, file: string): bigint | undefined {
+function idFor(noted: NotedId | undefined, file: string): bigint | undefined {
   return noted !== undefined && (noted.file ?? file) === file ? noted.id : undefined;
 }
 

@@ -19,13 +19,13 @@ import {
   take,
   tap,
 } from 'rxjs';
-import { type EntrySnapshot, entrySnapshot, isCurrent } from './entry-snapshot.js';
+import { type EntrySnapshot, entrySnapshot, isCurrent, registeredInodes } from './entry-snapshot.js';
 import { locked } from './locked.js';
 import { isDead } from './namespace-identity.js';
 import { NamespaceLiveness } from './namespace-liveness.js';
 import { NamespaceNotes } from './namespace-notes.js';
 import { dropKept, type NamespaceTraces, type Release, release } from './release.js';
-import { inSlices } from './slices.js';
+import { inSlices, type Steps } from './slices.js';
 
 /** How many namespaces are taken from the queue at a time. */
 const BATCH = 64;
@@ -36,6 +36,9 @@ const RETRY_LONGEST = 60_000;
 
 /** How often a release is tried. After that it waits for the next start of the daemon. */
 const TRIES = 10;
+
+/** Each so many sweeps it is looked whether there are notes of what is not registered: one that is killed leaves few. */
+const PRUNE_EVERY = 15;
 
 /**
  * The manager's queue of namespaces to be released. Whoever finds that one died adds it, and goes on; the queue is worked through
@@ -51,6 +54,9 @@ export class Releases {
   readonly #strays = new Set<number>();
   /** How often a release was tried in vain, by the entry's file. */
   readonly #tries = new Map<string, number>();
+  /** The ids of those that were alive at the last sweep, by inode: they are all that need be looked at. */
+  readonly #alive = new Map<number, bigint>();
+  #sweeps = 0;
   readonly #added = new Subject<void>();
   readonly #idle = new Subject<void>();
   #working = false;
@@ -103,23 +109,54 @@ export class Releases {
 
   /** Looks for registered namespaces that are dead by now, and adds them; emits once, when that is done. */
   sweep(): Observable<void> {
-    const { registry, liveness } = this.#traces;
-    return defer(() => {
-      const noted = this.#notes.deaths();
-      const told: EntrySnapshot[] = [];
-      return inSlices(this.#loop, function* () {
-        const others: EntrySnapshot[] = [];
-        for (const inode of registry.inodes()) {
-          const namespace = entrySnapshot(registry, inode);
-          if (namespace !== undefined) (noted.get(inode) === namespace.file ? told : others).push(namespace);
-          yield;
-        }
-        return others;
-      }).pipe(
-        switchMap((others) => this.#prune([...told, ...others]).pipe(map(() => others))),
-        switchMap((others) => (liveness ?? byIdAlone(this.#traces)).dead(this.#loop, others)),
-        map((dead) => this.add([...told, ...dead])),
-      );
+    const liveness = this.#traces.liveness ?? byIdAlone(this.#traces);
+    return inSlices(this.#loop, () => this.#look()).pipe(
+      switchMap(({ told, unknown }) =>
+        liveness.dead(this.#loop, unknown).pipe(
+          tap((dead) => this.#remember(unknown, dead)),
+          map((dead) => this.add([...told, ...dead])),
+        ),
+      ),
+    );
+  }
+
+  /** Those of whose death one was told before, and those of whom more must be asked than whether their id is alive still. */
+  *#look(): Steps<{ told: EntrySnapshot[]; unknown: EntrySnapshot[] }> {
+    const { registry } = this.#traces;
+    const noted = this.#notes.deaths();
+    const told: EntrySnapshot[] = [];
+    const unknown: EntrySnapshot[] = [];
+    const inodes = new Set<number>();
+    for (const inode of registeredInodes(registry)) {
+      yield;
+      if (inode === undefined) continue;
+      inodes.add(inode);
+      const id = this.#alive.get(inode);
+      if (id !== undefined && isDead(id, inode) === false) continue;
+      const namespace = entrySnapshot(registry, inode);
+      if (namespace !== undefined) (noted.get(inode) === namespace.file ? told : unknown).push(namespace);
+    }
+    for (const inode of this.#alive.keys()) if (!inodes.has(inode)) this.#alive.delete(inode);
+    if (this.#sweeps++ % PRUNE_EVERY === 0) this.#prune(inodes);
+    return { told, unknown };
+  }
+
+  /** The next time one need not read the entries of those that are alive. */
+  #remember(namespaces: readonly EntrySnapshot[], dead: readonly EntrySnapshot[]): void {
+    const found = new Set(dead);
+    for (const namespace of namespaces) {
+      const id = found.has(namespace) ? undefined : (namespace.entry?.usernsId ?? this.#notes.id(namespace));
+      if (id === undefined) this.#alive.delete(namespace.inode);
+      else this.#alive.set(namespace.inode, id);
+    }
+  }
+
+  /** Removes notes that a killed process left behind, as soon as the lock can be had. */
+  #prune(inodes: ReadonlySet<number>): void {
+    const { registry, log } = this.#traces;
+    if (!this.#notes.hasOthers(inodes)) return;
+    locked(this.#loop, registry, () => this.#notes.prune(registry.inodes())).subscribe({
+      error: (error) => log.warning('notes of namespaces not cleared', error),
     });
   }
 
@@ -155,12 +192,6 @@ export class Releases {
         this.#idle.next();
       }),
     );
-  }
-
-  /** Removes notes that a killed process left behind. */
-  #prune(namespaces: readonly EntrySnapshot[]): Observable<void> {
-    if (!this.#notes.hasOthers(new Set(namespaces.map(({ inode }) => inode)))) return of(undefined);
-    return locked(this.#loop, this.#traces.registry, () => this.#notes.prune(this.#traces.registry.inodes()));
   }
 
   #next(): EntrySnapshot[] {
