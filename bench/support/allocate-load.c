@@ -41,10 +41,17 @@ static void *run(void *argument) {
              "{\"name\":\"bench%d-%d\",\"size\":65536,\"userNamespaceFileDescriptor\":0}}",
              client->number, i);
     int64_t begin = now_ns();
-    /* A service that has too much to do says so in time. */
-    do {
-      if (fd < 0 || !call(fd, request, client->namespaces[i], reply)) die("no answer within 30 s");
-    } while (is_overloaded(reply) && ++retries > 0);
+    /* A service that has too much to do says so in time, or closes the connection. */
+    for (;;) {
+      int answered = fd < 0 ? 0 : exchange(fd, request, client->namespaces[i], reply);
+      if (answered == 0) die("no answer within 30 s");
+      if (answered > 0 && !is_overloaded(reply)) break;
+      retries++;
+      if (answered < 0) {
+        close(fd);
+        fd = connect_to(path, INT64_C(30000000000));
+      }
+    }
     client->latencies[i] = now_ns() - begin;
     if (strcmp(reply, "{\"parameters\":{}}") != 0) {
       fprintf(stderr, "unexpected reply: %s\n", reply);

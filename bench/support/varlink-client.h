@@ -45,8 +45,8 @@ static int connect_to(const char *path, int64_t patience_ns) {
   return -1;
 }
 
-/* Sends a call with at most one descriptor (-1: none) and waits for its reply; 0 if none came in time. */
-static int call(int fd, const char *request, int passed, char reply[REPLY_SIZE]) {
+/* Sends a call with at most one descriptor (-1: none) and waits for its reply; 0 if none came in time, -1 without a connection. */
+static int exchange(int fd, const char *request, int passed, char reply[REPLY_SIZE]) {
   struct iovec data = {(void *)request, strlen(request) + 1};
   char control[CMSG_SPACE(sizeof(int))] = {0};
   struct msghdr message = {.msg_iov = &data, .msg_iovlen = 1};
@@ -61,14 +61,23 @@ static int call(int fd, const char *request, int passed, char reply[REPLY_SIZE])
   }
   ssize_t sent = sendmsg(fd, &message, MSG_NOSIGNAL);
   if (sent < 0 && errno == EAGAIN) return 0;
+  if (sent < 0 && (errno == EPIPE || errno == ECONNRESET)) return -1;
   if (sent != (ssize_t)data.iov_len) die("sendmsg");
   for (size_t size = 0; size < REPLY_SIZE;) {
     ssize_t count = recv(fd, reply + size, REPLY_SIZE - size, 0);
     if (count < 0 && errno == EAGAIN) return 0;
-    if (count <= 0) die(count == 0 ? "the service closed the connection" : "recv");
+    if (count == 0 || (count < 0 && errno == ECONNRESET)) return -1;
+    if (count < 0) die("recv");
     size += count;
     if (reply[size - 1] == '\0') return 1;
   }
   errno = EMSGSIZE;
   die("reply");
+}
+
+/* The same, but the service must not close the connection. */
+static inline int call(int fd, const char *request, int passed, char reply[REPLY_SIZE]) {
+  int answered = exchange(fd, request, passed, reply);
+  if (answered < 0) die("the service closed the connection");
+  return answered;
 }

@@ -150,8 +150,7 @@ test('the queue takes what comes, whoever holds the lock, and the loop goes on',
   await onLoop((loop) => {
     const releases = new Releases(loop, all.traces);
     releases.run().subscribe();
-    // Before anything else has its turn.
-    loop.defer({ repeat: true, priority: -1 }).subscribe(() => {
+    loop.time({ every: 1, priority: -1 }).subscribe(() => {
       const left = registry.inodes().length;
       [last, most] = [left, Math.max(most, last - left)];
     });
@@ -163,7 +162,7 @@ test('the queue takes what comes, whoever holds the lock, and the loop goes on',
     });
     return releases.settled();
   });
-  t.ok(most > 0 && most <= 16, `${most} between two turns`);
+  t.ok(most > 0 && most < 100, `${most} between two turns of another`);
   t.strictSame(readdirSync(registry.directory), ['lock']);
 });
 

@@ -4,9 +4,6 @@ import { Observable, Subscription } from 'rxjs';
 /** How long such work may go on before others have their turn, in milliseconds. */
 const SLICE = 3;
 
-/** After all that comes from outside, which has priority 0. */
-const PRIORITY = 10;
-
 /** Work that yields wherever it may be interrupted, and a promise where it has to wait for that. */
 export type Steps<T> = Generator<Promise<unknown> | undefined, T>;
 
@@ -22,7 +19,7 @@ export function inSlices<T>(loop: EventLoop, work: () => Steps<T>): Observable<T
     let turns = Subscription.EMPTY;
     const goOn = (): void => {
       turns = loop
-        .defer({ repeat: true, priority: PRIORITY, description: 'work in slices' })
+        .defer({ repeat: true, description: 'work in slices' })
         .subscribe({ next: () => run(() => steps.next()), error: (error) => subscriber.error(error) });
     };
     const settled = (resume: () => Step<T>): void => {
