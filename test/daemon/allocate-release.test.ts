@@ -135,6 +135,20 @@ t.test('the ids of a namespace', needsRoot, async (t) => {
     await released(daemon, 'outer');
   });
 
+  await test('are no obstacle to another namespace that has its inode by now, and no maps', async () => {
+    using namespace = new UserNamespace();
+    using fd = namespace.open();
+    using registry = Registry.open(daemon.runtimeDirectory);
+    // There is no telling by an id, as before Linux 6.18: but who had these ids had maps.
+    const range = { start: 0x4000_0000, size: 65_536, target: 0 };
+    registry.store({ owner: 0, name: 'former', userns: namespaceInode(fd.number), range, cgroups: [] });
+    t.strictSame(await allocate(daemon, fd, 'latter'), { parameters: {} });
+    t.strictSame([isRegistered(daemon, 'former'), isRegistered(daemon, 'latter')], [false, true]);
+    fd.close();
+    namespace[Symbol.dispose]();
+    await released(daemon, 'latter');
+  });
+
   await test(
     'are free although another namespace has its inode by now',
     async () => {

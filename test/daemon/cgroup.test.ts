@@ -1,7 +1,18 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { chmodSync, chownSync, existsSync, mkdirSync, readdirSync, rmdirSync, statSync, writeFileSync } from 'node:fs';
+import fs, {
+  chmodSync,
+  chownSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  rmdirSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
+import { syncBuiltinESMExports } from 'node:module';
 import { type DeadIds, removeCgroup } from '@sdrx/daemon';
+import { EIO, SystemError } from '@sdrx/linux';
 import t, { type Test } from 'tap';
 import { cgroupId, cgroupRoot, makeCgroup, needsCgroups } from '../support/cgroup.js';
 import { leavingNoFd } from '../support/open-fds.js';
@@ -162,4 +173,21 @@ test('many cgroups are dealt with in small steps', (t) => {
   for (const work = removeCgroup(cgroupId(path), IDS); work.next().done !== true; ) steps++;
   t.ok(steps >= 300);
   t.notOk(existsSync(path));
+});
+
+test('what fails is said without the characters that its user put into a name', (t) => {
+  const path = makeCgroup(t, 'evil\r\x1b[31m\\');
+  chownSync(`${path}/evil\r\x1b[31m\\`, UID, UID);
+  const { chmodSync: original, rmdirSync: remover } = fs;
+  const fail = (file: string) => {
+    throw Object.assign(new SystemError(EIO, 'chmod', file), { path: file });
+  };
+  Object.assign(fs, { chmodSync: fail, rmdirSync: fail });
+  syncBuiltinESMExports();
+  try {
+    t.throws(() => remove(path), { code: 'EIO', message: /'evil\\xd\\x1b\[31m\\x5c'|'\.'/ });
+  } finally {
+    Object.assign(fs, { chmodSync: original, rmdirSync: remover });
+    syncBuiltinESMExports();
+  }
 });

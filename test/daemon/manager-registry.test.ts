@@ -7,6 +7,7 @@ import {
   rmdirSync,
   rmSync,
   statSync,
+  symlinkSync,
   writeFileSync,
 } from 'node:fs';
 import { mounts, type NamespaceEntry, Registry } from '@sdrx/daemon';
@@ -14,14 +15,18 @@ import { namespaceInode } from '@sdrx/linux';
 import t, { type Test } from 'tap';
 import { startDaemon } from '../support/daemon.js';
 import { Folder } from '../support/folder.js';
+import { numbersNamespaces } from '../support/numbers-namespaces.js';
 import { needsRoot } from '../support/privileges.js';
 import { ServiceManager } from '../support/service-manager.js';
+import { until } from '../support/until.js';
 import { UserNamespace } from '../support/user-namespace.js';
 import { faultsOf, filesOf } from './registry-check.js';
 
 /** Inodes that no namespace of this kernel has: theirs begin at 0xf0000000. */
 const DEAD = 4711;
 const ALSO_DEAD = 4712;
+/** One of which there is no id. */
+const UNKNOWN = 4713;
 
 const cgroup2 = mounts().find(({ type, root }) => type === 'cgroup2' && root === '/')?.path;
 const needsCgroup2 = cgroup2 === undefined ? { skip: 'no cgroup v2 is mounted' } : {};
@@ -37,6 +42,11 @@ function plant(...entries: readonly NamespaceEntry[]): Planted {
   const folder = new Folder();
   const registry = Registry.open(folder.path);
   for (const entry of entries) registry.store(entry);
+  const isDead = ({ userns }: NamespaceEntry) => [DEAD, ALSO_DEAD].includes(userns);
+  noteDead(
+    folder.path,
+    entries.filter(isDead).map(({ userns }) => userns),
+  );
   return {
     runtimeDirectory: folder.path,
     directory: folder.join('nsresource/registry'),
@@ -46,6 +56,14 @@ function plant(...entries: readonly NamespaceEntry[]): Planted {
       folder[Symbol.dispose]();
     },
   };
+}
+
+/** Where there are ids, notes one that no namespace has had for long: a search of all of /proc takes its time on a busy machine. */
+function noteDead(runtimeDirectory: string, inodes: readonly number[]): void {
+  if ('skip' in numbersNamespaces) return;
+  const ids = `${runtimeDirectory}/nsresource/namespace-ids`;
+  mkdirSync(ids, { recursive: true });
+  for (const inode of inodes) symlinkSync('1', `${ids}/i${inode}`);
 }
 
 function inodeOf(namespace: UserNamespace): number {
@@ -113,10 +131,29 @@ t.test('an entry whose namespace lives stays as it is', needsRoot, async (t) => 
   await daemon.stop();
 });
 
+t.test(
+  'a daemon that waits for the lock in the midst of a release still ends when it is told to',
+  { ...needsRoot, ...numbersNamespaces },
+  async (t) => {
+    using planted = plant();
+    const { registry, runtimeDirectory } = planted;
+    const daemon = await startOn(t, planted);
+    using _lock = registry.lock();
+    registry.store(dead);
+    noteDead(runtimeDirectory, [DEAD]);
+    await until(() => {
+      using claim = registry.claim(DEAD);
+      return claim === undefined;
+    });
+    t.strictSame(await daemon.stop(), { code: 0, signal: null });
+    t.strictSame(registry.inodes(), [DEAD]);
+  },
+);
+
 t.test('without the means to tell, all entries stay', needsRoot, async (t) => {
-  using planted = plant(dead);
+  using planted = plant({ ...dead, userns: UNKNOWN });
   const daemon = await startDaemon(t, { runtimeDirectory: planted.runtimeDirectory, restriction: 'require' });
-  t.strictSame(planted.registry.inodes(), [DEAD]);
+  t.strictSame(planted.registry.inodes(), [UNKNOWN]);
   t.strictSame(faultsOf(planted.registry, planted.directory), []);
   await daemon.stop();
 });
@@ -181,7 +218,7 @@ t.test('a registry in order is not repaired', needsRoot, async (t) => {
 t.test('ids of namespaces that nobody has registered are forgotten', needsRoot, async (t) => {
   using planted = plant();
   const ids = `${planted.runtimeDirectory}/nsresource/namespace-ids`;
-  mkdirSync(ids);
+  mkdirSync(ids, { recursive: true });
   writeFileSync(`${ids}/i${DEAD}`, '');
   const daemon = await startOn(t, planted);
   t.strictSame(readdirSync(ids), []);

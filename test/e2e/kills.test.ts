@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { setTimeout, setImmediate as turn } from 'node:timers/promises';
-import { Registry } from '@sdrx/daemon';
-import { connect, type Fd, isSystemError, namespaceInode, ReceiveBuffer, unixSocket } from '@sdrx/linux';
+import { isDead, Registry } from '@sdrx/daemon';
+import { connect, type Fd, isSystemError, namespaceId, namespaceInode, ReceiveBuffer, unixSocket } from '@sdrx/linux';
 import t, { type Test } from 'tap';
 import { faultsOf } from '../daemon/registry-check.js';
 import { allocate, ask, kernelMap, mapOf } from '../support/allocation.js';
@@ -132,6 +132,8 @@ class Turmoil {
   readonly living: UserNamespace[] = [];
   /** The newest daemon, once it accepts connections. */
   #serving: Promise<Daemon>;
+  /** All that were ever made. */
+  readonly #made: { readonly inode: number; readonly id: bigint | undefined }[] = [];
   kills = 0;
   managers = 0;
   allocations = 0;
@@ -176,6 +178,7 @@ class Turmoil {
       const namespace = new UserNamespace();
       this.living.push(namespace);
       using fd = namespace.open();
+      this.#made.push({ inode: namespaceInode(fd.number), id: namespaceId(fd.number) });
       try {
         const { error } = await allocate(await this.#serving, fd, `kill-${number}-${index}`);
         if (error !== undefined) this.t.fail(`a client got ${error}`);
@@ -187,6 +190,11 @@ class Turmoil {
       }
       if (this.living.length > LIVING) this.endOne();
     }
+  }
+
+  /** The namespaces that something still uses, such as a process of a killed worker; none where there are no ids. */
+  left(): number[] {
+    return this.#made.flatMap(({ inode, id }) => (id !== undefined && isDead(id, inode) === false ? [inode] : []));
   }
 
   #start(): Promise<Daemon> {
@@ -274,6 +282,7 @@ t.test(
       () => ids().length === 0,
       () => `not forgotten: ${ids()}`,
     );
+    t.strictSame(turmoil.left(), [], 'no process and no descriptor of one that was killed holds a namespace');
     await last.stop();
   },
 );

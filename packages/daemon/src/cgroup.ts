@@ -167,10 +167,19 @@ class DeadTree {
       return step();
     } catch (error) {
       if (!isSystemError(error)) throw error;
-      if (!isSystemError(error, 'ENOENT', 'ENODEV')) this.#failures.push(error);
+      if (!isSystemError(error, 'ENOENT', 'ENODEV')) this.#failures.push(inPrint(error));
       return undefined;
     }
   }
+}
+
+/** A failure as it may be said: its user chose the cgroup's name, in which any character but a slash may be. */
+function inPrint(error: NodeJS.ErrnoException): SystemError {
+  const name = basename(error.path ?? '').replace(
+    /[^ -~]|\\/g,
+    (character) => `\\x${character.charCodeAt(0).toString(16)}`,
+  );
+  return new SystemError(-(error.errno ?? 0), error.syscall ?? 'open', name);
 }
 
 /** The hierarchy's root, as it is mounted. */

@@ -1,4 +1,4 @@
-import { fchmodSync, fstatSync, openSync, rmSync } from 'node:fs';
+import { fchmodSync, openSync, rmSync } from 'node:fs';
 import type { EventLoop, IoEvent } from '@sdrx/event';
 import {
   bind,
@@ -108,7 +108,9 @@ export class FdStore implements Disposable {
   }
 
   #keep(inode: number, fd: Fd): void {
-    const mount = fstatSync(fd.number).isDirectory() ? statx(fd.number).mountId : undefined;
+    // Neither waits for whoever serves the file system.
+    const { isDirectory, mountId } = statx(fd.number);
+    const mount = isDirectory ? mountId : undefined;
     const mounts = this.#kept.get(inode) ?? new Map<bigint, Fd>();
     if (mount === undefined || mounts.has(mount)) return;
     if ([...this.#kept.values()].reduce((count, { size }) => count + size, 0) >= MAXIMUM) {
