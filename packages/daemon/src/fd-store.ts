@@ -108,7 +108,7 @@ export class FdStore implements Disposable {
   }
 
   #keep(inode: number, fd: Fd): void {
-    // Neither waits for whoever serves the file system.
+    // Never fstat(2): what a client passed may be of a file system that does not answer.
     const { isDirectory, mountId } = statx(fd.number);
     const mount = isDirectory ? mountId : undefined;
     const mounts = this.#kept.get(inode) ?? new Map<bigint, Fd>();
