@@ -1,5 +1,5 @@
 // What crowds cost: 10,000 connections of one user, 1,000 users at once, 20,000 registered namespaces, against none of it.
-import { existsSync, readdirSync } from 'node:fs';
+import { readdirSync } from 'node:fs';
 import { setTimeout } from 'node:timers/promises';
 import { entrySnapshot, type NamespaceEntry, NamespaceNotes, Registry } from '@sdrx/daemon';
 import { compile } from '../support/compile.js';
@@ -54,6 +54,8 @@ const scenarios = {
   [`${count(NAMESPACES)} namespaces`]: empty(),
 };
 const retries: number[] = [];
+/** How many users of the crowd own namespaces. */
+let owning = 0;
 const [nobody, connections, users, namespaces] = Object.values(scenarios) as [Figures, Figures, Figures, Figures];
 
 printMachine();
@@ -149,14 +151,12 @@ function memory({ manager, workers }: Service, figures: Figures): void {
   figures.worker.push(Math.max(...workers.map(privateMemory)) / 1024);
 }
 
-/** Waits until the namespaces that an allocation's run held are gone; their users' folders go with the last one. */
+/** Waits until the namespaces that runs of an allocation's program held are gone; only those of the crowd stay. */
 async function released(figures: Figures): Promise<void> {
   const began = performance.now();
-  const registry = `${program.runtimeDirectory}/nsresource/registry`;
-  const isLeft = () =>
-    existsSync(`${registry}/o${FIRST_UID}.owns`) ||
-    readdirSync(registry).some((file) => file.startsWith('o') && Number.parseInt(file.slice(1), 10) < FIRST_UID);
-  while (isLeft()) await setTimeout(10);
+  const owners = () =>
+    readdirSync(`${program.runtimeDirectory}/nsresource/registry`).filter((file) => file.startsWith('o'));
+  while (owners().length > owning) await setTimeout(10);
   figures.release.push(performance.now() - began);
 }
 
@@ -166,6 +166,7 @@ async function holding(left: number, uid: number, body: () => Promise<void>): Pr
   const some = Math.min(left, NAMESPACES_A_PROCESS);
   await holdNamespaces(hold, { count: some, uid, each: NAMESPACES_A_USER }, async (held) => {
     register(program, held, uid);
+    owning += Math.ceil(some / NAMESPACES_A_USER);
     await holding(left - some, uid + some / NAMESPACES_A_USER, body);
   });
 }
