@@ -28,6 +28,7 @@ export const testPackages = [
   { name: 'debootstrap', provides: 'debootstrap', why: "unpacks a newer Debian, whose systemd has the API's clients" },
   { name: 'util-linux', provides: 'setpriv', why: 'runs a client as another user' },
   { name: 'gcc', provides: 'gcc', why: 'compiles what our loop is compared with' },
+  { name: 'strace', provides: 'strace', why: 'lets system calls of the daemon fail' },
   { name: 'libc6-dev', provides: '/usr/include/stdio.h', why: 'declares the C library to it' },
   {
     name: 'libsystemd-dev',

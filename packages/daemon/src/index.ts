@@ -7,6 +7,7 @@ export { isInterfaceName } from './interface-name.js';
 export { namespaceResource } from './interfaces/namespace-resource.js';
 export { userDatabase } from './interfaces/user-database.js';
 export * from './mountinfo.js';
+export { NameLookups } from './name-lookups.js';
 export * from './namespace-entry.js';
 export * from './namespace-identity.js';
 export * from './namespace-liveness.js';

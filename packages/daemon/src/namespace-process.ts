@@ -112,7 +112,7 @@ class Entering {
   #directory: Fd | undefined;
   #pidfd: Fd | undefined;
   /** So that there is room for these two once it runs. */
-  readonly #reserved: readonly Fd[] = [];
+  readonly #reserved: Fd[] = [];
   #echoed = false;
   #inside = false;
 
@@ -129,8 +129,11 @@ class Entering {
     this.#limit = limit;
     const [input, ourEnd] = this.#pipe();
     const [output, theirEnd] = this.#pipe();
-    this.#reserved = [duplicate(input.number), duplicate(input.number)];
-    for (const fd of this.#reserved) subscriber.add(() => fd.close());
+    for (let count = 0; count < 2; count++) {
+      const reserved = duplicate(input.number);
+      this.#reserved.push(reserved);
+      subscriber.add(() => reserved.close());
+    }
     // What it echoes shows that it is inside. With our end of its input it ends, too, should we be killed.
     write(ourEnd.number, Buffer.from('\n'));
     // Once: what it has said is left unread.

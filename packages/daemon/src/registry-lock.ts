@@ -2,6 +2,7 @@ import type { EventLoop } from '@sdrx/event';
 import {
   EBUSY,
   type Fd,
+  isSystemError,
   lockExclusive,
   SystemError,
   tryLockByte,
@@ -175,6 +176,13 @@ export class RegistryLock implements Disposable {
   }
 
   #release(): void {
-    if (--this.#holders === 0) unlock(this.#file.number);
+    if (--this.#holders > 0) return;
+    try {
+      unlock(this.#file.number);
+    } catch (error) {
+      // What was done with it held was done. Nobody could go on if it stayed, so a passing failure gets a second chance.
+      if (!isSystemError(error)) throw error;
+      unlock(this.#file.number);
+    }
   }
 }

@@ -10,9 +10,12 @@ export interface AcceptResult {
   readonly exhausted: Error | undefined;
 }
 
+/** What accept(2) fails with when the socket itself is no good. Everything else passes. */
+const FATAL = ['EBADF', 'EINVAL', 'ENOTSOCK', 'EOPNOTSUPP'] as const;
+
 /**
- * Accepts up to `limit` of the connections that wait, those included that are refused. Throws what accept(2) throws, except
- * for the want of descriptors and memory, which passes.
+ * Accepts up to `limit` of the connections that wait, those included that are refused. Throws EBADF, EINVAL, ENOTSOCK, EOPNOTSUPP;
+ * after another failure accepting has to stop for a while. A connection of which nothing can be learnt is closed.
  * @param take takes over a connection. Returns whether it is kept, or an error when it is but there is no room for another one.
  */
 export function acceptBatch(listenFd: number, limit: number, take: (connection: Fd) => boolean | Error): AcceptResult {
@@ -21,13 +24,23 @@ export function acceptBatch(listenFd: number, limit: number, take: (connection: 
     for (let tries = 0; tries < limit; tries++) {
       const connection = accept(listenFd);
       if (connection === undefined) return { count, waiting: false, exhausted: undefined };
-      const taken = take(connection);
+      const taken = attempt(connection, take);
       if (taken !== false) count++;
       if (taken instanceof Error) return { count, waiting: true, exhausted: taken };
     }
     return { count, waiting: (pollNow(listenFd, EPOLLIN) & EPOLLIN) !== 0, exhausted: undefined };
   } catch (error) {
-    if (!isSystemError(error, 'EMFILE', 'ENFILE', 'ENOMEM', 'ENOBUFS')) throw error;
+    if (!isSystemError(error) || isSystemError(error, ...FATAL)) throw error;
     return { count, waiting: true, exhausted: error };
+  }
+}
+
+function attempt(connection: Fd, take: (connection: Fd) => boolean | Error): boolean | Error {
+  try {
+    return take(connection);
+  } catch (error) {
+    connection.close();
+    if (!isSystemError(error)) throw error;
+    return false;
   }
 }

@@ -1,0 +1,243 @@
+import { existsSync } from 'node:fs';
+import { NamespaceNotes, namespaceResource, Registry, userDatabase } from '@sdrx/daemon';
+import { namespaceInode } from '@sdrx/linux';
+import t, { type Test } from 'tap';
+import { allocate, ask, keptFiles, kernelMap, USERNS } from '../support/allocation.js';
+import { type Fault, needsStrace, SystemCalls } from '../support/inject-fault.js';
+import { LoneWorker } from '../support/lone-worker.js';
+import { needsRoot } from '../support/privileges.js';
+import { childrenOf, openFiles } from '../support/traces.js';
+import { UserNamespace } from '../support/user-namespace.js';
+import { type RawReply, varlinkCall } from '../support/varlink-call.js';
+import { within } from '../support/within.js';
+
+/** In each system call that is made; only in some of them unless this is set. */
+const ALL = process.env.SDRX_ALL_FAULTS === '1';
+
+const ERRORS = ['ENOSPC', 'EIO', 'EMFILE', 'ENOMEM', 'EINTR', 'EACCES'] as const;
+
+/** How long a call may take to be answered, in milliseconds: a helper that does not get far is waited for five seconds. */
+const LIMIT = 25_000;
+
+/**
+ * The system calls on files, descriptors and processes, those that an architecture lacks as `?`. Not the memory's, without which
+ * there is no JavaScript, and not those by which Node waits, which can't fail in these ways: epoll_wait(2), futex(2).
+ */
+const CALLS = [
+  ...['openat', '?open', 'read', 'pread64', 'write', 'pwrite64', 'writev', 'fsync', 'ftruncate', 'lseek', 'close'],
+  ...[
+    'fstat',
+    '?newfstatat',
+    '?stat',
+    '?lstat',
+    'statx',
+    '?readlink',
+    'readlinkat',
+    'getdents64',
+    '?access',
+    'faccessat',
+  ],
+  ...['?rename', 'renameat', 'renameat2', '?link', 'linkat', '?unlink', 'unlinkat', '?symlink', 'symlinkat'],
+  ...[
+    '?mkdir',
+    'mkdirat',
+    '?rmdir',
+    'fcntl',
+    'ioctl',
+    'flock',
+    'pipe2',
+    'dup',
+    '?dup2',
+    'dup3',
+    'socket',
+    'socketpair',
+  ],
+  ...['accept4', 'recvmsg', 'sendmsg', 'sendto', 'getsockopt', 'epoll_ctl', 'timerfd_create', 'pidfd_open'],
+  ...['pidfd_send_signal', 'waitid', 'wait4', 'kill', '?poll', 'ppoll', 'clone', 'clone3', '?vfork', '?fork', 'execve'],
+  ...['setns', 'open_by_handle_at', 'memfd_create', 'connect', 'unshare'],
+] as const;
+
+/** What is asked of a worker, and what has to be true afterwards. */
+interface Deed {
+  readonly name: string;
+  /** Makes the namespace that it is for. */
+  readonly namespace: () => UserNamespace;
+  readonly ask: (worker: LoneWorker, fd: number) => Promise<RawReply>;
+  /** Whether the kernel says of the namespace that it was done: in part if that can't be undone. */
+  readonly isDone: (namespace: UserNamespace) => 'no' | 'in part' | 'yes' | 'unknown';
+}
+
+const deeds: readonly Deed[] = [
+  {
+    name: 'an allocation',
+    namespace: () => new UserNamespace(),
+    ask: (worker, fd) => allocate(worker, fd, 'fault'),
+    isDone: ({ child: { pid } }) => {
+      const [uids, gids] = [kernelMap(pid, 'uid_map'), kernelMap(pid, 'gid_map')];
+      return uids === '' ? 'no' : gids === '' ? 'in part' : 'yes';
+    },
+  },
+  {
+    name: 'a registration',
+    namespace: () => new UserNamespace([], '--map-root-user'),
+    ask: (worker, fd) => {
+      const parameters = { name: 'fault', [USERNS]: 0 };
+      return varlinkCall(worker.socketPath, `${namespaceResource.name}.RegisterUserNamespace`, parameters, {
+        fds: [fd],
+      });
+    },
+    isDone: () => 'unknown',
+  },
+];
+
+/** Whose system calls: the worker's, or those of what it starts processes with, and of these. */
+const PROCESSES = ['worker', 'launcher'] as const;
+
+function pidOf(worker: LoneWorker, process: (typeof PROCESSES)[number]): number {
+  return process === 'worker' ? worker.child.pid : (childrenOf(worker.child.pid)[0] ?? 0);
+}
+
+/** The calls that a deed makes, by name. */
+async function callsOf(
+  worker: LoneWorker,
+  process: (typeof PROCESSES)[number],
+  deed: Deed,
+): Promise<Map<string, number>> {
+  using namespace = deed.namespace();
+  using fd = namespace.open();
+  const watch = await SystemCalls.watch(pidOf(worker, process), CALLS);
+  await deed.ask(worker, fd.number);
+  const { counts } = await watch.end();
+  forget(worker, namespaceInode(fd.number));
+  return new Map(counts);
+}
+
+/** The faults to try: each of them, or of each call by its first and its last occurrence one. */
+function faultsFor(counts: ReadonlyMap<string, number>): Fault[] {
+  const all = [...counts].flatMap(([call, count]) =>
+    ERRORS.flatMap((error) => Array.from({ length: count }, (_, index) => ({ call, error, when: index + 1 }))),
+  );
+  if (ALL) return all;
+  return [...counts].flatMap(([call, count], index) =>
+    [...new Set([1, count])].map((when, place) => ({
+      call,
+      error: ERRORS[(index + place) % ERRORS.length] ?? 'EIO',
+      when,
+    })),
+  );
+}
+
+/** Releases a namespace, as the manager would. */
+function forget({ runtimeDirectory }: LoneWorker, inode: number): void {
+  using registry = Registry.open(runtimeDirectory);
+  registry.remove(inode);
+  NamespaceNotes.beside(registry).forget(inode);
+}
+
+/** What there is to see of a worker that rests. */
+function state(worker: LoneWorker): string {
+  const { pid } = worker.child;
+  const [launcher = 0] = childrenOf(pid);
+  const files = keptFiles(worker).filter((file) => file !== 'namespace-ids');
+  return [...files, ...openFiles(pid), ...openFiles(launcher), `helpers: ${childrenOf(launcher).length}`].join('\n');
+}
+
+/** Does it with one fault in it. @returns what was wrong, and whether the fault came to be */
+async function tryFault(
+  worker: LoneWorker,
+  process: (typeof PROCESSES)[number],
+  deed: Deed,
+  fault: Fault,
+): Promise<{ readonly wrong: string[]; readonly happened: boolean }> {
+  const wrong: string[] = [];
+  using namespace = deed.namespace();
+  using fd = namespace.open();
+  const inode = namespaceInode(fd.number);
+  const watch = await SystemCalls.watch(pidOf(worker, process), CALLS, fault);
+  const reply = await within(LIMIT, () => 'no answer', deed.ask(worker, fd.number)).catch((error: unknown) =>
+    String(error),
+  );
+  const { injected } = await watch.end();
+  if (!worker.isAlive) return { wrong: ['the worker is gone'], happened: true };
+
+  const isClosed = typeof reply === 'string';
+  if (reply === 'Error: no answer') wrong.push('no answer');
+  const isRegistered = existsSync(`${worker.runtimeDirectory}/nsresource/registry/i${inode}.userns`);
+  const done = deed.isDone(namespace);
+  if (done === 'yes' && !isRegistered) wrong.push('maps without an entry');
+  if (done === 'in part' && !isRegistered) wrong.push('a map without an entry');
+  if (done === 'no' && isRegistered) wrong.push('an entry without maps');
+  if (!isClosed && reply.error === undefined && (!isRegistered || (done !== 'yes' && done !== 'unknown')))
+    wrong.push('a reply without the deed');
+  if (!isClosed && reply.error !== undefined && isRegistered && done !== 'in part')
+    wrong.push(`the deed, but the reply ${JSON.stringify(reply)}`);
+  forget(worker, inode);
+  return { wrong, happened: injected > 0 };
+}
+
+/** One deed without a fault, after which all is as it was. */
+async function checkState(worker: LoneWorker, deed: Deed, before: string): Promise<string[]> {
+  using namespace = deed.namespace();
+  using fd = namespace.open();
+  const reply = await within(LIMIT, () => 'no answer', deed.ask(worker, fd.number)).catch((error: unknown) =>
+    String(error),
+  );
+  forget(worker, namespaceInode(fd.number));
+  if (typeof reply === 'string' || reply.error !== undefined) return [`afterwards ${JSON.stringify(reply)}`];
+  try {
+    await worker.until(
+      () => state(worker) === before,
+      () => `left behind:\n${difference(before, state(worker))}`,
+    );
+    return [];
+  } catch (error) {
+    return [String(error)];
+  }
+}
+
+function difference(before: string, after: string): string {
+  const known = before.split('\n');
+  const more = after.split('\n').filter((line) => {
+    const index = known.indexOf(line);
+    if (index >= 0) known.splice(index, 1);
+    return index < 0;
+  });
+  return [...more.map((line) => `+ ${line}`), ...known.map((line) => `- ${line}`)].join('\n');
+}
+
+async function tryAll(t: Test, process: (typeof PROCESSES)[number], deed: Deed): Promise<void> {
+  let worker = await LoneWorker.start();
+  try {
+    await callsOf(worker, process, deed);
+    let before = state(worker);
+    const faults = faultsFor(await callsOf(worker, process, deed));
+    let happened = 0;
+    for (const fault of faults) {
+      const { wrong, happened: came } = await tryFault(worker, process, deed, fault);
+      if (came) happened++;
+      // A close that was not made leaves what it should have closed.
+      const comparable = worker.isAlive && wrong.length === 0 && (fault.call !== 'close' || !came);
+      if (comparable) wrong.push(...(await checkState(worker, deed, before)));
+      if (wrong.length > 0) t.fail(`${fault.call} ${fault.when}: ${fault.error}: ${wrong.join('; ')}`);
+      if (comparable && wrong.length === 0) continue;
+      worker[Symbol.dispose]();
+      worker = await LoneWorker.start();
+      await callsOf(worker, process, deed);
+      before = state(worker);
+    }
+    t.comment(`${faults.length} faults, of which ${happened} came to be`);
+    t.ok(happened > faults.length / 2, `${happened} of ${faults.length} faults came to be`);
+    const { error } = await ask(worker, 'User', { uid: 524_288 });
+    t.equal(error, `${userDatabase.name}.NoRecordFound`);
+  } finally {
+    worker[Symbol.dispose]();
+  }
+}
+
+const options = { ...needsRoot, ...needsStrace, ...(ALL ? { timeout: 7_200_000 } : {}) };
+
+for (const deed of deeds) {
+  for (const process of PROCESSES) {
+    t.test(`${deed.name}, whatever system call of the ${process} fails`, options, (t) => tryAll(t, process, deed));
+  }
+}

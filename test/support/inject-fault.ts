@@ -1,0 +1,75 @@
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { closeSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { within } from './within.js';
+
+/** How long strace(1) may take to attach, and to let go, in milliseconds. */
+const LIMIT = 30_000;
+
+/** A system call of a process that fails instead of being made. */
+export interface Fault {
+  readonly call: string;
+  /** Such as ENOSPC. */
+  readonly error: string;
+  /** Which one of the calls by this name, of each thread, from 1 on. */
+  readonly when: number;
+}
+
+/** Options for a test that needs it. */
+export const needsStrace = canTrace()
+  ? {}
+  : { skip: 'strace(1) is not there, or must not trace: ptrace(2) is refused' };
+
+function canTrace(): boolean {
+  return spawnSync('strace', ['-o', '/dev/null', 'true']).status === 0;
+}
+
+/** Watches the system calls of a process and its threads, and may let one of them fail. strace(1) */
+export class SystemCalls {
+  readonly #strace: ChildProcess;
+  readonly #folder: string;
+  readonly #ended: Promise<unknown>;
+
+  private constructor(strace: ChildProcess, folder: string) {
+    this.#strace = strace;
+    this.#folder = folder;
+    this.#ended = once(strace, 'exit');
+  }
+
+  /** Returns once the process is watched. */
+  static async watch(pid: number, calls: readonly string[], fault?: Fault): Promise<SystemCalls> {
+    const folder = mkdtempSync(join(tmpdir(), 'sdrx-test-'));
+    const messages = openSync(join(folder, 'messages'), 'w');
+    const inject = fault && [`--inject=${fault.call}:error=${fault.error}:when=${fault.when}`];
+    const args = ['-f', '-p', String(pid), '-o', join(folder, 'calls'), '-e', `trace=${calls.join(',')}`];
+    const strace = spawn('strace', [...args, ...(inject ?? [])], { stdio: ['ignore', 'ignore', messages] });
+    closeSync(messages);
+    const watch = new SystemCalls(strace, folder);
+    await within(LIMIT, () => `strace: ${watch.#messages()}`, watch.#attached());
+    return watch;
+  }
+
+  /** Lets the process go. @returns the calls that were seen, by name, in order, and those that were let fail with `INJECTED` */
+  async end(): Promise<{ readonly counts: ReadonlyMap<string, number>; readonly injected: number }> {
+    this.#strace.kill('SIGINT');
+    await within(LIMIT, () => `strace does not end: ${this.#messages()}`, this.#ended);
+    const text = readFileSync(join(this.#folder, 'calls'), 'utf8');
+    rmSync(this.#folder, { recursive: true });
+    const counts = new Map<string, number>();
+    for (const [, name = ''] of text.matchAll(/^\d+ +(\w+)\(/gm)) counts.set(name, (counts.get(name) ?? 0) + 1);
+    return { counts, injected: text.split('(INJECTED)').length - 1 };
+  }
+
+  #messages(): string {
+    return readFileSync(join(this.#folder, 'messages'), 'utf8');
+  }
+
+  async #attached(): Promise<void> {
+    while (!/attached/.test(this.#messages())) {
+      if (this.#strace.exitCode !== null) throw new Error(`strace ended: ${this.#messages()}`);
+      await new Promise((resolve) => setTimeout(resolve, 3));
+    }
+  }
+}
