@@ -1,27 +1,23 @@
 import type { EventLoop, IoEvent, SourceOptions } from '@sdrx/event';
-import { duplicate, EINVAL, EIO, errno, type Fd, libc, SystemError } from '@sdrx/linux';
-import koffi from 'koffi';
+import {
+  duplicate,
+  EINVAL,
+  EIO,
+  type Fd,
+  MemoryMapping,
+  PAGE_SIZE,
+  PROT_READ,
+  PROT_WRITE,
+  SystemError,
+} from '@sdrx/linux';
 import { mergeMap, type Observable } from 'rxjs';
 import { BPF_MAP_TYPE_RINGBUF, type BpfMap } from './bpf-map.js';
-
-const PROT_READ = 1;
-const PROT_WRITE = 2;
-const MAP_SHARED = 0x01;
-const MAP_PRIVATE = 0x02;
-const MAP_FIXED = 0x10;
-const MAP_ANONYMOUS = 0x20;
 
 /** Bits of a record's header: its writer is not done yet; it is to be skipped. The others are its length. */
 const BUSY = 1 << 31;
 const DISCARD = 1 << 30;
 const LENGTH = DISCARD - 1;
 const HEADER_SIZE = 8;
-
-const mmap = libc<
-  (address: bigint, size: number, protection: number, flags: number, fd: number, offset: number) => bigint | number
->('intptr_t mmap(intptr_t, size_t, int, int, int, long)');
-const munmap = libc<(address: bigint, size: number) => number>('int munmap(intptr_t, size_t)');
-const pageSize = libc<() => number>('int getpagesize()')();
 
 /** Records that were looked at, in order, each a view of the ring. */
 export interface PeekedRecords {
@@ -31,9 +27,6 @@ export interface PeekedRecords {
   consume(): void;
 }
 
-/** Unmaps what nobody can look at any more. */
-const unreachable = new FinalizationRegistry<() => void>((unmap) => unmap());
-
 /**
  * Reads a ring buffer (BPF_MAP_TYPE_RINGBUF), to which programs in the kernel write records of any length, in order. Its
  * memory is shared with the kernel: a record costs no system call and is not copied. There must be one reader only.
@@ -42,8 +35,8 @@ const unreachable = new FinalizationRegistry<() => void>((unmap) => unmap());
 export class RingBuffer implements Disposable {
   readonly #fd: Fd;
   readonly #size: number;
-  readonly #consumer: Mapping;
-  readonly #producer: Mapping;
+  readonly #consumer: MemoryMapping;
+  readonly #producer: MemoryMapping;
   readonly #consumed: BigUint64Array;
   readonly #produced: BigUint64Array;
   readonly #headers: Uint32Array;
@@ -53,17 +46,17 @@ export class RingBuffer implements Disposable {
     if (map.type !== BPF_MAP_TYPE_RINGBUF) throw new SystemError(EINVAL, 'ring_buffer', map.name);
     this.#size = map.maxEntries;
     using fd = duplicate(map.fd);
-    this.#consumer = new Mapping(fd.number, 0, pageSize, PROT_READ | PROT_WRITE);
+    this.#consumer = new MemoryMapping(fd.number, 0, PAGE_SIZE, PROT_READ | PROT_WRITE, 'ring buffer');
     try {
       // The kernel maps the data twice, one after the other, so that a record at the end of the ring is in one piece.
-      this.#producer = new Mapping(fd.number, pageSize, pageSize + 2 * this.#size, PROT_READ);
+      this.#producer = new MemoryMapping(fd.number, PAGE_SIZE, PAGE_SIZE + 2 * this.#size, PROT_READ, 'ring buffer');
     } catch (error) {
       this.#consumer[Symbol.dispose]();
       throw error;
     }
     this.#consumed = new BigUint64Array(this.#consumer.bytes, 0, 1);
     this.#produced = new BigUint64Array(this.#producer.bytes, 0, 1);
-    this.#headers = new Uint32Array(this.#producer.bytes, pageSize);
+    this.#headers = new Uint32Array(this.#producer.bytes, PAGE_SIZE);
     this.#fd = duplicate(fd.number);
   }
 
@@ -132,7 +125,7 @@ export class RingBuffer implements Disposable {
         throw new SystemError(EIO, 'ring_buffer', `record of ${length} bytes at ${at}, but the end is at ${produced}`);
       }
       const discarded = (header & DISCARD) !== 0;
-      const start = pageSize + offset + HEADER_SIZE;
+      const start = PAGE_SIZE + offset + HEADER_SIZE;
       yield { record: discarded ? undefined : Buffer.from(this.#producer.bytes, start, length), end };
       at = end;
     }
@@ -140,31 +133,5 @@ export class RingBuffer implements Disposable {
 
   #consume(position: number): void {
     if (this.#fd.number !== -1) Atomics.store(this.#consumed, 0, BigInt(position));
-  }
-}
-
-/**
- * A part of a file in memory. Views of it may outlive it, and must not end the process: its place in the address space is
- * kept until the last one is collected, without memory behind it.
- */
-class Mapping implements Disposable {
-  readonly bytes: ArrayBuffer;
-  readonly #address: bigint;
-  readonly #size: number;
-  #open = true;
-
-  constructor(fd: number, offset: number, size: number, protection: number) {
-    const address = BigInt(mmap(0n, size, protection, MAP_SHARED, fd, offset));
-    if (address === -1n) throw new SystemError(errno(), 'mmap', 'ring buffer');
-    this.bytes = koffi.view(address, size);
-    this.#address = address;
-    this.#size = size;
-    unreachable.register(this.bytes, () => munmap(address, size));
-  }
-
-  [Symbol.dispose](): void {
-    if (!this.#open) return;
-    this.#open = false;
-    mmap(this.#address, this.#size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
   }
 }

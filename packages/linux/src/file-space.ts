@@ -1,0 +1,18 @@
+import { EINTR } from './errno.js';
+import { libc } from './libc.js';
+import { SystemError } from './system-error.js';
+
+const posixFallocate = libc<(fd: number, offset: number, size: number) => number>(
+  'int posix_fallocate(int, long, long)',
+);
+
+/**
+ * Makes sure that a part of a file has its place on the file system, and grows the file to hold it: to write there, by a
+ * memory mapping too, can't fail for want of space from then on. What was there stays. posix_fallocate(3).
+ * Throws ENOSPC, EFBIG, EINVAL, EBADF, EIO.
+ */
+export function reserveSpace(fd: number, offset: number, size: number): void {
+  let error = EINTR;
+  while (error === EINTR) error = posixFallocate(fd, offset, size);
+  if (error !== 0) throw new SystemError(error, 'posix_fallocate', String(fd));
+}
