@@ -1,5 +1,8 @@
-import { openSync, writeSync } from 'node:fs';
-import { isSystemError, SOCK_DGRAM, sendMessage, setNonBlocking, unixSocket } from '@sdrx/linux';
+import { constants, openSync, writeSync } from 'node:fs';
+import { EAGAIN, SOCK_DGRAM, SystemError, sendMessage, unixSocket } from '@sdrx/linux';
+import { logKind, logText } from './log-text.js';
+import { MessageRate } from './message-rate.js';
+import { StandardError } from './standard-error.js';
 
 /** The levels of syslog(3), most urgent first. */
 export const LOG_LEVELS = ['emerg', 'alert', 'crit', 'err', 'warning', 'notice', 'info', 'debug'] as const;
@@ -12,10 +15,29 @@ export type LogTarget = (typeof LOG_TARGETS)[number];
 const JOURNAL_SOCKET = '/run/systemd/journal/socket';
 const KERNEL_LOG = '/dev/kmsg';
 
-/** A service's log: one line a message, up to a level, to one target. Both can be changed at any time. */
+/** Within this time, in milliseconds, only so many messages of one kind are logged: of those that matter, and of others. */
+const RATE_INTERVAL = 30_000;
+const RATE_BURST = 200;
+const RATE_BURST_VERBOSE = 10_000;
+
+/** The last level of those that matter. */
+const NOTICE = LOG_LEVELS.indexOf('notice');
+
+const standardError = new StandardError();
+
+/**
+ * A service's log: one line a message, up to a level, to one target. Both can be changed at any time.
+ *
+ * To log never waits and never fails. Messages of one kind, those that differ in numbers and quoted names only, are limited
+ * to 200 in 30 s (information and debug messages: 10,000), then one line says how many were suppressed: what users can cause
+ * must not fill a disk. What would not be plain text is escaped.
+ */
 export class Log {
   level: LogLevel = 'info';
   target: LogTarget = 'console';
+  readonly #rate = new MessageRate(RATE_INTERVAL, RATE_BURST);
+  readonly #verboseRate = new MessageRate(RATE_INTERVAL, RATE_BURST_VERBOSE);
+  #summary: NodeJS.Timeout | undefined;
 
   /** @param identifier the program's name, which every message carries */
   constructor(readonly identifier: string) {}
@@ -43,14 +65,37 @@ export class Log {
   #log(level: LogLevel, message: string, cause?: unknown): void {
     const priority = LOG_LEVELS.indexOf(level);
     if (this.target === 'null' || priority > LOG_LEVELS.indexOf(this.level)) return;
-    const text = (cause === undefined ? message : `${message}: ${describe(cause)}`).replaceAll('\n', ' ');
+    const text = logText(cause === undefined ? message : `${message}: ${describe(cause)}`);
+    const rate = priority <= NOTICE ? this.#rate : this.#verboseRate;
+    const now = performance.now();
+    this.#sayWhatWasSuppressed(now);
+    if (rate.take(`${priority} ${logKind(message)}`, text, now)) this.#write(priority, text);
+    else this.#summary ??= setTimeout(() => this.#summarize(), RATE_INTERVAL).unref();
+  }
+
+  #summarize(): void {
+    this.#summary = undefined;
+    this.#sayWhatWasSuppressed(performance.now());
+  }
+
+  #sayWhatWasSuppressed(now: number): void {
+    for (const { count, example } of [...this.#rate.ended(now), ...this.#verboseRate.ended(now)]) {
+      this.#write(
+        NOTICE,
+        `${count} more messages of this kind were suppressed within ${RATE_INTERVAL / 1000} s: ${example}`,
+      );
+    }
+  }
+
+  #write(priority: number, text: string): void {
+    if (this.target === 'null') return;
     try {
       if (this.target === 'journal') this.#toJournal(priority, text);
       else if (this.target === 'kmsg') this.#toKernelLog(priority, text);
       else this.#toConsole(priority, text);
     } catch (error) {
       // Better in the wrong place than lost.
-      this.#toConsole(priority, `${text} (not to the ${this.target}: ${describe(error)})`);
+      this.#toConsole(priority, `${text} (not to the ${this.target}: ${logText(describe(error))})`);
     }
   }
 
@@ -63,26 +108,21 @@ export class Log {
   #toJournal(priority: number, text: string): void {
     const fields = `MESSAGE=${text}\nPRIORITY=${priority}\nSYSLOG_IDENTIFIER=${this.identifier}\n`;
     using socket = unixSocket(SOCK_DGRAM);
-    setNonBlocking(socket.number, false);
-    sendMessage(socket.number, Buffer.from(fields), { to: JOURNAL_SOCKET });
+    const sent = sendMessage(socket.number, Buffer.from(fields), { to: JOURNAL_SOCKET });
+    if (sent === undefined) throw new SystemError(EAGAIN, 'sendmsg', JOURNAL_SOCKET);
   }
 
   #kernelLog: number | undefined;
 
   #toKernelLog(priority: number, text: string): void {
-    this.#kernelLog ??= openSync(KERNEL_LOG, 'w');
+    this.#kernelLog ??= openSync(KERNEL_LOG, constants.O_WRONLY | constants.O_NONBLOCK | constants.O_NOCTTY);
     writeSync(this.#kernelLog, `<${priority}>${this.identifier}[${process.pid}]: ${text}\n`);
   }
 }
 
-/** Writes one line to the standard error. */
+/** Writes one line to the standard error, whatever the log's target is, without waiting. */
 export function writeLine(text: string): void {
-  try {
-    writeSync(2, `${text}\n`);
-  } catch (error) {
-    // Nobody reads it, or not fast enough; what a service says must not end it.
-    if (!isSystemError(error, 'EAGAIN', 'EPIPE', 'EIO', 'EBADF')) throw error;
-  }
+  standardError.writeLine(text);
 }
 
 function describe(cause: unknown): string {
