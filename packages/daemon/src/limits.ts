@@ -20,6 +20,8 @@ export interface Limits {
   readonly namespacesPerUser: number;
   /** Processes of ours within namespaces of one user at a time. */
   readonly helpersPerUser: number;
+  /** Worker processes, those that are always there included. */
+  readonly workers: number;
 }
 
 /** The limits, unless an administrator sets others. The longest call that means something has less than 1 KiB. */
@@ -34,4 +36,5 @@ export const LIMITS: Limits = {
   callTime: 10_000,
   namespacesPerUser: 256,
   helpersPerUser: 4,
+  workers: 4096,
 };
