@@ -1,6 +1,6 @@
 import { installUsernsRestrict, type UsernsRestrict } from '@sdrx/bpf';
 import { EventLoop, type Notification, notify, watchdog } from '@sdrx/event';
-import { isSystemError } from '@sdrx/linux';
+import { EBUSY, isSystemError, SystemError } from '@sdrx/linux';
 import {
   catchError,
   concat,
@@ -18,8 +18,12 @@ import {
 } from 'rxjs';
 import { FdStore } from './fd-store.js';
 import { namespaceResource } from './interfaces/namespace-resource.js';
-import { ListeningSocket } from './listening-socket.js';
+import { Ledger } from './ledger.js';
+import type { Limits } from './limits.js';
+import { ListeningSocket, refuseIfServed } from './listening-socket.js';
 import { type Log, writeLine } from './log.js';
+import { logText } from './log-text.js';
+import { ManagerLock } from './manager-lock.js';
 import { releaseMemory } from './memory.js';
 import { NamespaceLiveness } from './namespace-liveness.js';
 import { NamespaceNotes } from './namespace-notes.js';
@@ -40,11 +44,17 @@ export interface ManagerOptions {
   /** Where to listen if no socket is passed. */
   readonly listen: string | undefined;
   readonly worker: WorkerProgram;
+  /** Whether that is a program of others, which gives no signs of life and counts nothing. */
+  readonly foreign: boolean;
+  readonly limits: Limits;
   readonly log: Log;
 }
 
 /** How often it is tried again to get the registry's lock from a worker, in milliseconds. */
 const LOCK_RETRY = 2;
+
+/** How long the start waits for the registry's lock, in milliseconds: who has it longer will not give it back. */
+const LOCK_PATIENCE = 20_000;
 
 /** How long the start may wait until dead namespaces are released, in milliseconds; the rest is released afterwards. */
 const START_PATIENCE = 5000;
@@ -58,9 +68,16 @@ export async function runManager({
   restriction,
   listen,
   worker,
+  foreign,
+  limits,
   log,
 }: ManagerOptions): Promise<number> {
   process.umask(0o022);
+  // Before anything is touched that another manager may be using.
+  using lock = new ManagerLock(runtimeDirectory);
+  if (process.env.LISTEN_FDS === undefined) {
+    refuseIfServed(listen ?? ListeningSocket.defaultPath(runtimeDirectory), lock.former);
+  }
   // To look up a user must never lead back to us.
   process.env.SYSTEMD_BYPASS_USERDB = namespaceResource.name;
 
@@ -82,11 +99,22 @@ export async function runManager({
   if (passedSocket !== undefined && listen !== undefined) {
     throw new UsageError(`--listen=${listen} says where to listen, but the service manager passed a socket already`);
   }
+  registry.whileWaiting = waitAtStart();
   takeOver(traces);
-  using ownSocket = passedSocket === undefined ? new ListeningSocket(runtimeDirectory, listen) : undefined;
+  registry.whileWaiting = undefined;
+  using ownSocket = passedSocket === undefined ? new ListeningSocket(runtimeDirectory, listen, lock.former) : undefined;
+  using ledger = foreign ? undefined : createLedger(runtimeDirectory, log);
   const listenFd = passedSocket?.number ?? ownSocket?.fd ?? -1;
   const api = restrict !== undefined;
-  const pool = new WorkerPool(loop, { program: worker, listenFd, api, notifySocket: store?.path, log });
+  const pool = new WorkerPool(loop, {
+    program: worker,
+    listenFd,
+    api,
+    notifySocket: store?.path,
+    ledger,
+    maximum: limits.workers,
+    log,
+  });
   if (store !== undefined) registry.whileWaiting = () => waitFor(store);
 
   const releases = new Releases(loop, traces);
@@ -99,7 +127,7 @@ export async function runManager({
   return await loop.run(
     merge(
       // Signals first: until they are listened to, they would end the process.
-      loop.signal('SIGUSR2').pipe(tap(() => pool.grow())),
+      loop.signal('SIGUSR2').pipe(tap(({ pid }) => pool.grow(pid))),
       restrict?.dead.pipe(
         tap((inodes) => releases.addDead(inodes)),
         tryAgain(log, 'release of namespaces'),
@@ -148,6 +176,17 @@ function releaseFormer(
   );
 }
 
+/** Workers do without it, each for itself, if there is no space for it. */
+function createLedger(runtimeDirectory: string, log: Log): Ledger | undefined {
+  try {
+    return Ledger.create(runtimeDirectory);
+  } catch (error) {
+    if (!isSystemError(error)) throw error;
+    log.warning('no ledger: limits hold in each worker by itself, and workers that hang are not noticed', error);
+    return undefined;
+  }
+}
+
 /** Brings the registry that a former daemon left behind, ours or systemd's, up to date. */
 function takeOver({ registry, restrict, store, log }: NamespaceTraces): void {
   using _lock = registry.lock();
@@ -170,6 +209,19 @@ function takeOver({ registry, restrict, store, log }: NamespaceTraces): void {
 /** A worker that has the registry's lock may be waiting for us to take what it sends. */
 function waitFor(store: FdStore): void {
   store.receive();
+  pauseBriefly();
+}
+
+/** Nobody waits for us yet: we may wait, but not for ever, for a process that is stopped, say. Throws EBUSY when it is too long. */
+function waitAtStart(): () => void {
+  const end = performance.now() + LOCK_PATIENCE;
+  return () => {
+    if (performance.now() > end) throw new SystemError(EBUSY, 'flock', 'registry/lock, which another process holds');
+    pauseBriefly();
+  };
+}
+
+function pauseBriefly(): void {
   Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, LOCK_RETRY);
 }
 
@@ -183,7 +235,7 @@ function announce(
   const warning = restriction === 'off' ? ', WITHOUT userns-restrict: namespaces may own files on any mount' : '';
   const hook = restrict?.hook === undefined ? '' : `, told of dead namespaces by ${restrict.hook}`;
   notify({ READY: 1, STATUS: `Serving ${where}${warning}${hook}` });
-  writeLine(`nsresourced ready ${where}${warning}`);
+  writeLine(logText(`nsresourced ready ${where}${warning}`));
   return EMPTY;
 }
 

@@ -1,17 +1,35 @@
 import type { ChildExit, EventLoop } from '@sdrx/event';
-import { type ChildProcess, signalName } from '@sdrx/linux';
+import { EPOLLIN, isSystemError, pollNow, signalName } from '@sdrx/linux';
 import { Observable, type Subscriber, Subscription } from 'rxjs';
+import type { Ledger } from './ledger.js';
 import type { Log } from './log.js';
+import { Orphans } from './orphans.js';
+import { PoolWorker } from './pool-worker.js';
 import { RateLimit } from './rate-limit.js';
+import { FailureBackoff, GrowingDelay } from './start-backoff.js';
+import { StartPatience } from './worker-health.js';
 import { startWorker, type WorkerProgram } from './worker-program.js';
 
 const MINIMUM = 5;
-const MAXIMUM = 4096;
 const START_INTERVAL = 2000;
 const START_BURST = 250;
 
-/** How long workers may take to finish what they have begun, in milliseconds, before they are killed. */
+/** How often the workers' signs of life and the listening queue are looked at, and how late that may be, in milliseconds. */
+const LOOK_INTERVAL = 1000;
+const LOOK_ACCURACY = 250;
+
+/** When it is tried again to watch a worker, in milliseconds. */
+const WATCH_RETRY = 1000;
+
+/** So many connections make one more worker worth while; of one user no more are counted. */
+const CONNECTIONS_PER_WORKER = 16;
+
+/**
+ * How long workers may take to finish what they have begun, in milliseconds, before they are killed, and how long to end
+ * when they are: one that doesn't hangs in the kernel.
+ */
 const STOP_TIMEOUT = 5000;
+const KILL_TIMEOUT = 2000;
 
 export interface WorkerPoolOptions {
   readonly program: WorkerProgram;
@@ -20,6 +38,10 @@ export interface WorkerPoolOptions {
   readonly api: boolean;
   /** Their NOTIFY_SOCKET, if that is not ours. */
   readonly notifySocket?: string | undefined;
+  /** Where our own workers give signs of life; undefined for another program, which is left alone. */
+  readonly ledger: Ledger | undefined;
+  /** How many workers there may be. */
+  readonly maximum: number;
   readonly log: Log;
 }
 
@@ -31,19 +53,33 @@ export class NoWorkersError extends Error {
 /**
  * The worker processes: five that are always there, more when they ask for help, all under one limit of starts. When the
  * limit is reached, one timer at its end tries again.
+ *
+ * Those that give no sign of life are replaced, as are those that can take no more connections; when nobody takes what waits in
+ * the listening queue, one more is started.
  */
 export class WorkerPool {
-  readonly #workers = new Map<number, ChildProcess>();
+  readonly #workers = new Map<number, PoolWorker>();
   readonly #starts = new RateLimit(START_INTERVAL, START_BURST);
+  readonly #failures = new FailureBackoff();
+  readonly #refusals = new GrowingDelay();
+  readonly #patience = new StartPatience();
+  readonly #orphans: Orphans;
   readonly #subscription = new Subscription();
   #deferred: Subscription | undefined;
+  #backingOff = false;
   #stopping: Subscriber<void> | undefined;
   #running: Subscriber<never> | undefined;
+  #lastLook = Number.NEGATIVE_INFINITY;
+  /** How many connections had been accepted when some were seen to wait. */
+  #acceptedWhileWaiting: number | undefined;
 
   constructor(
     readonly loop: EventLoop,
     readonly options: WorkerPoolOptions,
-  ) {}
+  ) {
+    const isOurs = (pid: number) => this.has(pid);
+    this.#orphans = new Orphans(loop, isOurs, () => this.#completeIfStopped(), options.log);
+  }
 
   /** How many live. */
   get size(): number {
@@ -60,22 +96,31 @@ export class WorkerPool {
     return new Observable((subscriber) => {
       this.#running = subscriber;
       this.#fill();
+      if (this.options.ledger !== undefined) {
+        const looks = { every: LOOK_INTERVAL, accuracy: LOOK_ACCURACY, description: 'look at the workers' };
+        this.#subscription.add(this.loop.time(looks).subscribe(() => this.#look()));
+      }
       return () => {
         this.#running = undefined;
         this.#subscription.unsubscribe();
         for (const worker of this.#workers.values()) {
-          worker.kill('SIGKILL');
-          worker[Symbol.dispose]();
+          worker.process.kill('SIGKILL');
+          worker.process[Symbol.dispose]();
         }
         this.#workers.clear();
       };
     });
   }
 
-  /** Starts one more, below the maximum. */
-  grow(): void {
-    const { log } = this.options;
-    if (this.size >= MAXIMUM) log.debug(`${MAXIMUM} workers, no more are started`);
+  /**
+   * Starts one more, below the maximum, because a process asks for it. A worker of ours gets none when there are enough for
+   * the connections that there are: one user alone, however many it has, is not worth more than one.
+   */
+  grow(pid: number): void {
+    const { log, maximum, ledger } = this.options;
+    if (this.size >= maximum) log.debug(`${maximum} workers, no more are started`);
+    else if (ledger !== undefined && this.has(pid) && this.#serving >= worthWhile(ledger))
+      log.debug(`worker ${pid} asks for help, but there are enough workers for so many users`);
     else this.#start();
   }
 
@@ -84,70 +129,178 @@ export class WorkerPool {
     return new Observable((subscriber) => {
       this.#stopping = subscriber;
       this.#deferred?.unsubscribe();
-      for (const worker of this.#workers.values()) worker.kill('SIGTERM');
-      if (this.size === 0) return subscriber.complete();
-      return this.loop.time({ after: STOP_TIMEOUT, description: 'stop of workers' }).subscribe(() => {
-        for (const worker of this.#workers.values()) worker.kill('SIGKILL');
+      for (const worker of this.#workers.values()) worker.dismiss();
+      if (this.#completeIfStopped()) return;
+      const timeouts = new Subscription();
+      const after = (time: number, description: string, act: () => void) =>
+        timeouts.add(this.loop.time({ after: time, description }).subscribe(act));
+      after(STOP_TIMEOUT, 'stop of workers', () => {
+        for (const worker of this.#workers.values()) worker.kill();
+        after(KILL_TIMEOUT, 'end of workers', () => {
+          for (const pid of this.#workers.keys())
+            this.options.log.warning(`worker ${pid} hangs in the kernel, not waited for`);
+          subscriber.complete();
+        });
       });
+      return timeouts;
     });
   }
 
+  /** How many take connections, or will in a moment. */
+  get #serving(): number {
+    let serving = 0;
+    for (const worker of this.#workers.values()) if (worker.serves) serving++;
+    return serving;
+  }
+
   #fill(): void {
-    while (this.#running !== undefined && this.size < MINIMUM) if (!this.#start()) return;
+    if (this.#backingOff || this.#serving >= MINIMUM) return;
+    const delay = this.#failures.next(this.loop.now());
+    if (delay === 0) this.#startMissing();
+    else this.#backOff(delay, 'workers fail again and again');
+  }
+
+  /** Puts off all starts but those that somebody asks for. */
+  #backOff(delay: number, reason: string): void {
+    this.#backingOff = true;
+    this.#defer(this.loop.now() + delay, reason);
+  }
+
+  #startMissing(): void {
+    const { maximum } = this.options;
+    while (this.#running !== undefined && this.#serving < MINIMUM && this.size < maximum) if (!this.#start()) return;
   }
 
   /** @returns false if none may be started now */
   #start(): boolean {
     if (this.#running === undefined || this.#stopping !== undefined) return false;
-    const { log } = this.options;
-    if (!this.#starts.take(this.loop.now())) {
-      this.#refused(`too many workers started within ${START_INTERVAL / 1000} s`);
+    const { log, ledger } = this.options;
+    const now = this.loop.now();
+    if (!this.#starts.take(now)) {
+      if (this.size === 0) this.#giveUp();
+      else this.#defer(this.#starts.end ?? now, `too many workers started within ${START_INTERVAL / 1000} s`);
       return false;
     }
+    let slot: number | undefined;
     try {
-      const worker = startWorker({ ...this.options, fixed: this.size < MINIMUM });
+      slot = ledger?.assign();
+      const process = startWorker({ ...this.options, fixed: this.#serving < MINIMUM, slot });
+      const worker = new PoolWorker(process, slot, now);
       this.#workers.set(worker.pid, worker);
-      this.#subscription.add(
-        this.loop.child(worker, { description: 'worker' }).subscribe((exit) => this.#exited(worker, exit)),
-      );
+      this.#watch(worker);
+      this.#refusals.reset();
       log.debug(`started worker ${worker.pid}, ${this.size} in all`);
       return true;
     } catch (error) {
-      // No memory, no process or descriptor left: as with the limit, another try later may do.
+      if (slot !== undefined) ledger?.release(slot);
       log.warning('could not start a worker', error);
-      this.#refused('no worker can be started now');
+      // No memory, no process or descriptor left passes; what else there is won't while nobody is there to serve.
+      if (this.size === 0 && !isShortage(error)) this.#giveUp();
+      else this.#backOff(this.#refusals.next(), 'no worker can be started now');
       return false;
     }
   }
 
-  #refused(reason: string): void {
-    const { log } = this.options;
-    if (this.size === 0) {
-      this.#running?.error(new NoWorkersError('no worker is alive, and no more may be started now'));
-      return;
-    }
+  #watch(worker: PoolWorker): void {
+    const watch = this.loop.child(worker.process, { description: 'worker' }).subscribe({
+      next: (exit) => this.#exited(worker, exit),
+      // No memory for a watch, say: one that can't be watched must not stay. Node's timer, as the loop lacks something.
+      error: (error) => {
+        this.options.log.warning(`worker ${worker.pid} can't be watched, it is killed`, error);
+        worker.kill();
+        const retry = setTimeout(() => this.#watch(worker), WATCH_RETRY);
+        this.#subscription.add(() => clearTimeout(retry));
+      },
+    });
+    this.#subscription.add(watch);
+  }
+
+  #giveUp(): void {
+    this.#running?.error(new NoWorkersError('no worker is alive, and no more may be started now'));
+  }
+
+  #defer(at: number, reason: string): void {
     if (this.#deferred !== undefined) return;
-    log.warning(`${reason}, the next start is put off`);
-    this.#deferred = this.loop
-      .time({ at: this.#starts.end ?? 0, accuracy: 0, description: 'deferred start of workers' })
-      .subscribe(() => {
-        // It has come: what is refused from here on needs another one.
-        this.#deferred = undefined;
-        this.#fill();
-      });
+    this.options.log.warning(`${reason}, the next start is put off`);
+    this.#deferred = this.loop.time({ at, accuracy: 0, description: 'deferred start of workers' }).subscribe(() => {
+      // It has come: what is refused from here on needs another one.
+      this.#deferred = undefined;
+      this.#backingOff = false;
+      this.#startMissing();
+    });
     this.#subscription.add(this.#deferred);
   }
 
-  #exited(worker: ChildProcess, exit: ChildExit): void {
-    this.#workers.delete(worker.pid);
-    worker[Symbol.dispose]();
-    if (this.#stopping === undefined) {
-      logExit(this.options.log, exit);
-      this.#fill();
-    } else if (this.size === 0) {
-      this.#stopping.complete();
-    }
+  #look(): void {
+    const { ledger, log } = this.options;
+    const now = this.loop.now();
+    // After a late look the next one may come at once: it would find nothing new.
+    if (ledger === undefined || this.#stopping !== undefined || now - this.#lastLook < LOOK_INTERVAL / 2) return;
+    this.#lastLook = now;
+    for (const worker of this.#workers.values()) worker.look(ledger, this.#patience, log);
+    this.#lookAtQueue(ledger);
+    this.#fill();
   }
+
+  /** Starts one more when connections wait and nobody has accepted one since the last look. */
+  #lookAtQueue(ledger: Ledger): void {
+    const { listenFd, maximum, log } = this.options;
+    const before = this.#acceptedWhileWaiting;
+    const waiting = (pollNow(listenFd, EPOLLIN) & EPOLLIN) !== 0;
+    this.#acceptedWhileWaiting = waiting ? this.#accepted(ledger) : undefined;
+    if (!waiting || before !== this.#acceptedWhileWaiting || this.size >= maximum) return;
+    // One that starts is help to come.
+    if ([...this.#workers.values()].some((worker) => worker.serves && !worker.started)) return;
+    log.debug('connections wait, and no worker accepts them');
+    this.#start();
+  }
+
+  #accepted(ledger: Ledger): number {
+    let sum = 0;
+    for (const { slot } of this.#workers.values()) if (slot !== undefined) sum += ledger.accepted(slot);
+    return sum;
+  }
+
+  #exited(worker: PoolWorker, exit: ChildExit): void {
+    const { log, ledger } = this.options;
+    // It is reaped after this, and until then a child of ours, but no orphan.
+    this.#orphans.end();
+    this.#workers.delete(worker.pid);
+    if (worker.slot !== undefined) ledger?.release(worker.slot);
+    worker.process[Symbol.dispose]();
+    if (this.#stopping !== undefined) {
+      this.#completeIfStopped();
+      return;
+    }
+    logExit(log, exit);
+    const now = this.loop.now();
+    if (!worker.dismissed && isFailure(exit)) this.#failures.failed(now - worker.startedAt, now);
+    this.#fill();
+  }
+
+  #completeIfStopped(): boolean {
+    if (this.#stopping === undefined || this.#orphans.left) return false;
+    if ([...this.#workers.values()].some((worker) => !worker.lost)) return false;
+    this.#stopping.complete();
+    return true;
+  }
+}
+
+/** How many workers are worth while for the connections that there are. */
+function worthWhile(ledger: Ledger): number {
+  let connections = 0;
+  for (const count of ledger.byUser('connections').values()) connections += Math.min(count, CONNECTIONS_PER_WORKER);
+  return MINIMUM + Math.max(1, Math.ceil(connections / CONNECTIONS_PER_WORKER));
+}
+
+/** Whether what kept a worker from being started is something that there is not enough of at the moment. */
+function isShortage(error: unknown): boolean {
+  return isSystemError(error, 'EAGAIN', 'ENOMEM', 'EMFILE', 'ENFILE', 'ENOSPC');
+}
+
+/** Whether a worker ended by its own fault. Who uses SIGKILL has reasons of his own. */
+function isFailure({ code, status }: ChildExit): boolean {
+  return code === 'exited' ? status !== 0 : signalName(status) !== 'SIGKILL';
 }
 
 function logExit(log: Log, { pid, code, status }: ChildExit): void {

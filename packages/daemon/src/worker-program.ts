@@ -1,4 +1,6 @@
 import { type ChildProcess, spawn } from '@sdrx/linux';
+import { limitArguments } from './limit-options.js';
+import type { Limits } from './limits.js';
 import { LOG_LEVELS, type Log } from './log.js';
 import type { Restriction } from './restriction.js';
 
@@ -12,13 +14,19 @@ export type WorkerProgram = readonly [program: string, ...args: string[]];
 const NODE_OPTIONS = ['--max-semi-space-size=1', '--v8-pool-size=1'];
 
 /** How our own worker is called: by the Node that runs this, with its options spelled out. */
-export function workerCommand(program: string, runtimeDirectory: string, restriction: Restriction): WorkerProgram {
+export function workerCommand(
+  program: string,
+  runtimeDirectory: string,
+  restriction: Restriction,
+  limits: Limits,
+): WorkerProgram {
   return [
     process.execPath,
     ...NODE_OPTIONS,
     program,
     `--runtime-directory=${runtimeDirectory}`,
     `--userns-restrict=${restriction}`,
+    ...limitArguments(limits),
   ];
 }
 
@@ -32,6 +40,8 @@ export interface WorkerOptions {
   readonly api: boolean;
   /** Its NOTIFY_SOCKET, if that is not ours. */
   readonly notifySocket?: string | undefined;
+  /** Its slot in the ledger; undefined for a program that knows of none. */
+  readonly slot: number | undefined;
   readonly log: Log;
 }
 
@@ -45,7 +55,9 @@ const OWN_VARIABLES = ['WATCHDOG_USEC', 'WATCHDOG_PID'];
 const SHELL = '[ "$PPID" = "$0" ] || exit 0; export LISTEN_PID=$$; exec "$@"';
 
 /** Starts a worker: the socket as descriptor 3, stdio, no other descriptor; sd_listen_fds(3) and ours in its environment. */
-export function startWorker({ program, listenFd, fixed, api, notifySocket, log }: WorkerOptions): ChildProcess {
+export function startWorker(options: WorkerOptions): ChildProcess {
+  const { program, listenFd, fixed, api, notifySocket, slot, log } = options;
+  const assigned = slot === undefined ? [] : [`--slot=${slot}`];
   const env: NodeJS.ProcessEnv = {
     ...process.env,
     LISTEN_FDS: '1',
@@ -56,7 +68,7 @@ export function startWorker({ program, listenFd, fixed, api, notifySocket, log }
   };
   for (const variable of OWN_VARIABLES) delete env[variable];
   return spawn('setpriv', {
-    args: ['--pdeathsig', 'TERM', '--', 'sh', '-c', SHELL, String(process.pid), ...program],
+    args: ['--pdeathsig', 'TERM', '--', 'sh', '-c', SHELL, String(process.pid), ...program, ...assigned],
     env,
     fds: [0, 1, 2, listenFd],
   });

@@ -1,21 +1,24 @@
 import { openUsernsRestrict } from '@sdrx/bpf';
 import { EventLoop, listenFds } from '@sdrx/event';
-import { exitAtOnce, type Fd, isListeningUnixStream } from '@sdrx/linux';
-import { type ServerEvent, serve, service } from '@sdrx/varlink';
-import { EMPTY, finalize, merge, share, switchMap, take, takeUntil, tap } from 'rxjs';
+import { exitAtOnce, type Fd, isListeningUnixStream, isNeverFlushed, type PeerCredentials } from '@sdrx/linux';
+import { type ServeLimits, type ServerEvent, serve, service } from '@sdrx/varlink';
+import { EMPTY, finalize, merge, Subject, share, switchMap, take, takeUntil, tap } from 'rxjs';
 import { callForHelp } from './call-for-help.js';
 import { HelperLauncher } from './helper-launcher.js';
 import { IdleTimer } from './idle-timer.js';
-import { LIMITS } from './limits.js';
+import { limitCalls } from './limit-calls.js';
+import type { Limits } from './limits.js';
 import type { Log } from './log.js';
 import { methods } from './methods/index.js';
 import { NameLookups } from './name-lookups.js';
-import { LocalQuota } from './quota.js';
 import { Registry } from './registry.js';
 import { type Restriction, setUpRestriction } from './restriction.js';
+import { SignOfLife } from './sign-of-life.js';
+import { surviveErrors } from './survive-errors.js';
 import { UsageError } from './usage-error.js';
 import { VERSION } from './version.js';
 import type { WorkerEnvironment } from './worker-environment.js';
+import { workerQuotas } from './worker-quotas.js';
 
 /** After this time a worker ends, so that what one may hoard is bounded; milliseconds. */
 const LIFETIME = 300_000;
@@ -32,6 +35,9 @@ const DRAIN_TIMEOUT = 4000;
 export interface WorkerSettings extends WorkerEnvironment {
   readonly runtimeDirectory: string;
   readonly restriction: Restriction;
+  /** Its slot in the manager's ledger, if it has one. */
+  readonly slot: number | undefined;
+  readonly limits: Limits;
   readonly log: Log;
 }
 
@@ -39,7 +45,8 @@ export interface WorkerSettings extends WorkerEnvironment {
  * Serves the passed socket until old age, for want of work, or SIGTERM, and finishes what it has begun.
  * @returns the exit code
  */
-export async function runWorker({ runtimeDirectory, restriction, api, fixed, log }: WorkerSettings): Promise<number> {
+export async function runWorker(settings: WorkerSettings): Promise<number> {
+  const { runtimeDirectory, restriction, api, fixed, limits, log } = settings;
   using socket = takeSocket();
   using loop = new EventLoop();
   using registry = Registry.open(runtimeDirectory);
@@ -49,33 +56,82 @@ export async function runWorker({ runtimeDirectory, restriction, api, fixed, log
   using launcher = new HelperLauncher(loop);
   // Before there are clients, whose descriptors it would have copies of.
   if (restrict !== undefined) launcher.start();
-  const limits = LIMITS;
   const lookups = new NameLookups();
-  const helpers = new LocalQuota(limits.helpersPerUser);
+  const { slot, connections, calls, helpers, bars } = workerQuotas(runtimeDirectory, settings.slot, limits, log);
+  const sign = slot && new SignOfLife(loop, slot);
   const served = service(
     { vendor: 'sdrx', product: 'nsresourced', version: VERSION, url: 'https://systemd.io/USER_GROUP_API' },
     ...methods({ loop, registry, restrict, liveness, log, limits, launcher, helpers, lookups }),
   );
   const idle = new IdleTimer(loop, IDLE_LIFETIME, ACCURACY);
+  const broken = new Subject<void>();
+  using _errors = surviveErrors(log, () => broken.next());
   const drain = merge(
+    broken,
     loop.signal('SIGTERM'),
     loop.signal('SIGINT'),
     loop.time({ after: LIFETIME, accuracy: ACCURACY, description: 'lifetime' }),
     fixed ? EMPTY : idle.elapsed,
-  ).pipe(take(1), share());
+  ).pipe(
+    take(1),
+    tap(() => sign?.drain()),
+    share(),
+  );
   const overdue = drain.pipe(switchMap(() => loop.time({ after: DRAIN_TIMEOUT, description: 'drain' })));
+  const admit = connections && (({ uid }: PeerCredentials) => connections.take(uid));
+  const options = {
+    drain,
+    limits: {
+      ...serveLimits(limits),
+      // These are counted over all workers, if they can be.
+      ...(connections && { connections: Number.POSITIVE_INFINITY, connectionsPerUser: Number.POSITIVE_INFINITY }),
+    },
+    holdFd: isNeverFlushed,
+    ...(admit && { admit }),
+    ...(bars && { bars }),
+  };
+  let stuck = false;
+  sign?.start();
   const code = await loop.run(
-    serve(loop, served, socket.number, { drain }).pipe(
+    serve(loop, limitCalls(served, calls), socket.number, options).pipe(
       tap(() => idle.restart()),
+      tap((event) => {
+        sign?.tell(event);
+        if (event.type === 'stuck') stuck = true;
+      }),
       tap((event) => report(event, log)),
       callForHelp(loop, process.ppid),
       takeUntil(overdue),
       finalize(() => loop.exit(0)),
     ),
   );
-  // A thread that the user database does not answer would keep the process from ending.
-  if (lookups.busy) exitAtOnce(code);
+  // A thread that the user database does not answer, or that closes what can't be closed, would keep the process from ending.
+  if (lookups.busy || stuck) exitAtOnce(code);
   return code;
+}
+
+/** What the server looks after by itself. */
+function serveLimits(limits: Limits): Partial<ServeLimits> {
+  const {
+    connections,
+    connectionsPerUser,
+    messageSize,
+    messageDepth,
+    messageFds,
+    messageTime,
+    callsPerUser,
+    callTime,
+  } = limits;
+  return {
+    connections,
+    connectionsPerUser,
+    messageSize,
+    messageDepth,
+    messageFds,
+    messageTime,
+    callsPerUser,
+    callTime,
+  };
 }
 
 /** Throws UsageError unless exactly one listening stream socket was passed. */
@@ -90,7 +146,22 @@ function takeSocket(): Fd {
 }
 
 function report(event: ServerEvent, log: Log): void {
-  if (event.type === 'exhausted')
-    log.warning('out of descriptors or memory, no connections are accepted for now', event.error);
-  if (event.type === 'failed') log.warning(`${event.method ?? 'a connection'} failed`, event.error);
+  switch (event.type) {
+    case 'exhausted':
+      log.warning('out of descriptors or memory, no connections are accepted for now', event.error);
+      break;
+    case 'failed':
+      log.warning(`${event.method ?? 'a connection'} failed`, event.error);
+      break;
+    case 'stuck':
+      log.warning(
+        `a descriptor of user ${event.uid} hangs when it is closed: until nsresourced is started anew the user may pass no more`,
+      );
+      break;
+    case 'refused':
+      // The quotas tell of their own refusals.
+      if (event.reason !== 'admit')
+        log.notice(`user ${event.uid} was refused ${event.count} times, by the limit ${event.reason}`);
+      break;
+  }
 }

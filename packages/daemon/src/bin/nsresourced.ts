@@ -1,5 +1,6 @@
 import { join, resolve } from 'node:path';
 import { oneOf, Path, parseCommandLine } from '../command-line.js';
+import { LIMIT_OPTIONS, limitsOf } from '../limit-options.js';
 import { Log } from '../log.js';
 import { configureLog } from '../log-environment.js';
 import { runManager } from '../manager.js';
@@ -43,6 +44,7 @@ void runProgram(log, () => {
           description:
             'The program that serves connections (the nsresourcework beside this\none); it gets the socket as descriptor 3',
         },
+        ...LIMIT_OPTIONS,
       },
     },
     process.argv.slice(2),
@@ -53,6 +55,7 @@ void runProgram(log, () => {
   }
   configureLog(log);
   const { listen, worker, 'userns-restrict': restriction = 'require', ...given } = parsed.values;
+  const limits = limitsOf(given);
   const runtimeDirectory = resolve(given['runtime-directory'] ?? RUNTIME_DIRECTORY);
   return runManager({
     runtimeDirectory,
@@ -60,8 +63,10 @@ void runProgram(log, () => {
     listen: listen && resolve(listen),
     worker:
       worker === undefined
-        ? workerCommand(join(import.meta.dirname, 'nsresourcework'), runtimeDirectory, restriction)
+        ? workerCommand(join(import.meta.dirname, 'nsresourcework'), runtimeDirectory, restriction, limits)
         : [resolve(worker)],
+    foreign: worker !== undefined,
+    limits,
     log,
   });
 });

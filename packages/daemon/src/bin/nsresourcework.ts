@@ -1,5 +1,6 @@
 import { resolve } from 'node:path';
 import { oneOf, Path, parseCommandLine } from '../command-line.js';
+import { LIMIT_OPTIONS, limitsOf, Slot } from '../limit-options.js';
 import { Log } from '../log.js';
 import { configureLog } from '../log-environment.js';
 import { runProgram } from '../program.js';
@@ -22,6 +23,8 @@ void runProgram(log, () => {
           codec: oneOf(RESTRICTIONS),
           description: 'As of nsresourced (require)',
         },
+        slot: { value: 'N', codec: Slot, description: 'Which slot of the ledger is its own (none)' },
+        ...LIMIT_OPTIONS,
       },
     },
     process.argv.slice(2),
@@ -31,7 +34,18 @@ void runProgram(log, () => {
     return 0;
   }
   configureLog(log);
-  const { 'runtime-directory': directory = RUNTIME_DIRECTORY, 'userns-restrict': restriction = 'require' } =
-    parsed.values;
-  return runWorker({ runtimeDirectory: resolve(directory), restriction, ...workerEnvironment(process.env), log });
+  const {
+    'runtime-directory': directory = RUNTIME_DIRECTORY,
+    'userns-restrict': restriction = 'require',
+    slot,
+    ...given
+  } = parsed.values;
+  return runWorker({
+    runtimeDirectory: resolve(directory),
+    restriction,
+    slot,
+    limits: limitsOf(given),
+    ...workerEnvironment(process.env),
+    log,
+  });
 });
