@@ -1,4 +1,5 @@
 import { existsSync } from 'node:fs';
+import { LIMIT_OPTIONS, LIMITS, limitArguments, limitsOf } from '@sdrx/daemon';
 import t from 'tap';
 import { nsresourced } from '../support/daemon.js';
 import { Folder } from '../support/folder.js';
@@ -15,9 +16,14 @@ function run(program: string, ...args: readonly string[]): { readonly output: st
   return { output, status: exit.code === 'exited' ? exit.status : -1 };
 }
 
+const LIMIT_NAMES = Object.entries(LIMIT_OPTIONS).map(([name, { value }]) => `--${name}=${value}`);
+
 const OPTIONS: readonly (readonly [program: string, options: readonly string[]])[] = [
-  [nsresourced, ['--runtime-directory=DIR', '--listen=PATH', '--userns-restrict=require|off', '--worker=PROGRAM']],
-  [nsresourcework, ['--runtime-directory=DIR', '--userns-restrict=require|off']],
+  [
+    nsresourced,
+    ['--runtime-directory=DIR', '--listen=PATH', '--userns-restrict=require|off', '--worker=PROGRAM', ...LIMIT_NAMES],
+  ],
+  [nsresourcework, ['--runtime-directory=DIR', '--userns-restrict=require|off', '--slot=N', ...LIMIT_NAMES]],
   [nsresourcectl, ['--runtime-directory=DIR', '--json']],
 ];
 
@@ -56,6 +62,16 @@ const WRONG: readonly (readonly [args: readonly string[], named: string])[] = [
   [['--runtime-directory='], "--runtime-directory takes a path, not ''"],
   [['--listen='], "--listen takes a path, not ''"],
   [['--worker='], "--worker takes a path, not ''"],
+  [['--max-connections=0'], "--max-connections takes a number from 1 to 65536, not '0'"],
+  [['--max-connections=many'], "--max-connections takes a number from 1 to 65536, not 'many'"],
+  [['--max-connections=-1'], "--max-connections takes a number from 1 to 65536, not '-1'"],
+  [['--max-connections=1e3'], "--max-connections takes a number from 1 to 65536, not '1e3'"],
+  [['--max-workers=4'], "--max-workers takes a number from 5 to 4096, not '4'"],
+  [['--max-workers=4097'], "--max-workers takes a number from 5 to 4096, not '4097'"],
+  [['--max-message-size=17M'], "--max-message-size takes bytes from 1K to 16M, not '17M'"],
+  [['--max-message-size=2G'], "--max-message-size takes bytes from 1K to 16M, not '2G'"],
+  [['--max-message-time=999ms'], "--max-message-time takes seconds from 1 to 3600, not '999ms'"],
+  [['--max-call-time=2h'], "--max-call-time takes seconds from 1 to 3600, not '2h'"],
   [['--help=yes'], '--help'],
   [['--userns-restrict=off', '--bogus', '--help'], '--bogus'],
 ];
@@ -75,4 +91,47 @@ t.test('nsresourcework without a socket says what it needs', async (t) => {
   const { output, status } = run(nsresourcework);
   t.equal(status, 2);
   t.match(output, 'one listening AF_UNIX stream socket must be passed, LISTEN_FDS passed 0 descriptors');
+});
+
+t.test('each limit has an option, whose default is the limit', async (t) => {
+  t.strictSame(limitsOf({}), LIMITS);
+  const given = Object.entries(LIMIT_OPTIONS).map(([name, { codec }], index) => {
+    const value = codec.decode(/fds|depth|helpers|workers/.test(name) ? '7' : String(1024 + index));
+    return [name, value._tag === 'Right' ? value.right : t.fail(name)];
+  });
+  const limits = limitsOf(Object.fromEntries(given));
+  const changed = Object.entries(limits).filter(([name, value]) => LIMITS[name as keyof typeof LIMITS] !== value);
+  t.equal(changed.length, Object.keys(LIMITS).length);
+});
+
+t.test('units are understood', async (t) => {
+  const decode = (option: keyof typeof LIMIT_OPTIONS, text: string) => {
+    const result = LIMIT_OPTIONS[option].codec.decode(text);
+    return result._tag === 'Right' ? result.right : undefined;
+  };
+  t.equal(decode('max-message-size', '4096'), 4096);
+  t.equal(decode('max-message-size', '64K'), 65_536);
+  t.equal(decode('max-message-size', '1M'), 1_048_576);
+  t.equal(decode('max-message-size', '1k'), undefined);
+  t.equal(decode('max-message-time', '30'), 30_000);
+  t.equal(decode('max-message-time', '30s'), 30_000);
+  t.equal(decode('max-message-time', '1500ms'), 1500);
+  t.equal(decode('max-message-time', '2min'), 120_000);
+  t.equal(decode('max-connections', '10K'), undefined);
+  t.equal(decode('max-connections', ' 10'), undefined);
+  t.equal(decode('max-connections', ''), undefined);
+});
+
+t.test('workers are told the limits that are not the usual ones, and understand them', async (t) => {
+  t.strictSame(limitArguments(LIMITS), []);
+  const limits = { ...LIMITS, connections: 77, messageSize: 5000, messageTime: 1500, callTime: 120_000 };
+  const args = limitArguments(limits);
+  t.strictSame(args, [
+    '--max-connections=77',
+    '--max-message-size=5000',
+    '--max-message-time=1500ms',
+    '--max-call-time=120s',
+  ]);
+  const { output } = run(nsresourcework, ...args);
+  t.match(output, 'one listening AF_UNIX stream socket must be passed', 'which is all that it complains of');
 });

@@ -2,6 +2,7 @@ import {
   existsSync,
   linkSync,
   mkdirSync,
+  openSync,
   readdirSync,
   readFileSync,
   rmdirSync,
@@ -11,9 +12,9 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { mounts, type NamespaceEntry, Registry } from '@sdrx/daemon';
-import { namespaceInode } from '@sdrx/linux';
+import { Fd, lockExclusive, namespaceInode } from '@sdrx/linux';
 import t, { type Test } from 'tap';
-import { startDaemon } from '../support/daemon.js';
+import { launchDaemon, startDaemon } from '../support/daemon.js';
 import { Folder } from '../support/folder.js';
 import { numbersNamespaces } from '../support/numbers-namespaces.js';
 import { needsRoot } from '../support/privileges.js';
@@ -235,4 +236,14 @@ t.test('a killed daemon leaves a registry that the next one takes over', needsRo
   const daemon = await startOn(t, planted);
   t.strictSame(planted.registry.inodes(), [alive.userns]);
   await daemon.stop();
+});
+
+t.test('a lock of the registry that nobody gives back is an error, not a start without end', needsRoot, async (t) => {
+  using folder = new Folder();
+  mkdirSync(folder.join('nsresource/registry'), { recursive: true });
+  using lock = new Fd(openSync(folder.join('nsresource/registry/lock'), 'a+', 0o600));
+  lockExclusive(lock.number);
+  const daemon = launchDaemon(t, { runtimeDirectory: folder.path });
+  t.strictSame(await daemon.gone, { code: 1, signal: null });
+  t.match(daemon.log(), /EBUSY: .*, flock 'registry\/lock, which another process holds'/);
 });

@@ -5,13 +5,16 @@ import {
   readdirSync,
   readFileSync,
   readlinkSync,
+  rmSync,
   statSync,
+  symlinkSync,
   writeFileSync,
 } from 'node:fs';
-import { pipe, spawn } from '@sdrx/linux';
-import t from 'tap';
+import { bind, type Fd, listen, pipe, spawn, unixSocket } from '@sdrx/linux';
+import t, { type Test } from 'tap';
 import { type Daemon, launchDaemon, nsresourced, startDaemon } from '../support/daemon.js';
 import { Folder } from '../support/folder.js';
+import { passedSocket } from '../support/passed-socket.js';
 import { needsRoot } from '../support/privileges.js';
 import { ServiceManager } from '../support/service-manager.js';
 import { settled } from '../support/settled.js';
@@ -137,14 +140,104 @@ t.test('a second SIGTERM does not keep it from ending in order', needsRoot, asyn
   t.notOk(existsSync(daemon.socketPath));
 });
 
-t.test('the names of a socket that another daemon has put in place of ours stay', needsRoot, async (t) => {
+/** Listens at a path as another service, until the test ends. */
+function listenAt(t: Test, path: string): Fd {
+  const socket = unixSocket();
+  t.teardown(() => socket.close());
+  bind(socket.number, path);
+  listen(socket.number);
+  return socket;
+}
+
+t.test('the names of a socket that another service has put in place of ours stay', needsRoot, async (t) => {
+  const daemon = await startDaemon(t);
+  rmSync(daemon.socketPath);
+  rmSync(link(daemon));
+  listenAt(t, daemon.socketPath);
+  symlinkSync(daemon.socketPath, link(daemon));
+  await daemon.stop();
+  t.ok(lstatSync(daemon.socketPath).isSocket());
+  t.equal(readlinkSync(link(daemon)), daemon.socketPath);
+});
+
+t.test('a second daemon for the same runtime directory is refused, and the first one goes on', needsRoot, async (t) => {
   using folder = new Folder();
   const first = await startDaemon(t, { runtimeDirectory: folder.path });
-  const second = await startDaemon(t, { runtimeDirectory: folder.path });
+  const elsewhere = [`--listen=${folder.join('elsewhere')}`];
+  for (const args of [[], elsewhere]) {
+    const second = launchDaemon(t, { runtimeDirectory: folder.path, args });
+    t.strictSame(await second.gone, { code: 1, signal: null });
+    t.match(second.log(), `nsresourced runs already for ${folder.path}, as process ${first.pid}: end that one first`);
+    t.equal(second.log().match(/\n/g)?.length, 1, 'it did nothing else');
+  }
+  t.equal((await varlinkCall(first.socketPath, INFO)).error, undefined);
+  t.equal((await varlinkCall(link(first), INFO)).error, undefined);
   await first.stop();
-  t.equal((await varlinkCall(second.socketPath, INFO)).error, undefined);
-  t.equal((await varlinkCall(link(second), INFO)).error, undefined);
-  await second.stop();
+});
+
+t.test('so is one that is passed a socket', needsRoot, async (t) => {
+  using folder = new Folder();
+  const socket = passedSocket(t);
+  const first = await startDaemon(t, { runtimeDirectory: folder.path, passed: [socket.fd.number] });
+  const second = launchDaemon(t, { runtimeDirectory: folder.path, passed: [socket.fd.number] });
+  t.strictSame(await second.gone, { code: 1, signal: null });
+  t.match(second.log(), `nsresourced runs already for ${folder.path}, as process ${first.pid}`);
+  t.equal((await varlinkCall(socket.path, INFO)).error, undefined);
+  await first.stop();
+});
+
+t.test('of two daemons that start at once one serves', needsRoot, async (t) => {
+  using folder = new Folder();
+  const daemons = [1, 2, 3].map(() => launchDaemon(t, { runtimeDirectory: folder.path }));
+  const ready = daemons.map(async (daemon) => {
+    try {
+      await daemon.waitForLog(/^nsresourced ready/m);
+      return daemon;
+    } catch {
+      return undefined;
+    }
+  });
+  const served = (await Promise.all(ready)).filter((daemon) => daemon !== undefined);
+  t.equal(served.length, 1);
+  t.equal((await varlinkCall(`${folder.path}/io.systemd.NamespaceResource`, INFO)).error, undefined);
+  for (const daemon of daemons) await daemon.stop();
+});
+
+t.test('a socket that another service listens at is left to it', needsRoot, async (t) => {
+  using folder = new Folder();
+  const path = folder.join('io.systemd.NamespaceResource');
+  const socket = listenAt(t, path);
+  const { ino } = lstatSync(path);
+  const daemon = launchDaemon(t, { runtimeDirectory: folder.path });
+  t.strictSame(await daemon.gone, { code: 1, signal: null });
+  t.match(daemon.log(), `process ${process.pid} listens at '${path}' already: end that service first`);
+  t.equal(lstatSync(path).ino, ino);
+  t.notOk(existsSync(folder.join('nsresource/registry')), 'nothing else was done');
+  // As is one whose queue is full: what asked before is still in it.
+  listen(socket.number, 0);
+  const another = launchDaemon(t, { runtimeDirectory: folder.path });
+  t.strictSame(await another.gone, { code: 1, signal: null });
+  t.match(another.log(), `listens at '${path}' already`);
+});
+
+t.test('a killed daemon is followed by another while its workers still end', needsRoot, async (t) => {
+  using folder = new Folder();
+  const script = workerScript(t, `trap '' TERM`, ': > "$FOLDER/$$"');
+  const killed = await startDaemon(t, { runtimeDirectory: folder.path, worker: script.path });
+  await until(() => readdirSync(script.folder.path).length === 6);
+  const workers = killed.children();
+  t.teardown(() => {
+    for (const worker of workers) process.kill(worker, 'SIGKILL');
+  });
+  killed.kill('SIGKILL');
+  await killed.exited;
+  const daemon = await startDaemon(t, { runtimeDirectory: folder.path });
+  t.ok(
+    workers.every((worker) => existsSync(`/proc/${worker}`)),
+    'they hold the old socket, which listens still',
+  );
+  t.equal((await varlinkCall(daemon.socketPath, INFO)).error, undefined);
+  await daemon.stop();
 });
 
 t.test('a directory that can not be made ends it with an error that names it', needsRoot, async (t) => {
