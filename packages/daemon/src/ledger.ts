@@ -257,9 +257,8 @@ export class Ledger implements Disposable {
   }
 
   #clear(slot: number): void {
-    // The pid first: with it all that follows counts for nothing.
+    // The pid first: without it all that follows counts for nothing. The rows are cleared by the slot's next worker.
     for (let word = PID; word < SLOT_WORDS; word++) Atomics.store(this.words, at(slot, word), 0);
-    this.rows(slot).fill(0);
   }
 
   #setUsed(): void {
@@ -289,6 +288,7 @@ export class LedgerSlot {
   ) {
     this.#words = ledger.words;
     this.#rows = ledger.rows(slot);
+    this.#rows.fill(0);
     Atomics.store(this.#words, at(slot, PID), pid);
   }
 

@@ -1,5 +1,5 @@
 import { ftruncateSync, mkdirSync, openSync, readFileSync, writeSync } from 'node:fs';
-import { Fd, tryLockExclusive } from '@sdrx/linux';
+import { Fd, isSystemError, tryLockExclusive } from '@sdrx/linux';
 
 /** Another manager serves this runtime directory, or another service its socket. */
 export class AlreadyServedError extends Error {
@@ -28,11 +28,20 @@ export class ManagerLock implements Disposable {
             'end that one first, or give this one another --runtime-directory=',
         );
       }
-      ftruncateSync(this.#fd.number);
-      writeSync(this.#fd.number, `${process.pid}\n`);
+      this.#sign();
     } catch (error) {
       this.#fd.close();
       throw error;
+    }
+  }
+
+  /** Writes whose it is. For want of space nobody is told, and the lock holds all the same. */
+  #sign(): void {
+    try {
+      ftruncateSync(this.#fd.number);
+      writeSync(this.#fd.number, `${process.pid}\n`);
+    } catch (error) {
+      if (!isSystemError(error)) throw error;
     }
   }
 

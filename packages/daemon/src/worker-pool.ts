@@ -1,7 +1,8 @@
 import type { ChildExit, EventLoop } from '@sdrx/event';
-import { EPOLLIN, isSystemError, pollNow, signalName } from '@sdrx/linux';
+import { isSystemError, signalName } from '@sdrx/linux';
 import { Observable, type Subscriber, Subscription } from 'rxjs';
 import type { Ledger } from './ledger.js';
+import { ListeningQueue } from './listening-queue.js';
 import type { Log } from './log.js';
 import { Orphans } from './orphans.js';
 import { PoolWorker } from './pool-worker.js';
@@ -9,6 +10,7 @@ import { RateLimit } from './rate-limit.js';
 import { FailureBackoff, GrowingDelay } from './start-backoff.js';
 import { StartPatience } from './worker-health.js';
 import { startWorker, type WorkerProgram } from './worker-program.js';
+import { worthWhile } from './worth-while.js';
 
 const MINIMUM = 5;
 const START_INTERVAL = 2000;
@@ -20,9 +22,6 @@ const LOOK_ACCURACY = 250;
 
 /** When it is tried again to watch a worker, in milliseconds. */
 const WATCH_RETRY = 1000;
-
-/** So many connections make one more worker worth while; of one user no more are counted. */
-const CONNECTIONS_PER_WORKER = 16;
 
 /**
  * How long workers may take to finish what they have begun, in milliseconds, before they are killed, and how long to end
@@ -64,19 +63,19 @@ export class WorkerPool {
   readonly #refusals = new GrowingDelay();
   readonly #patience = new StartPatience();
   readonly #orphans: Orphans;
+  readonly #queue: ListeningQueue;
   readonly #subscription = new Subscription();
   #deferred: Subscription | undefined;
   #backingOff = false;
   #stopping: Subscriber<void> | undefined;
   #running: Subscriber<never> | undefined;
   #lastLook = Number.NEGATIVE_INFINITY;
-  /** How many connections had been accepted when some were seen to wait. */
-  #acceptedWhileWaiting: number | undefined;
 
   constructor(
     readonly loop: EventLoop,
     readonly options: WorkerPoolOptions,
   ) {
+    this.#queue = new ListeningQueue(options.listenFd);
     const isOurs = (pid: number) => this.has(pid);
     this.#orphans = new Orphans(loop, isOurs, () => this.#completeIfStopped(), options.log);
   }
@@ -119,7 +118,7 @@ export class WorkerPool {
   grow(pid: number): void {
     const { log, maximum, ledger } = this.options;
     if (this.size >= maximum) log.debug(`${maximum} workers, no more are started`);
-    else if (ledger !== undefined && this.has(pid) && this.#serving >= worthWhile(ledger))
+    else if (ledger !== undefined && this.has(pid) && this.#serving >= MINIMUM + worthWhile(ledger, log))
       log.debug(`worker ${pid} asks for help, but there are enough workers for so many users`);
     else this.#start();
   }
@@ -181,9 +180,8 @@ export class WorkerPool {
       else this.#defer(this.#starts.end ?? now, `too many workers started within ${START_INTERVAL / 1000} s`);
       return false;
     }
-    let slot: number | undefined;
+    const slot = this.#assignSlot();
     try {
-      slot = ledger?.assign();
       const process = startWorker({ ...this.options, fixed: this.#serving < MINIMUM, slot });
       const worker = new PoolWorker(process, slot, now);
       this.#workers.set(worker.pid, worker);
@@ -198,6 +196,18 @@ export class WorkerPool {
       if (this.size === 0 && !isShortage(error)) this.#giveUp();
       else this.#backOff(this.#refusals.next(), 'no worker can be started now');
       return false;
+    }
+  }
+
+  /** Without space for a slot a worker does without: it can't be judged, and its limits are its own. */
+  #assignSlot(): number | undefined {
+    const { ledger, log } = this.options;
+    try {
+      return ledger?.assign();
+    } catch (error) {
+      if (!isSystemError(error)) throw error;
+      log.warning('no space in the ledger for another worker', error);
+      return undefined;
     }
   }
 
@@ -244,13 +254,11 @@ export class WorkerPool {
 
   /** Starts one more when connections wait and nobody has accepted one since the last look. */
   #lookAtQueue(ledger: Ledger): void {
-    const { listenFd, maximum, log } = this.options;
-    const before = this.#acceptedWhileWaiting;
-    const waiting = (pollNow(listenFd, EPOLLIN) & EPOLLIN) !== 0;
-    this.#acceptedWhileWaiting = waiting ? this.#accepted(ledger) : undefined;
-    if (!waiting || before !== this.#acceptedWhileWaiting || this.size >= maximum) return;
+    const { maximum, log } = this.options;
+    if (!this.#queue.stands(this.#accepted(ledger)) || this.size >= maximum) return;
     // One that starts is help to come.
-    if ([...this.#workers.values()].some((worker) => worker.serves && !worker.started)) return;
+    if ([...this.#workers.values()].some(({ serves, started, slot }) => serves && !started && slot !== undefined))
+      return;
     log.debug('connections wait, and no worker accepts them');
     this.#start();
   }
@@ -284,13 +292,6 @@ export class WorkerPool {
     this.#stopping.complete();
     return true;
   }
-}
-
-/** How many workers are worth while for the connections that there are. */
-function worthWhile(ledger: Ledger): number {
-  let connections = 0;
-  for (const count of ledger.byUser('connections').values()) connections += Math.min(count, CONNECTIONS_PER_WORKER);
-  return MINIMUM + Math.max(1, Math.ceil(connections / CONNECTIONS_PER_WORKER));
 }
 
 /** Whether what kept a worker from being started is something that there is not enough of at the moment. */
