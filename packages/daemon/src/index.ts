@@ -10,6 +10,7 @@ export * from './ledger.js';
 export { limitCalls } from './limit-calls.js';
 export * from './limit-options.js';
 export * from './limits.js';
+export { ListeningQueue } from './listening-queue.js';
 export { Log } from './log.js';
 export * from './log-text.js';
 export * from './message-rate.js';
