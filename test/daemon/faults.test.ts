@@ -218,7 +218,7 @@ async function tryAll(t: Test, process: (typeof PROCESSES)[number], deed: Deed):
       // A close that was not made leaves what it should have closed.
       const comparable = worker.isAlive && wrong.length === 0 && (fault.call !== 'close' || !came);
       if (comparable) wrong.push(...(await checkState(worker, deed, before)));
-      if (wrong.length > 0) t.fail(`${fault.call} ${fault.when}: ${fault.error}: ${wrong.join('; ')}`);
+      t.strictSame(wrong, [], `${fault.call} ${fault.when}: ${fault.error}`);
       if (comparable && wrong.length === 0) continue;
       worker[Symbol.dispose]();
       worker = await LoneWorker.start();

@@ -7,6 +7,9 @@ import { waitForExit } from './wait-for-exit.js';
 
 const nsresourcework = programPath('../../../packages/daemon/bin/nsresourcework', import.meta.url);
 
+// It may ask for help, which would end us, and gets none.
+process.on('SIGUSR2', () => {});
+
 /** A worker with us as its manager, on a socket of its own, so that it is known who answers. */
 export class LoneWorker implements Disposable {
   readonly #folder = new Folder();

@@ -19,6 +19,7 @@ import {
   write,
 } from '@sdrx/linux';
 import { Observable, type Subscriber, take, type Unsubscribable } from 'rxjs';
+import { attempt } from './attempt.js';
 import type { HelperLauncher } from './helper-launcher.js';
 import type { Quota } from './quota.js';
 
@@ -229,11 +230,10 @@ class Entering {
 
   /** Killed, since the namespace's owner may have stopped it. */
   #end(pid: number): void {
-    try {
-      if (this.#pidfd !== undefined) pidfdSendSignal(this.#pidfd.number, 'SIGKILL');
-    } catch (error) {
-      if (!isSystemError(error, 'ESRCH')) throw error;
-    }
+    const { number } = this.#pidfd ?? { number: -1 };
+    const kill = () => pidfdSendSignal(number, 'SIGKILL');
+    // A failure that passes gets a second chance. Should that fail, too, it ends with its input, unless it is stopped.
+    if (attempt(kill).length > 0) attempt(kill);
     this.#pidfd?.close();
     this.#directory?.close();
     this.#launcher.reap(pid);
