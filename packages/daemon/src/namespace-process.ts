@@ -1,4 +1,4 @@
-import { openSync, readFileSync, writeFileSync } from 'node:fs';
+import { openSync, writeFileSync } from 'node:fs';
 import type { EventLoop } from '@sdrx/event';
 import {
   duplicate,
@@ -15,6 +15,7 @@ import {
   pipe,
   pollNow,
   readIdMap,
+  readKernelFile,
   SystemError,
   write,
 } from '@sdrx/linux';
@@ -246,13 +247,13 @@ function notEntered(): Error {
 
 /** Whether a process is seen to be in another user namespace than ours: the maps of two rarely are the same. */
 function hasOtherMaps(directory: string): boolean {
-  const [others, ours] = [directory, '/proc/self'].map((path) => readFileSync(`${path}/uid_map`, 'ascii'));
+  const [others, ours] = [directory, '/proc/self'].map((path) => readKernelFile(`${path}/uid_map`));
   return others !== ours;
 }
 
 /** The id of a process's parent. proc_pid_stat(5) */
 function parentOf({ number }: Fd): number {
-  const text = readFileSync(`/proc/self/fd/${number}/stat`, 'latin1');
+  const text = readKernelFile(`/proc/self/fd/${number}/stat`);
   // The program's name, which comes before, may hold anything.
   return Number(text.slice(text.lastIndexOf(')') + 1).split(' ')[2]);
 }

@@ -1,6 +1,7 @@
-import { openSync, readFileSync } from 'node:fs';
+import { openSync } from 'node:fs';
 import { Fd } from './fd.js';
 import { CGROUP2_SUPER_MAGIC, fileSystemType, NSFS_MAGIC } from './file-system-type.js';
+import { readKernelFile } from './read-kernel-file.js';
 import { type Statx, statx } from './statx.js';
 import { isSystemError } from './system-error.js';
 
@@ -47,7 +48,7 @@ function look(fd: number): Statx | undefined {
 
 /** As /proc/self/mountinfo has them: before the dash id, parent and device, after it the file system's type. */
 function cgroup2Devices(): string[] {
-  return readFileSync('/proc/self/mountinfo', 'utf8')
+  return readKernelFile('/proc/self/mountinfo')
     .split('\n')
     .filter((line) => / - cgroup2 /.test(line))
     .flatMap((line) => line.split(' ')[2] ?? []);

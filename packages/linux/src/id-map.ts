@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { readKernelFile } from './read-kernel-file.js';
 
 /** One line of uid_map or gid_map: `count` ids from `inside` on are the ids from `outside` on. user_namespaces(7). */
 export interface IdMapEntry {
@@ -15,7 +15,7 @@ export type IdMapKind = 'uid_map' | 'gid_map';
  * @param directory the process's own
  */
 export function readIdMap(kind: IdMapKind, directory = '/proc/self'): IdMapEntry[] {
-  return parseIdMap(readFileSync(`${directory}/${kind}`, 'ascii'));
+  return parseIdMap(readKernelFile(`${directory}/${kind}`));
 }
 
 /** Reads a map as the kernel writes it: three columns of decimal numbers. */

@@ -27,6 +27,7 @@ export * from './node-poll.js';
 export * from './pidfd.js';
 export * from './pipe.js';
 export * from './poll.js';
+export { readKernelFile } from './read-kernel-file.js';
 export { descriptorLimit } from './resource-limit.js';
 export * from './rtnetlink.js';
 export * from './send-now.js';
