@@ -18,6 +18,8 @@ import {
 } from 'node:fs';
 import { EBADMSG, ENOTDIR, isSystemError, SystemError } from '@sdrx/linux';
 
+import { attempt } from './attempt.js';
+
 /** No file of a registry is nearly as long; in bytes. */
 const SIZE_MAX = 256 * 1024;
 
@@ -104,6 +106,9 @@ export class RegistryFolder {
     try {
       writeBytes(fd, Buffer.from(text));
       fsyncSync(fd);
+    } catch (error) {
+      attempt(() => this.discard(temporary));
+      throw error;
     } finally {
       close(fd);
     }
@@ -146,7 +151,12 @@ export class RegistryFolder {
     if (present !== undefined && present === this.identity(file)) return false;
     this.clear(link);
     this.#link(file, temporary);
-    this.rename(temporary, link);
+    try {
+      this.rename(temporary, link);
+    } catch (error) {
+      attempt(() => this.discard(temporary));
+      throw error;
+    }
     return true;
   }
 

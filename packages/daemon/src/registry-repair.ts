@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import { attempt } from './attempt.js';
 import { type Delegation, formatDelegation } from './delegation.js';
 import type { Delegate, NamespaceEntry } from './namespace-entry.js';
@@ -46,6 +47,7 @@ export class RegistryRepair {
   /**
    * Says who holds a delegation from now on; the files go with the last one. The one named after the uid counts, and
    * changes in one step.
+   * @param delegation as the files have it; without holders if they are not there
    * @param temporary for `RegistryFolder.write`
    * @returns whether there was something to be done
    */
@@ -56,10 +58,10 @@ export class RegistryRepair {
       for (const name of [file, link]) this.#folder.discard(name);
       return isThere;
     }
-    const text = formatDelegation({ ...delegation, holders });
-    const isNew = this.#folder.read(file)?.text !== text;
+    const isNew = !isDeepStrictEqual(delegation.holders, holders);
     if (isNew) {
-      this.#folder.write(temporary, text);
+      this.#folder.write(temporary, formatDelegation({ ...delegation, holders }));
+      this.#folder.clear(file);
       this.#folder.rename(temporary, file);
     }
     return this.#folder.relink(file, link, temporary) || isNew;
@@ -161,19 +163,21 @@ class WholeRepair {
   }
 
   #repairDelegations(files: readonly string[]): void {
-    for (const { delegate, holders } of this.#delegates.values())
+    const held = new Set<string>();
+    for (const { delegate, holders } of this.#delegates.values()) {
+      // Also if they can't be read.
+      for (const file of delegationFiles(delegate)) held.add(file);
       this.#try(() => {
-        const { start } = delegate;
-        const known = this.reader.delegation(uidDelegation(start));
-        // Who is not named there has got it last: systemd 262 gives a range back to who died meanwhile.
-        const ordered = this.reader.holders({ start, holders: [...(known?.holders ?? []), ...holders] });
-        const [file] = delegationFiles(delegate);
-        if (this.repair.setHolders(known ?? { ...delegate, holders }, ordered, this.#temporary))
-          this.#restored.push(file);
+        const known = this.reader.delegation(uidDelegation(delegate.start)) ?? undelegated(delegate);
+        // Who is not named there has got it last: systemd 262 gives a range back to one that died before.
+        const ordered = this.reader.holders({ ...known, holders: [...known.holders, ...holders] });
+        const [file, link] = delegationFiles(known);
+        held.add(file).add(link);
+        if (this.repair.setHolders(known, ordered, this.#temporary)) this.#restored.push(file);
       });
+    }
     // Those that can't be read may have any of the others.
     if (this.#unreadable.size > 0) return;
-    const held = new Set([...this.#delegates.values()].flatMap(({ delegate }) => delegationFiles(delegate)));
     for (const file of files)
       this.#try(() => {
         if (held.has(file) || this.#folder.identity(file) === undefined) return;
@@ -181,4 +185,9 @@ class WholeRepair {
         this.#removed.push(file);
       });
   }
+}
+
+/** A delegate that nobody holds yet. */
+export function undelegated({ start, startGid, size }: Delegate): Delegation {
+  return { start, startGid, size, holders: [] };
 }

@@ -25,7 +25,7 @@ import {
   uidLink,
 } from './registry-names.js';
 import { RegistryReader } from './registry-reader.js';
-import { RegistryRepair, type Repair } from './registry-repair.js';
+import { RegistryRepair, type Repair, undelegated } from './registry-repair.js';
 import { UnfinishedChange } from './unfinished-change.js';
 
 /** How many names of an unfinished change are kept until it can be finished. */
@@ -379,8 +379,8 @@ export class Registry implements Disposable {
   }
 
   /** Makes a namespace the last holder of a delegate. */
-  #delegate({ userns: _, ...delegate }: Delegate, userns: number, temporary: string): void {
-    const known = this.#reader.delegation(uidDelegation(delegate.start)) ?? { ...delegate, holders: [] };
+  #delegate(delegate: Delegate, userns: number, temporary: string): void {
+    const known = this.#reader.delegation(uidDelegation(delegate.start)) ?? undelegated(delegate);
     this.#repair.setHolders(known, [...this.#reader.holders(known), userns], temporary);
   }
 
