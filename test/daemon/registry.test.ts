@@ -13,9 +13,8 @@ import {
 import { fileURLToPath } from 'node:url';
 import { isDeepStrictEqual } from 'node:util';
 import { formatNamespaceEntry, type NamespaceEntry, Registry } from '@sdrx/daemon';
-import fc from 'fast-check';
 import t, { type Test } from 'tap';
-import { failAfter, failOnce, made, onCalls } from './fs-fault.js';
+import { failOnce, made, onCalls } from './fs-fault.js';
 import { faultsOf, filesOf } from './registry-check.js';
 
 const child = fileURLToPath(new URL('./registry-child.js', import.meta.url));
@@ -371,88 +370,3 @@ t.test(
     }
   },
 );
-
-t.test('after any history, with processes killed at any step, it is what it should be', async (t) => {
-  const inodes = [4_026_532_001, 4_026_532_002, 4_026_532_003];
-  const entries: fc.Arbitrary<NamespaceEntry> = fc
-    .record({
-      owner: fc.constantFrom(0, 1000),
-      name: fc.constantFrom('a', 'b', 'c'),
-      userns: fc.constantFrom(...inodes),
-      start: fc.constantFrom(undefined, 524_288, 589_824),
-      cgroups: fc.uniqueArray(fc.bigInt({ min: 0n, max: 2n ** 64n - 1n }), { maxLength: 2 }),
-    })
-    .map(({ start, ...entry }) =>
-      start === undefined ? entry : { ...entry, range: { start, size: 65_536, target: 0 } },
-    );
-  const action = fc.record({
-    what: fc.constantFrom('store', 'store', 'update', 'remove', 'repair'),
-    entry: entries,
-    steps: fc.oneof(fc.constant(Number.POSITIVE_INFINITY), fc.nat(12)),
-  });
-
-  fc.assert(
-    fc.property(fc.array(action, { maxLength: 12 }), (actions) => {
-      const runtime = t.testdir();
-      using registry = Registry.open(runtime);
-      const model = new Map<number, NamespaceEntry>();
-      for (const { what, entry, steps } of actions) {
-        const old = model.get(entry.userns);
-        const taken = [...model.values()].some(
-          ({ name, range, userns }) =>
-            userns === entry.userns || name === entry.name || (range && range.start === entry.range?.start),
-        );
-        const next = {
-          store: taken ? old : entry,
-          update: old && { ...old, cgroups: entry.cgroups },
-          remove: undefined,
-          repair: old,
-        }[what];
-        let failure: unknown;
-        const restore = failAfter(steps, () => {
-          throw new Error('killed');
-        });
-        try {
-          if (what === 'store') registry.store(entry);
-          if (what === 'update') registry.update(entry);
-          if (what === 'remove') registry.remove(entry.userns);
-          if (what === 'repair') registry.repair();
-        } catch (error) {
-          failure = error;
-        }
-        const killed = restore();
-        const found = registry.byInode(entry.userns);
-        const code = failure instanceof Error && 'code' in failure ? failure.code : undefined;
-        if (!killed) {
-          const expected = what === 'store' && taken ? 'EEXIST' : what === 'update' && !old ? 'ENOENT' : undefined;
-          if (code !== expected || (failure !== undefined) !== (expected !== undefined))
-            throw failure ?? new Error(`no ${expected}`);
-        }
-        const text = found && formatNamespaceEntry(found);
-        const allowed = (killed ? [old, next] : [next]).map((state) => state && formatNamespaceEntry(state));
-        if (!allowed.includes(text)) throw new Error(`${what} made it ${text}`);
-        if (found === undefined) model.delete(entry.userns);
-        else model.set(entry.userns, found);
-
-        // What is said about names and ids needs no repair.
-        for (const name of ['a', 'b', 'c']) {
-          const has = [...model.values()].some((state) => state.name === name);
-          if (registry.hasName(name) !== has) throw new Error(`${name}: ${!has}`);
-        }
-        for (const start of [524_288, 589_824]) {
-          const has = [...model.values()].some(({ range }) => range?.start === start);
-          if (registry.isRangeFree(start, 65_536) === has) throw new Error(`${start}: ${!has}`);
-        }
-      }
-      registry.repair();
-      const faults = faultsOf(registry, `${runtime}/nsresource/registry`);
-      if (faults.length > 0) throw new Error(faults.join(', '));
-      for (const inode of inodes) {
-        const [found, state] = [registry.byInode(inode), model.get(inode)];
-        if ((found && formatNamespaceEntry(found)) !== (state && formatNamespaceEntry(state)))
-          throw new Error(`${inode}`);
-      }
-    }),
-    { numRuns: 400 },
-  );
-});
