@@ -1,4 +1,4 @@
-import { readdirSync, statSync, truncateSync, writeFileSync } from 'node:fs';
+import { readdirSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
 import { isDeepStrictEqual } from 'node:util';
 import { type NamespaceEntry, Registry } from '@sdrx/daemon';
 import t, { type Test } from 'tap';
@@ -183,6 +183,22 @@ function cutPower(step: number, directory: string): () => boolean {
     return true;
   };
 }
+
+t.test('a repair that is killed at any step leaves nothing after the next change', async (t) => {
+  for (let step = 0, killed = true; killed; step++) {
+    const registry = registryWith(t, [probe, inner]);
+    for (const link of ['nprobe.userns', 'u65000.userns', 'g851968.delegate']) rmSync(`${registry.directory}/${link}`);
+    const end = failAfter(step, () => {
+      throw new Error('killed');
+    });
+    registry.repair();
+    killed = end();
+    registry.store(other);
+    const faults = faultsOf(registry, registry.directory);
+    // Before it has noted that it works, it has done nothing.
+    t.same(step < 2 ? faults.filter((fault) => fault.endsWith('left over')) : faults, [], `step ${step}`);
+  }
+});
 
 t.test('a fault while it is opened leaves nothing open', async (t) => {
   for (const code of CODES) {

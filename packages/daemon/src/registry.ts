@@ -296,6 +296,7 @@ export class Registry implements Disposable {
    */
   repair(): Repair {
     using _lock = this.lock();
+    attempt(() => this.#begin(undefined));
     const repair = this.#repair.all();
     this.#finish();
     return repair;
