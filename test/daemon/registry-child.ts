@@ -1,5 +1,5 @@
 /** A process of its own that works on a registry: `registry-child DIRECTORY WHAT [ENTRY [STEPS]]`. */
-import { writeFileSync } from 'node:fs';
+import { existsSync, writeFileSync } from 'node:fs';
 import { type NamespaceEntry, parseNamespaceEntry, Registry } from '@sdrx/daemon';
 import { failAfter } from './fs-fault.js';
 
@@ -16,8 +16,7 @@ if (what === 'hold') {
   }, 200);
 } else if (what === 'churn') {
   process.stdout.write('churning\n');
-  const end = Date.now() + 500;
-  for (let round = 0n; Date.now() < end; round++) registry.update({ ...entry, cgroups: [round] });
+  for (let round = 0n; !existsSync(`${directory}/stop`); round++) registry.update({ ...entry, cgroups: [round] });
 } else {
   failAfter(Number(steps), () => {
     process.kill(process.pid, 'SIGKILL');

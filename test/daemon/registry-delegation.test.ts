@@ -3,6 +3,7 @@ import { type Delegate, type NamespaceEntry, parseDelegation, Registry } from '@
 import t, { type Test } from 'tap';
 import { onCalls } from './fs-fault.js';
 import { faultsOf, filesOf } from './registry-check.js';
+import { runtimeFolder } from './runtime-folder.js';
 
 const FILE = 'u786432.delegate';
 const shared: Delegate = { start: 786_432, startGid: 786_432, size: 65_536 };
@@ -15,7 +16,7 @@ function holder(userns: number): NamespaceEntry {
 const [parent, child, grandchild] = [holder(7), holder(8), holder(9)];
 
 function open(t: Test): { registry: Registry; directory: string } {
-  const registry = Registry.open(t.testdir());
+  const registry = Registry.open(runtimeFolder(t));
   t.teardown(() => registry[Symbol.dispose]());
   return { registry, directory: registry.directory };
 }

@@ -1,8 +1,10 @@
+import { mkdtempSync } from 'node:fs';
 import { formatNamespaceEntry, type NamespaceEntry, Registry } from '@sdrx/daemon';
 import fc from 'fast-check';
 import t from 'tap';
 import { failAfter } from './fs-fault.js';
 import { faultsOf } from './registry-check.js';
+import { runtimeFolder } from './runtime-folder.js';
 
 const INODES = [4_026_532_001, 4_026_532_002, 4_026_532_003, 4_026_532_004];
 const NAMES = ['a', 'b', 'c'];
@@ -68,9 +70,10 @@ function compare(registry: Registry, model: Model): void {
 
 for (const end of ['repair', 'change'] as const) {
   t.test(`after any history, with processes killed at any step, the next ${end} makes all well`, async (t) => {
+    const runtimes = runtimeFolder(t);
     fc.assert(
       fc.property(fc.array(action, { maxLength: 12 }), (actions) => {
-        const runtime = t.testdir();
+        const runtime = mkdtempSync(`${runtimes}/`);
         using registry = Registry.open(runtime);
         const model: Model = new Map();
         for (const { what, entry, steps } of actions) {

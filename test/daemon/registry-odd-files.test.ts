@@ -17,6 +17,7 @@ import { Folder } from '../support/folder.js';
 import { leavingNoFd } from '../support/open-fds.js';
 import { needsRoot } from '../support/privileges.js';
 import { faultsOf } from './registry-check.js';
+import { runtimeFolder } from './runtime-folder.js';
 
 const probe: NamespaceEntry = {
   owner: 1000,
@@ -151,7 +152,7 @@ for (const odd of Object.keys(ODD)) {
 }
 
 t.test('files that no entry can be are not read to their end', async (t) => {
-  const registry = Registry.open(t.testdir());
+  const registry = Registry.open(runtimeFolder(t));
   t.teardown(() => registry[Symbol.dispose]());
   const path = `${registry.directory}/i7.userns`;
   for (const [what, write] of [
@@ -172,7 +173,7 @@ t.test('files that no entry can be are not read to their end', async (t) => {
 });
 
 t.test('a lock file that tells nothing leads to a look at everything', async (t) => {
-  const registry = Registry.open(t.testdir());
+  const registry = Registry.open(runtimeFolder(t));
   t.teardown(() => registry[Symbol.dispose]());
   for (const text of [
     'nonsense',

@@ -8,6 +8,7 @@ import {
 } from '@sdrx/daemon';
 import t, { type Test } from 'tap';
 import { faultsOf, filesOf } from './registry-check.js';
+import { runtimeFolder } from './runtime-folder.js';
 
 /** As systemd 262 writes it: fields in its order, a line end after them. */
 const MANAGED =
@@ -32,7 +33,7 @@ interface Planted {
 }
 
 function open(t: Test): Planted {
-  const registry = Registry.open(t.testdir());
+  const registry = Registry.open(runtimeFolder(t));
   t.teardown(() => registry[Symbol.dispose]());
   return { registry, directory: registry.directory };
 }

@@ -32,7 +32,7 @@ export class MisalignedRanges {
   }
 
   #find(): MisalignedRange[] {
-    return this.#reader.folder.list().flatMap(({ name }) => {
+    return this.#reader.folder.names().flatMap((name) => {
       const start = startOf(name);
       const kind = kindOf(name);
       const isAligned = start === undefined || firstIdOf(start) === undefined || firstIdOf(start) === start;

@@ -74,7 +74,12 @@ export class RegistryFolder {
     return new SystemError(EBADMSG, 'read', this.#path(file));
   }
 
-  /** Names of the folder itself, or of one in it; none if that is not there or no folder. */
+  /** All that is in the folder itself, by name only, which takes a third of the time. */
+  names(): string[] {
+    return readdirSync(this.path);
+  }
+
+  /** What is in the folder itself, or of one in it; none if that is not there or no folder. */
   list(folder = ''): Dirent[] {
     if (folder !== '' && this.#status(folder)?.isDirectory() !== true) return [];
     try {

@@ -88,12 +88,18 @@ export class RegistryRepair {
   }
 }
 
+/** An entry, and which file it was read from. */
+interface ReadEntry {
+  readonly entry: NamespaceEntry;
+  readonly identity: bigint | undefined;
+}
+
 /** The work of one `RegistryRepair.all`. */
 class WholeRepair {
   readonly #removed: string[] = [];
   readonly #restored: string[] = [];
   readonly #failures: unknown[] = [];
-  readonly #expected = new Map<string, NamespaceEntry>();
+  readonly #expected = new Map<string, ReadEntry>();
   readonly #delegates = new Map<number, { delegate: Delegate; holders: number[] }>();
   readonly #unreadable = new Set<bigint>();
   readonly #folder: RegistryFolder;
@@ -117,8 +123,9 @@ class WholeRepair {
     const folders = files.filter((file) => kindOf(file.name) === 'owner' && file.isDirectory()).map(({ name }) => name);
     const owned = folders.flatMap((folder) => this.#folder.list(folder).map(({ name }) => `${folder}/${name}`));
     for (const file of [...names, ...owned]) this.#try(() => this.#removeOrphan(file));
-    for (const [link, entry] of this.#expected)
+    for (const [link, { entry, identity }] of this.#expected)
       this.#try(() => {
+        if (identity !== undefined && this.#folder.identity(link) === identity) return;
         if (this.repair.link(entry, link, this.#temporary)) this.#restored.push(link);
       });
     this.#repairDelegations(names.filter((name) => kindOf(name) === 'delegation'));
@@ -138,7 +145,8 @@ class WholeRepair {
     try {
       const entry = this.reader.entry(inode);
       if (entry === undefined) return;
-      for (const link of linksOf(entry)) this.#expected.set(link, entry);
+      const read = { entry, identity: this.#folder.identity(entryFile(inode)) };
+      for (const link of linksOf(entry)) this.#expected.set(link, read);
       for (const delegate of entry.delegates ?? []) {
         const known = this.#delegates.get(delegate.start) ?? { delegate, holders: [] };
         known.holders.push(inode);

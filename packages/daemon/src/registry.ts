@@ -48,8 +48,8 @@ export class Registry implements Disposable {
   readonly #repair: RegistryRepair;
   readonly #misaligned: MisalignedRanges;
   readonly #unfinished: UnfinishedChange | undefined;
-  /** Of an unfinished change, what could not be finished either. */
-  #left: readonly string[] = [];
+  /** Of unfinished changes, the files that could not be put right either; undefined if it may be any. */
+  #left: readonly string[] | undefined = [];
   /**
    * What to do, over and over, while another process has the lock, instead of just waiting: for a process that who has
    * the lock may be waiting for. It must wait a little itself.
@@ -175,20 +175,14 @@ export class Registry implements Disposable {
 
   /** Those first ids that no file stands for. One look at all files tells, hence it is for many of them. */
   unregistered(starts: Iterable<number>): number[] {
-    const taken = new Set(this.#folder.list().map(({ name }) => startOf(name)));
+    const taken = new Set(this.#folder.names().map(startOf));
     return [...starts].filter((start) => !taken.has(start));
   }
 
   /** The inodes of a user's namespaces. Takes time in proportion to their number. */
   ownedBy(owner: number): number[] {
-    return this.#linksOfOwner(owner).filter((inode) => {
-      const identity = this.#folder.identity(entryFile(inode));
-      // A link without its entry is left over.
-      if (identity === undefined) return false;
-      if (identity === this.#folder.identity(ownerLink(owner, inode))) return true;
-      const holder = this.#reader.holder(ownerLink(owner, inode));
-      return holder !== undefined;
-    });
+    // A link without its entry is left over.
+    return this.#linksOfOwner(owner).filter((inode) => this.hasInode(inode));
   }
 
   /** How many namespaces a user has. */
@@ -298,6 +292,7 @@ export class Registry implements Disposable {
     using _lock = this.lock();
     attempt(() => this.#begin(undefined));
     const repair = this.#repair.all();
+    this.#left = [];
     this.#finish();
     return repair;
   }
@@ -360,10 +355,10 @@ export class Registry implements Disposable {
       const [failure] = inode === undefined ? [] : attempt(() => this.#folder.discard(link));
       if (inode !== undefined && failure !== undefined) failures.set(inode, failure);
     };
-    for (const { name } of this.#folder.list()) {
+    for (const name of this.#folder.names()) {
       if (kindOf(name) === 'link') discard(name);
       if (kindOf(name) !== 'owner') continue;
-      for (const inode of inodes) discard(`${name}/${entryFile(inode)}`);
+      for (const link of this.#folder.list(name)) discard(`${name}/${link.name}`);
       attempt(() => this.#folder.discardFolder(name));
     }
     if (failures.size === 0) this.#finish();
@@ -387,22 +382,34 @@ export class Registry implements Disposable {
 
   /** Does what a process that was killed, or a step that failed, has left undone. What fails again is tried again. */
   #settle(): void {
-    attempt(() => {
-      const files = this.#unfinished?.files();
-      if (files?.length === 0) return;
-      if (files === undefined) this.#repair.all();
-      const [temporary = ''] = files ?? [];
-      this.#left = (files ?? []).filter((file) => attempt(() => this.#repair.one(file, temporary)).some(isPassing));
-      if (this.#left.length === 0) this.#finish();
+    const unfinished = this.#unfinished;
+    if (unfinished === undefined) return;
+    let files: readonly string[] | undefined = [];
+    const [failure] = attempt(() => {
+      files = unfinished.files();
     });
+    if (failure !== undefined) this.#left = undefined;
+    else if (files === undefined) this.repair();
+    else if (files.length > 0) this.#settleFiles(files);
   }
 
+  #settleFiles(files: readonly string[]): void {
+    const [temporary = ''] = files;
+    this.#left = files.filter((file) => attempt(() => this.#repair.one(file, temporary)).some(isPassing));
+    if (this.#left.length === 0) this.#finish();
+  }
+
+  /** Notes what is going to be changed, beside what is still to be put right. Undefined if that can't be told before. */
   #begin(files: readonly string[] | undefined): void {
-    this.#unfinished?.begin(files && [...files, ...this.#left.slice(0, LEFT_MAX)]);
+    const left = this.#left;
+    this.#unfinished?.begin(files && left && [...files, ...left.slice(0, LEFT_MAX)]);
   }
 
   #finish(): void {
-    attempt(() => this.#unfinished?.finish());
+    attempt(() => {
+      if (this.#left?.length === 0) this.#unfinished?.finish();
+      else this.#unfinished?.begin(this.#left);
+    });
   }
 }
 

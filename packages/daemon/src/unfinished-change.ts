@@ -40,8 +40,10 @@ export class UnfinishedChange {
    * Throws ENOSPC.
    */
   begin(files: readonly string[] | undefined): void {
-    ftruncateSync(this.#fd, 0);
-    writeSync(this.#fd, JSON.stringify(files ?? 'any'), 0);
+    const bytes = Buffer.from(JSON.stringify(files ?? 'any'));
+    // Whoever is killed between the two leaves something that tells nothing.
+    writeSync(this.#fd, bytes, 0, bytes.length, 0);
+    ftruncateSync(this.#fd, bytes.length);
   }
 
   finish(): void {
