@@ -120,7 +120,7 @@ for (const end of ['repair', 'change'] as const) {
         if (faults.length > 0) throw new Error(faults.join(', '));
         compare(registry, model);
       }),
-      { numRuns: 500 },
+      { numRuns: 300 },
     );
   });
 }
