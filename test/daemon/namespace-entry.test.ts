@@ -15,14 +15,49 @@ const entries: fc.Arbitrary<NamespaceEntry> = fc
     name: fc.stringMatching(/^[A-Za-z0-9_-]{0,22}$/),
     userns: fc.integer({ min: 1, max: UINT32_MAX }),
     range: fc.option(ranges),
+    // Where they differ from the uids.
+    gids: fc.option(fc.record({ startGid: id, targetGid: id })),
+    usernsId: fc.option(fc.bigInt({ min: 1n, max: 2n ** 64n - 1n })),
+    setgroupsDeny: fc.option(fc.boolean()),
+    netifs: fc.option(fc.uniqueArray(fc.string(), { minLength: 1, maxLength: 17 })),
+    delegates: fc.option(
+      fc.array(fc.record({ start: id, startGid: id, size: fc.integer({ min: 1, max: 65_536 }) }), {
+        minLength: 1,
+        maxLength: 16,
+      }),
+    ),
+    other: fc.option(fc.dictionary(fc.stringMatching(/^x[^"]*$/), fc.jsonValue(), { minKeys: 1 })),
     cgroups: fc.uniqueArray(fc.bigInt({ min: 0n, max: 2n ** 64n - 1n }), { maxLength: 16 }),
   })
-  .map(({ range, ...entry }) => (range === null ? entry : { ...entry, range }));
+  .map(({ range, gids, usernsId, setgroupsDeny, netifs, delegates, other, ...entry }) => {
+    const groups =
+      range !== null &&
+      gids !== null &&
+      Math.max(gids.startGid, gids.targetGid) + range.size <= UINT32_MAX &&
+      gids.startGid !== range.start &&
+      gids.targetGid !== range.target
+        ? gids
+        : {};
+    return {
+      ...entry,
+      ...(range && { range: { ...range, ...groups } }),
+      ...(usernsId && { usernsId }),
+      ...(setgroupsDeny !== null && { setgroupsDeny }),
+      ...(netifs && { netifs }),
+      ...(delegates && { delegates }),
+      ...(other && { other }),
+    };
+  });
 
 t.test('what is written is read again, cgroup ids to the last bit', async (t) => {
   fc.assert(
-    fc.property(entries, (entry) => {
-      t.same(parseNamespaceEntry(formatNamespaceEntry(entry)), entry);
+    fc.property(entries, ({ other, ...known }) => {
+      const text = formatNamespaceEntry(other === undefined ? known : { ...known, other });
+      const read = parseNamespaceEntry(text);
+      const { other: alsoRead, ...knownRead }: NamespaceEntry = read ?? known;
+      t.same(knownRead, known);
+      t.same(Object.keys(alsoRead ?? {}), Object.keys(other ?? {}));
+      t.equal(read && formatNamespaceEntry(read), text);
     }),
     { numRuns: 300 },
   );
@@ -74,6 +109,14 @@ t.test('a file that contradicts itself is none', async (t) => {
     'a cgroup with a fraction': { ...good, cgroups: [1.5] },
     'cgroups that are no list': { ...good, cgroups: 5 },
     'a list': [],
+    'no namespace id': { ...good, usernsId: -1 },
+    'gids without a range': { owner: 0, name: 'a', userns: 5, startGid: 5 },
+    'gids that end after 32 bits': { ...good, startGid: UINT32_MAX - 65_535 },
+    'an answer that is neither yes nor no': { ...good, setgroupsDeny: null },
+    'interfaces that have no name': { ...good, netifs: [5] },
+    'seventeen delegates': { ...good, delegates: Array(17).fill({ start: 786_432, startGid: 786_432, size: 65_536 }) },
+    'a delegate without ids': { ...good, delegates: [{ start: 786_432, startGid: 786_432, size: 0 }] },
+    'a delegate without groups': { ...good, delegates: [{ start: 786_432, size: 65_536 }] },
   };
   for (const [what, fields] of Object.entries(bad)) t.equal(read(fields), undefined, what);
   t.equal(parseNamespaceEntry(''), undefined);

@@ -96,6 +96,42 @@ t.test('show finds a namespace by its name and by its inode', async (t) => {
   t.notMatch(run(folder, ['show', '1001-mapped']).output, 'Ids');
 });
 
+t.test('show tells all that a later systemd has written', async (t) => {
+  using folder = folderWith();
+  const text =
+    '{"owner":1000,"name":"1000-new","userns":7,"usernsId":18446744073709551615,"size":1,"start":65000,"target":0,' +
+    '"startGid":65001,"targetGid":5,"setgroupsDeny":true,"netifs":["ns-1","\\u001b[2Jx"],' +
+    '"delegates":[{"userns":7,"start":786432,"startGid":786432,"size":65536},{"start":851968,"startGid":917504,"size":65536}],' +
+    '"la\\u202eter":[1.50,9007199254740993]}';
+  for (const file of ['i7', 'n1000-new']) writeFileSync(folder.join(`nsresource/registry/${file}.userns`), text);
+  const { output, status } = run(folder, ['show', '7']);
+  t.equal(status, 0);
+  t.strictSame(
+    output.split('\n').map((line) => line.trim()),
+    [
+      'Name: 1000-new',
+      'Owner: 1000',
+      'Inode: 7',
+      'Namespace id: 18446744073709551615',
+      'Ids outside: 65000-65000',
+      'Ids inside: 0-0',
+      'Groups outside: 65001-65001',
+      'Groups inside: 5-5',
+      'Users: ns-1000-new-0',
+      'setgroups(2): denied',
+      'Interface: ns-1',
+      'Interface: ?[2Jx',
+      'Delegated ids: 786432-851967',
+      'Delegated ids: 851968-917503, groups 917504-983039',
+      'la?ter: [1.50,9007199254740993]',
+      '',
+    ],
+  );
+  const json = text.replace('"size":1,"start":65000', '"start":65000,"size":1').replace('\\u202e', '\u202e');
+  t.equal(run(folder, ['show', '7', '--json']).output, `${json}\n`);
+  t.match(run(folder, []).output, / 0 +2 +2\n$/);
+});
+
 t.test('a name goes before an inode', async (t) => {
   using folder = folderWith(WEB, { ...MAPPED, name: '4026532177' });
   t.match(run(folder, ['show', '4026532177']).output, /Name: 4026532177\n *Owner: 1001/);

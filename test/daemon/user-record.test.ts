@@ -1,4 +1,4 @@
-import { accessSync, constants } from 'node:fs';
+import { accessSync, constants, readFileSync, writeFileSync } from 'node:fs';
 import { groupRecord, lookup, type NamespaceEntry, Registry, userRecord } from '@sdrx/daemon';
 import t, { type Test } from 'tap';
 
@@ -89,4 +89,27 @@ t.test('a name and an id that disagree conflict, but only if the name is somebod
   t.equal(lookup(registry, { name: 'ns-probe-1', id: 1_429_471_232 }), 'conflict');
   t.equal(lookup(registry, { name: 'ns-probe-1', id: 65_472 }), 'conflict');
   t.equal(lookup(registry, { name: 'ns-nobody-1', id: 1_429_471_232 }), 'no-record');
+});
+
+t.test('where groups have other ids than users, each are found by theirs', async (t) => {
+  const split = { ...small, range: { ...small.range, startGid: 65_000 } } satisfies NamespaceEntry;
+  const registry = registryOf(t, split);
+  const found = { entry: split, offset: 0 };
+  t.same(lookup(registry, { id: 65_472 }), found);
+  t.equal(lookup(registry, { id: 65_000 }), 'no-record');
+  t.same(lookup(registry, { id: 65_000 }, 'group'), found);
+  t.equal(lookup(registry, { id: 65_472 }, 'group'), 'no-record');
+  t.same(lookup(registry, { id: 65_000, name: 'ns-1000-web-0' }, 'group'), found);
+  t.equal(lookup(registry, { id: 65_472, name: 'ns-1000-web-0' }, 'group'), 'conflict');
+  t.same([userRecord(split, 0).uid, groupRecord(split, 0).gid], [65_472, 65_000]);
+});
+
+t.test('of what was left over there is no record', async (t) => {
+  const registry = registryOf(t, small);
+  const text = readFileSync(`${registry.directory}/n1000-web.userns`);
+  registry.remove(small);
+  for (const link of ['n1000-web', 'u65472', 'g65472']) writeFileSync(`${registry.directory}/${link}.userns`, text);
+  t.equal(lookup(registry, { id: 65_472 }), 'no-record');
+  t.equal(lookup(registry, { id: 65_472 }, 'group'), 'no-record');
+  t.equal(lookup(registry, { name: 'ns-1000-web-0' }), 'no-record');
 });

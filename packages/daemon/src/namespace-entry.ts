@@ -130,13 +130,25 @@ export function formatNamespaceEntry(entry: NamespaceEntry): string {
   return formatJson({
     ...{ owner, name, userns },
     ...(usernsId === undefined ? {} : { usernsId }),
-    ...range,
+    ...(range && rangeFields(range)),
     ...(setgroupsDeny === undefined ? {} : { setgroupsDeny }),
     ...(cgroups.length === 0 ? {} : { cgroups }),
     ...(netifs.length === 0 ? {} : { netifs }),
-    ...(delegates.length === 0 ? {} : { delegates: delegates.map(({ other, ...known }) => ({ ...known, ...other })) }),
+    ...(delegates.length === 0 ? {} : { delegates: delegates.map(delegateFields) }),
     ...other,
   });
+}
+
+function rangeFields({ start, size, target, startGid, targetGid }: IdRange): object {
+  return {
+    ...{ start, size, target },
+    ...(startGid === undefined ? {} : { startGid }),
+    ...(targetGid === undefined ? {} : { targetGid }),
+  };
+}
+
+function delegateFields({ userns, start, startGid, size, other }: Delegate): object {
+  return { ...(userns === undefined ? {} : { userns }), ...{ start, startGid, size }, ...other };
 }
 
 /** The first gid of a range outside. */
