@@ -56,12 +56,14 @@ function registryFiles(rename: (text: string) => string): State {
   const files = readdirSync(REGISTRY, { recursive: true, withFileTypes: true }).filter((file) => file.isFile());
   return Object.fromEntries(
     files
-      .filter(({ name }) => name !== 'lock')
+      // Links by gid and the list of interfaces are what systemd has from 260 on.
+      .filter(({ name }) => name !== 'lock' && !/^g\d+\.userns$/.test(name))
       .map(({ parentPath, name }): [string, unknown] => {
         const path = `${parentPath}/${name}`;
         // Quotes around a name that was a number.
         const text = rename(readFileSync(path, 'utf8')).replaceAll(/([:[,])\s*(<[^>]*>)/g, '$1"$2"');
-        return [rename(path.slice(REGISTRY.length)), JSON.parse(text)];
+        const { netifs: _, ...fields } = JSON.parse(text);
+        return [rename(path.slice(REGISTRY.length)), fields];
       }),
   );
 }
