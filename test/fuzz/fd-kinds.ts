@@ -115,6 +115,13 @@ export class FdKinds implements Disposable {
     }
   }
 
+  /** The place of a kind among all. Throws RangeError for one that can't be had here. */
+  indexOf(name: string): number {
+    const index = this.kinds.findIndex((kind) => kind.name === name);
+    if (index === -1) throw new RangeError(`no descriptor of the kind '${name}'`);
+    return index;
+  }
+
   #add(name: string, fd: Fd, userns?: (uid: number) => boolean): void {
     this.#own.push(() => fd.close());
     this.kinds.push({ name, fd: fd.number, ...(userns && { userns }) });

@@ -158,7 +158,7 @@ function countMessages({ bytes }: SessionPlan): number {
 }
 
 /** What the service says of its own interfaces. */
-async function interfaceTexts(path: string): Promise<Map<string, string>> {
+export async function interfaceTexts(path: string): Promise<Map<string, string>> {
   const { parameters } = await varlinkCall(path, 'org.varlink.service.GetInfo');
   const names = parameters?.interfaces as string[];
   const texts = new Map<string, string>();

@@ -20,6 +20,7 @@ export interface Piece {
 export interface SessionPlan {
   readonly uid: number;
   readonly bytes: Buffer;
+  /** Up to all of the bytes. */
   readonly pieces: readonly Piece[];
 }
 

@@ -62,6 +62,10 @@ export class RawClient implements Disposable {
     this.#subscription = this.loop.io(this.#socket.number, { events: EPOLLIN }).subscribe(() => this.#receive());
   }
 
+  get fd(): number {
+    return this.#socket.number;
+  }
+
   /** Leaves what comes in the socket. */
   stopReading(): void {
     this.#subscription?.unsubscribe();

@@ -161,7 +161,7 @@ export class Inbox implements Disposable {
 
   #holdable(fds: readonly number[]): readonly number[] {
     const { mayHold, drop } = this.#options;
-    const unwanted = mayHold === undefined ? NO_FDS : fds.filter((fd) => !mayHold(fd));
+    const unwanted = mayHold === undefined ? NO_FDS : fds.filter((fd) => fd >= 0 && !mayHold(fd));
     if (unwanted.length === 0) return fds;
     drop(unwanted);
     return fds.map((fd) => (unwanted.includes(fd) ? -1 : fd));

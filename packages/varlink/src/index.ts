@@ -5,6 +5,7 @@ export type { Bars } from './fd-closer.js';
 export * from './interface.js';
 export { type RefusalReason, SERVE_LIMITS, type ServeLimits } from './limits.js';
 export { MAX_MESSAGE } from './message.js';
+export { type MessageBounds, MessageScanner, TOO_DEEP, TOO_LONG, UNFINISHED } from './message-scanner.js';
 export * from './server.js';
 export * from './service.js';
 export * from './service-interface.js';
