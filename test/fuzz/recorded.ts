@@ -4,31 +4,54 @@ export interface RecordedCall {
   readonly fds: number;
 }
 
-const NAMESPACES = 'io.systemd.NamespaceResource';
-const USERS = 'io.systemd.UserDatabase';
+/**
+ * What userdbctl, varlinkctl, getent(1) and id(1) of systemd 257 sent to the daemon, taken down between them: of a user that is
+ * there, of others, lists, and what the service says of itself.
+ */
+const lookups = [
+  '{"method":"io.systemd.UserDatabase.GetGroupRecord","parameters":{"gid":1429471233,"service":"io.systemd.NamespaceResource"}}',
+  '{"method":"io.systemd.UserDatabase.GetGroupRecord","parameters":{"gid":65534,"service":"io.systemd.NamespaceResource"}}',
+  '{"method":"io.systemd.UserDatabase.GetGroupRecord","parameters":{"groupName":"ns-probe-0","service":"io.systemd.NamespaceResource"}}',
+  '{"method":"io.systemd.UserDatabase.GetGroupRecord","parameters":{"groupName":"ns-probe-3","service":"io.systemd.NamespaceResource"}}',
+  '{"method":"io.systemd.UserDatabase.GetGroupRecord","parameters":{"service":"io.systemd.NamespaceResource"},"more":true}',
+  '{"method":"io.systemd.UserDatabase.GetMemberships","parameters":{"groupName":"ns-probe-0","service":"io.systemd.NamespaceResource"},"more":true}',
+  '{"method":"io.systemd.UserDatabase.GetMemberships","parameters":{"groupName":"ns-probe-1","service":"io.systemd.NamespaceResource"},"more":true}',
+  '{"method":"io.systemd.UserDatabase.GetMemberships","parameters":{"groupName":"ns-probe-3","service":"io.systemd.NamespaceResource"},"more":true}',
+  '{"method":"io.systemd.UserDatabase.GetMemberships","parameters":{"service":"io.systemd.NamespaceResource"},"more":true}',
+  '{"method":"io.systemd.UserDatabase.GetMemberships","parameters":{"userName":"ns-probe-0","service":"io.systemd.NamespaceResource"},"more":true}',
+  '{"method":"io.systemd.UserDatabase.GetUserRecord","parameters":{"service":"io.systemd.NamespaceResource"},"more":true}',
+  '{"method":"io.systemd.UserDatabase.GetUserRecord","parameters":{"uid":1429471232,"service":"io.systemd.NamespaceResource"}}',
+  '{"method":"io.systemd.UserDatabase.GetUserRecord","parameters":{"uid":1610678272,"service":"io.systemd.NamespaceResource"}}',
+  '{"method":"io.systemd.UserDatabase.GetUserRecord","parameters":{"userName":"ns-probe-0","service":"io.systemd.NamespaceResource"}}',
+  '{"method":"io.systemd.UserDatabase.GetUserRecord","parameters":{"userName":"ns-probe-7","service":"io.systemd.NamespaceResource"}}',
+  '{"method":"org.varlink.service.GetInfo","parameters":{},"oneway":true}',
+  '{"method":"org.varlink.service.GetInfo","parameters":{}}',
+  '{"method":"org.varlink.service.GetInterfaceDescription","parameters":{"interface":"io.systemd"}}',
+  '{"method":"org.varlink.service.GetInterfaceDescription","parameters":{"interface":"io.systemd.NamespaceResource"}}',
+  '{"method":"org.varlink.service.GetInterfaceDescription","parameters":{"interface":"io.systemd.UserDatabase"}}',
+  '{"method":"org.varlink.service.GetInterfaceDescription","parameters":{"interface":"org.varlink.service"}}',
+];
 
-function recorded(method: string, parameters: object, fds = 0, flags: object = {}): RecordedCall {
-  return { text: JSON.stringify({ method, parameters, ...flags }), fds };
+const NAMESPACES = 'io.systemd.NamespaceResource';
+
+function allocation(method: string, parameters: object, fds: number): RecordedCall {
+  return { text: JSON.stringify({ method: `${NAMESPACES}.${method}`, parameters }), fds };
 }
 
-/** What systemd's clients say (systemd-nspawn, systemd-dissect, mountfsd, NSS, userdbctl, varlinkctl), call by call. */
-export const recordedCalls: readonly RecordedCall[] = [
-  recorded(
-    `${NAMESPACES}.AllocateUserRange`,
+/** What clients that pass descriptors say: systemd-nspawn, systemd-dissect, mountfsd and the tests' own ones. */
+const allocations = [
+  allocation(
+    'AllocateUserRange',
     { name: 'nspawn-1', mangleName: true, size: 65536, target: 0, userNamespaceFileDescriptor: 0 },
     1,
   ),
-  recorded(`${NAMESPACES}.AllocateUserRange`, { name: 'dissect', size: 65536, userNamespaceFileDescriptor: 0 }, 1),
-  recorded(`${NAMESPACES}.AllocateUserRange`, { name: 'unit', size: 1, target: 0, userNamespaceFileDescriptor: 0 }, 1),
-  recorded(`${NAMESPACES}.RegisterUserNamespace`, { name: 'session', userNamespaceFileDescriptor: 0 }, 1),
-  recorded(`${NAMESPACES}.AddMountToUserNamespace`, { userNamespaceFileDescriptor: 0, mountFileDescriptor: 1 }, 2),
-  recorded(
-    `${NAMESPACES}.AddControlGroupToUserNamespace`,
-    { userNamespaceFileDescriptor: 0, controlGroupFileDescriptor: 1 },
-    2,
-  ),
-  recorded(
-    `${NAMESPACES}.AddNetworkToUserNamespace`,
+  allocation('AllocateUserRange', { name: 'dissect', size: 65536, userNamespaceFileDescriptor: 0 }, 1),
+  allocation('AllocateUserRange', { name: 'unit', size: 1, target: 0, userNamespaceFileDescriptor: 0 }, 1),
+  allocation('RegisterUserNamespace', { name: 'session', userNamespaceFileDescriptor: 0 }, 1),
+  allocation('AddMountToUserNamespace', { userNamespaceFileDescriptor: 0, mountFileDescriptor: 1 }, 2),
+  allocation('AddControlGroupToUserNamespace', { userNamespaceFileDescriptor: 0, controlGroupFileDescriptor: 1 }, 2),
+  allocation(
+    'AddNetworkToUserNamespace',
     {
       userNamespaceFileDescriptor: 0,
       networkNamespaceFileDescriptor: 1,
@@ -37,14 +60,6 @@ export const recordedCalls: readonly RecordedCall[] = [
     },
     2,
   ),
-  recorded(`${USERS}.GetUserRecord`, { uid: 1429471232, service: NAMESPACES }),
-  recorded(`${USERS}.GetUserRecord`, { userName: 'ns-probe-0', service: NAMESPACES }),
-  recorded(`${USERS}.GetUserRecord`, { service: NAMESPACES }, 0, { more: true }),
-  recorded(`${USERS}.GetGroupRecord`, { gid: 1429471232, service: NAMESPACES }),
-  recorded(`${USERS}.GetGroupRecord`, { groupName: 'ns-probe-0', service: NAMESPACES }),
-  recorded(`${USERS}.GetMemberships`, { userName: 'ns-probe-0', service: NAMESPACES }, 0, { more: true }),
-  recorded(`${USERS}.GetMemberships`, { groupName: 'ns-probe-0', service: NAMESPACES }, 0, { more: true }),
-  { text: '{"method":"org.varlink.service.GetInfo"}', fds: 0 },
-  recorded('org.varlink.service.GetInterfaceDescription', { interface: NAMESPACES }),
-  recorded('org.varlink.service.GetInterfaceDescription', { interface: USERS }),
 ];
+
+export const recordedCalls: readonly RecordedCall[] = [...lookups.map((text) => ({ text, fds: 0 })), ...allocations];

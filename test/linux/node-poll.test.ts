@@ -4,6 +4,7 @@ import t from 'tap';
 import { leavingNoFd } from '../support/open-fds.js';
 import { programPath } from '../support/program-path.js';
 import { runNode } from '../support/run-node.js';
+import { until } from '../support/until.js';
 
 const ONE = Buffer.from([1, 0, 0, 0, 0, 0, 0, 0]);
 const nextTurn = () => new Promise((resolve) => setImmediate(resolve));
@@ -98,3 +99,23 @@ t.test('it keeps Node alive until it is disposed of', (t) => {
   t.equal(runNode([program]).output, 'readable, then the end');
   t.end();
 });
+
+t.test(
+  'paused it does not call, resumed it does',
+  leavingNoFd(async (t) => {
+    using event = eventfd(1);
+    let calls = 0;
+    using poll = new NodePoll(event.number, () => calls++);
+    await until(() => calls > 0);
+    poll.pause();
+    poll.pause();
+    const before = calls;
+    for (let turns = 0; turns < 5; turns++) await nextTurn();
+    t.equal(calls, before);
+    poll.resume();
+    await until(() => calls > before);
+    poll[Symbol.dispose]();
+    poll.pause();
+    t.pass('harmless after its end');
+  }),
+);

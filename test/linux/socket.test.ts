@@ -14,12 +14,14 @@ import {
   SOCK_DGRAM,
   SOCK_SEQPACKET,
   SOCK_STREAM,
+  shutdown,
   socketPair,
   spawn,
   statusFlags,
   takeSocketError,
   unixAddress,
   unixSocket,
+  unreadBytes,
   write,
 } from '@sdrx/linux';
 import fc from 'fast-check';
@@ -310,5 +312,24 @@ t.test(
       errorCode(() => takeSocketError(9999)),
       'EBADF',
     );
+  }),
+);
+
+t.test(
+  'of a connection that was shut down what had arrived can be counted and read, and nothing more arrives',
+  leavingNoFd((t) => {
+    const [one, other] = socketPair();
+    write(other.number, Buffer.from('before'));
+    t.equal(unreadBytes(one.number), 6);
+    shutdown(one.number);
+    t.throws(() => write(other.number, Buffer.from('after')), { code: 'EPIPE' });
+    t.equal(unreadBytes(one.number), 6);
+    t.equal(read(one.number, Buffer.alloc(10)), 6);
+    t.equal(unreadBytes(one.number), 0);
+    t.equal(read(one.number, Buffer.alloc(10)), 0);
+    one.close();
+    other.close();
+    using file = new Fd(openSync('/proc/self/exe', 'r'));
+    t.throws(() => shutdown(file.number), { code: 'ENOTSOCK' });
   }),
 );

@@ -40,8 +40,9 @@ export class NodePoll implements Disposable {
 
   /** Calls again. Throws ENOSPC or ENOMEM when the kernel watches too much already. epoll_ctl(2) */
   resume(): void {
+    if (this.#handle === undefined) return;
     requirePollable(this.#fd);
-    this.#handle?.start({ readable: true }, this.#ready);
+    this.#handle.start({ readable: true }, this.#ready);
   }
 
   [Symbol.dispose](): void {

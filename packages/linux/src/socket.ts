@@ -194,12 +194,15 @@ export function takeSocketError(fd: number): number {
   return socketOption(fd, SO_ERROR).readInt32LE();
 }
 
-/** Ends a connection in both directions; what has arrived can still be read, nothing more arrives. shutdown(2). Throws ENOTCONN. */
+/** Ends a connection in both directions; what has arrived can still be read, nothing more arrives. shutdown(2). Throws ENOTSOCK. */
 export function shutdown(fd: number): void {
   check(shutdownCall(fd, SHUT_RDWR), 'shutdown', fd);
 }
 
-/** How many bytes a stream socket of the family AF_UNIX has received and not been asked for. unix(7) SIOCINQ. Throws EINVAL for a listening one. */
+/**
+ * How many bytes a stream socket of the family AF_UNIX has received and not been asked for. unix(7) SIOCINQ.
+ * Throws EINVAL for a listening one, EBADF.
+ */
 export function unreadBytes(fd: number): number {
   check(ioctl(fd, SIOCINQ, option), 'ioctl(SIOCINQ)', fd);
   return option.readInt32LE();

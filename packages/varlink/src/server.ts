@@ -40,7 +40,7 @@ const EXHAUSTED_PAUSE = 1000;
  * Descriptors that no connection may take: room for what comes with a message, which the kernel would drop, in our thread,
  * if it found none, and for what handlers open.
  */
-const RESERVE = 2 * MAX_PASSED_FDS;
+const RESERVE = 2 * MAX_PASSED_FDS + 64;
 
 /** While more descriptors of a user than this are being closed, nothing is read from that user. */
 const MOST_CLOSING = 16;
