@@ -11,7 +11,7 @@ import {
 } from '@sdrx/linux';
 import { isLeft } from 'fp-ts/lib/Either.js';
 import { Observable, type Subscription } from 'rxjs';
-import { Inbox, type InboxOptions } from './inbox.js';
+import { Inbox, type InboxBounds } from './inbox.js';
 import type { AnyMethod, Method } from './interface.js';
 import { decodeReply, encodeCall, MAX_MESSAGE, type ReplyMessage } from './message.js';
 import { Outbox } from './outbox.js';
@@ -25,11 +25,10 @@ const READS_A_TURN = 16;
 const receivers = new ReceivePool();
 
 /** The client chose whom to ask, so a service may answer as it likes, within reason. */
-const BOUNDS: InboxOptions = {
+const BOUNDS: InboxBounds = {
   messageSize: MAX_MESSAGE,
   messageDepth: Number.POSITIVE_INFINITY,
   messageFds: MAX_PASSED_FDS,
-  drop: (fds) => fds.forEach(close),
 };
 
 export interface CallOptions {
@@ -75,7 +74,7 @@ export function connect(loop: EventLoop, path: string): VarlinkClient {
 export class VarlinkClient implements Disposable {
   readonly #loop: EventLoop;
   readonly #fd: Fd;
-  readonly #inbox = new Inbox(BOUNDS);
+  readonly #inbox = new Inbox(BOUNDS, { dropFds: (fds) => fds.forEach(close), mayHold: () => true });
   readonly #outbox: Outbox;
   readonly #expected: Expectation[] = [];
   #subscription: Subscription | undefined;

@@ -11,7 +11,7 @@ import {
 import { isLeft } from 'fp-ts/lib/Either.js';
 import { isObservable, type Observable, take, takeWhile } from 'rxjs';
 import { type CallHost, ReceivedCall } from './call.js';
-import { Inbox } from './inbox.js';
+import { Inbox, type InboxOwner } from './inbox.js';
 import { LimitError, type RefusalReason, refusal, type ServeLimits } from './limits.js';
 import { decodeCall, encodeError, encodeReply } from './message.js';
 import { isDisconnect, Outbox } from './outbox.js';
@@ -69,7 +69,7 @@ export interface ConnectionHost {
  * The server's side of one connection. Calls are answered one after another, in order: while one is not answered, or its
  * reply not sent, nothing more is read, so that a client can't make the server hold more than it has read at once.
  */
-export class Connection implements CallHost, Waiter, Disposable {
+export class Connection implements CallHost, InboxOwner, Waiter, Disposable {
   readonly #host: ConnectionHost;
   readonly #fd: Fd;
   readonly #user: User;
@@ -97,6 +97,7 @@ export class Connection implements CallHost, Waiter, Disposable {
    * @param fd is ours from now on
    * @param user who connected
    * @param id what the server's epoll knows it by
+   * @param admission is the server's
    */
   constructor(
     host: ConnectionHost,
@@ -104,18 +105,12 @@ export class Connection implements CallHost, Waiter, Disposable {
     user: User,
     readonly peer: PeerCredentials,
     readonly id: number,
+    readonly admission: Disposable | undefined,
   ) {
-    const { messageSize, messageDepth, messageFds } = host.limits;
     this.#host = host;
     this.#fd = fd;
     this.#user = user;
-    this.#inbox = new Inbox({
-      messageSize,
-      messageDepth,
-      messageFds,
-      drop: (fds) => this.dropFds(fds),
-      mayHold: (fd) => host.mayHold(fd),
-    });
+    this.#inbox = new Inbox(host.limits, this);
     this.#outbox = new Outbox(fd.number);
   }
 
@@ -125,6 +120,10 @@ export class Connection implements CallHost, Waiter, Disposable {
 
   get user(): User {
     return this.#user;
+  }
+
+  mayHold(fd: number): boolean {
+    return this.#host.mayHold(fd);
   }
 
   /** Handles what epoll found. */
@@ -425,7 +424,7 @@ export class Connection implements CallHost, Waiter, Disposable {
 
   #await(call: ReceivedCall): void {
     this.#pending = call;
-    call.giveUp((fd) => !this.#host.mayHold(fd));
+    call.giveUp((fd) => !this.mayHold(fd));
     this.#host.awaits('callTime', this, true);
   }
 

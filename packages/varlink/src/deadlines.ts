@@ -27,11 +27,7 @@ export class Deadlines<T> implements Disposable {
   }
 
   end(thing: T): void {
-    this.#due.delete(thing);
-  }
-
-  has(thing: T): boolean {
-    return this.#due.has(thing);
+    if (this.#due.size > 0) this.#due.delete(thing);
   }
 
   [Symbol.dispose](): void {

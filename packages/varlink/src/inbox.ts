@@ -10,14 +10,18 @@ const NO_FDS: readonly number[] = [];
 /** The first room for a message that does not come at once, in bytes; it grows by doubling. */
 const FIRST_ROOM = 1024;
 
-/** What an inbox is told of its connection. */
-export interface InboxOptions extends MessageBounds {
+/** What may come into an inbox. */
+export interface InboxBounds extends MessageBounds {
   /** Descriptors that may come with one message before its end. */
   readonly messageFds: number;
-  /** Takes over the descriptors of messages that no one took. */
-  readonly drop: (fds: readonly number[]) => void;
+}
+
+/** Whose an inbox is. */
+export interface InboxOwner {
+  /** Takes over the descriptors of messages that no one took; −1 stands for none. */
+  dropFds(fds: readonly number[]): void;
   /** Whether a descriptor may be kept until its message ends; if not, it is dropped, and −1 stands in its place. */
-  readonly mayHold?: (fd: number) => boolean;
+  mayHold(fd: number): boolean;
 }
 
 /**
@@ -32,7 +36,8 @@ export interface InboxOptions extends MessageBounds {
  * were sent without. A sender that puts several messages into one sendmsg(2) gives its descriptors to the last of them.
  */
 export class Inbox implements Disposable {
-  readonly #options: InboxOptions;
+  readonly #bounds: InboxBounds;
+  readonly #owner: InboxOwner;
   readonly #scanner: MessageScanner;
   /** The borrowed or kept bytes that have not been looked at: from `#at` to `#end`. */
   #bytes: Buffer = NOTHING;
@@ -48,9 +53,10 @@ export class Inbox implements Disposable {
   /** Descriptors of the message that `next` returned last. */
   #messageFds: readonly number[] = NO_FDS;
 
-  constructor(options: InboxOptions) {
-    this.#options = options;
-    this.#scanner = new MessageScanner(options);
+  constructor(bounds: InboxBounds, owner: InboxOwner) {
+    this.#bounds = bounds;
+    this.#owner = owner;
+    this.#scanner = new MessageScanner(bounds);
   }
 
   /** Whether a message has begun to arrive, or arrived, that `next` has not returned. */
@@ -140,7 +146,7 @@ export class Inbox implements Disposable {
     this.#at = 0;
     this.#end = 0;
     this.#dropPart();
-    if (fds.length > 0) this.#options.drop(fds);
+    if (fds.length > 0) this.#owner.dropFds(fds);
   }
 
   #keepPart(): void {
@@ -156,14 +162,14 @@ export class Inbox implements Disposable {
     if (this.#fds.length === 0) return;
     this.#partFds = [...this.#partFds, ...this.#holdable(this.#fds)];
     this.#fds = NO_FDS;
-    if (this.#partFds.length > this.#options.messageFds) throw new LimitError('messageFds');
+    if (this.#partFds.length > this.#bounds.messageFds) throw new LimitError('messageFds');
   }
 
   #holdable(fds: readonly number[]): readonly number[] {
-    const { mayHold, drop } = this.#options;
-    const unwanted = mayHold === undefined ? NO_FDS : fds.filter((fd) => fd >= 0 && !mayHold(fd));
+    if (fds.length === 0) return fds;
+    const unwanted = fds.filter((fd) => fd >= 0 && !this.#owner.mayHold(fd));
     if (unwanted.length === 0) return fds;
-    drop(unwanted);
+    this.#owner.dropFds(unwanted);
     return fds.map((fd) => (unwanted.includes(fd) ? -1 : fd));
   }
 
@@ -172,7 +178,7 @@ export class Inbox implements Disposable {
     const part = this.#part;
     if (part !== undefined && size <= part.length) return part;
     const room = Math.max(FIRST_ROOM, 2 ** Math.ceil(Math.log2(size)));
-    const larger = Buffer.allocUnsafeSlow(Math.min(room, Math.max(size, this.#options.messageSize)));
+    const larger = Buffer.allocUnsafeSlow(Math.min(room, Math.max(size, this.#bounds.messageSize)));
     if (part !== undefined) {
       part.copy(larger, 0, 0, this.#partSize);
       discard(part);

@@ -1,6 +1,6 @@
 import type { EventLoop, SourceOptions } from '@sdrx/event';
-import { NodePoll } from '@sdrx/linux';
-import type { Subscription } from 'rxjs';
+import { EPOLLIN, NodePoll, pollNow } from '@sdrx/linux';
+import type { Observable, Observer, Subscription } from 'rxjs';
 
 /**
  * Tells when connections wait on a listening socket, as a source of the loop. The socket stands in Node's own epoll set, not
@@ -8,17 +8,18 @@ import type { Subscription } from 'rxjs';
  * directly, and as many processes as there are workers listen on one socket.
  */
 export class Listener implements Disposable {
-  readonly #loop: EventLoop;
   readonly #fd: number;
-  readonly #options: SourceOptions;
+  readonly #next: Observable<void>;
+  readonly #observer: Partial<Observer<void>>;
   readonly #ready: () => void;
   readonly #failed: (error: unknown) => void;
   #poll: NodePoll | undefined;
   #watching = false;
   /** Whether Node does not ask, as what it would say is known. */
   #silent = false;
-  /** What waits for its turn in the loop. */
+  /** What waits for its turn in the loop, and how often Node has told of it once more. */
   #turn: Subscription | undefined;
+  #pokes = 0;
 
   /**
    * @param options of the source; `ratelimit` and `prepare` do not count
@@ -32,12 +33,16 @@ export class Listener implements Disposable {
     ready: () => void,
     failed: (error: unknown) => void,
   ) {
-    this.#loop = loop;
     this.#fd = fd;
-    this.#options = {
+    this.#next = loop.defer({
       ...(priority !== undefined && { priority }),
       ...(description !== undefined && { description }),
       ...(exitOnFailure !== undefined && { exitOnFailure }),
+    });
+    this.#observer = {
+      next: () => this.#take(),
+      // The loop has ended.
+      error: () => this[Symbol.dispose](),
     };
     this.#ready = ready;
     this.#failed = failed;
@@ -53,6 +58,15 @@ export class Listener implements Disposable {
       this.#poll.resume();
     }
     this.#watching = true;
+  }
+
+  /**
+   * Asks the kernel whether connections wait. Node asks only when the loop's turn is over, which takes as long as all the
+   * rest of a short connection.
+   */
+  look(): void {
+    if (!this.#watching || this.#turn !== undefined || (pollNow(this.#fd, EPOLLIN) & EPOLLIN) === 0) return;
+    this.#turn = this.#next.subscribe(this.#observer);
   }
 
   /** Tells no more until `resume`. */
@@ -75,20 +89,19 @@ export class Listener implements Disposable {
   #poke(): void {
     if (!this.#watching) return;
     if (this.#turn !== undefined) {
+      // Usually its turn comes now.
+      if (this.#pokes++ === 0) return;
       // The loop does not run yet, or has more important things to do; Node need not ask all the while.
       this.#silent = true;
       this.#poll?.pause();
       return;
     }
-    this.#turn = this.#loop.defer(this.#options).subscribe({
-      next: () => this.#take(),
-      // The loop has ended.
-      error: () => this[Symbol.dispose](),
-    });
+    this.#turn = this.#next.subscribe(this.#observer);
   }
 
   #take(): void {
     this.#turn = undefined;
+    this.#pokes = 0;
     this.#ready();
     if (!this.#silent) return;
     this.#silent = false;

@@ -120,7 +120,6 @@ class Server implements ConnectionHost, Disposable {
   readonly #epoll = new Epoll();
   readonly #listener: Listener;
   readonly #connections = new Map<number, Connection>();
-  readonly #admissions = new Map<Connection, Disposable>();
   readonly #users = new Users();
   readonly #bars: Bars;
   readonly #closer: FdCloser<User>;
@@ -130,6 +129,8 @@ class Server implements ConnectionHost, Disposable {
   /** Whose waiting calls are looked at in the next turn of Node's loop. */
   readonly #resumable = new Set<User>();
   #lastId = 0;
+  /** The highest number of a connection that left room for others. */
+  #highest = 0;
   #draining = false;
   #inTurn = false;
   #calls = 0;
@@ -264,15 +265,12 @@ class Server implements ConnectionHost, Disposable {
 
   closed(connection: Connection): void {
     this.#connections.delete(connection.id);
-    for (const deadlines of Object.values(this.#deadlines)) deadlines.end(connection);
+    const { messageTime, callTime, replyTime } = this.#deadlines;
+    for (const deadlines of [messageTime, callTime, replyTime]) deadlines.end(connection);
     const { user } = connection;
     user.connections--;
     this.#users.settle(user);
-    const admission = this.#admissions.get(connection);
-    if (admission !== undefined) {
-      this.#admissions.delete(connection);
-      admission[Symbol.dispose]();
-    }
+    connection.admission?.[Symbol.dispose]();
     if (this.subscriber.closed) return;
     if (this.#pause !== undefined) this.#resumeAccepting();
     this.#completeIfDrained();
@@ -295,6 +293,7 @@ class Server implements ConnectionHost, Disposable {
       this.#connections.get(this.#epoll.data(index))?.ready(this.#epoll.revents(index));
     }
     this.#endTurn();
+    if (!this.subscriber.closed) this.#listener.look();
   }
 
   #endTurn(): void {
@@ -319,7 +318,7 @@ class Server implements ConnectionHost, Disposable {
     const { acceptBatch: limit = ACCEPT_BATCH } = this.options;
     this.#inTurn = true;
     try {
-      const { count, waiting, exhausted } = acceptBatch(this.listenFd, limit, (fd) => this.#connect(fd));
+      const { count, waiting, exhausted } = acceptBatch(this.listenFd, limit, this.#connect);
       if (exhausted !== undefined) this.#exhausted(exhausted);
       // Another process may have been faster.
       if (count > 0) this.subscriber.next({ type: 'accepted', count, waiting });
@@ -330,7 +329,7 @@ class Server implements ConnectionHost, Disposable {
   }
 
   /** Takes over a connection; see `acceptBatch`. */
-  #connect(fd: Fd): boolean | Error {
+  readonly #connect = (fd: Fd): boolean | Error => {
     const peer = peerCredentials(fd.number);
     const user = this.#users.of(peer.uid);
     const reason = this.#objection(user);
@@ -348,11 +347,20 @@ class Server implements ConnectionHost, Disposable {
       this.failed(error);
       return this.#refuse(fd, user, 'watches');
     }
-    const connection = new Connection(this, fd, user, peer, this.#lastId);
+    const connection = new Connection(this, fd, user, peer, this.#lastId, admission);
     user.connections++;
     this.#connections.set(connection.id, connection);
-    if (admission !== undefined) this.#admissions.set(connection, admission);
-    return fd.number < fdLine(RESERVE) || new SystemError(EMFILE, 'accept4', String(this.listenFd));
+    return this.#leavesRoom(fd.number) || new SystemError(EMFILE, 'accept4', String(this.listenFd));
+  };
+
+  /** Whether there is room for more than messages need when a connection has this number. */
+  #leavesRoom(number: number): boolean {
+    // Rarely more than one was before.
+    if (number > this.#highest) {
+      if (number >= fdLine(RESERVE)) return false;
+      this.#highest = number;
+    }
+    return true;
   }
 
   /** Why a user can't have another connection, if so. */
