@@ -21,14 +21,16 @@ const FATAL = ['EBADF', 'EINVAL', 'ENOTSOCK', 'EOPNOTSUPP'] as const;
 export function acceptBatch(listenFd: number, limit: number, take: (connection: Fd) => boolean | Error): AcceptResult {
   let count = 0;
   try {
-    for (let tries = 0; tries < limit; tries++) {
+    // To ask costs a fraction of what accepting none does, which makes a socket first.
+    for (let waiting = true, tries = 0; waiting; waiting = isReadable(listenFd), tries++) {
+      if (tries === limit) return { count, waiting, exhausted: undefined };
       const connection = accept(listenFd);
-      if (connection === undefined) return { count, waiting: false, exhausted: undefined };
+      if (connection === undefined) break;
       const taken = attempt(connection, take);
       if (taken !== false) count++;
       if (taken instanceof Error) return { count, waiting: true, exhausted: taken };
     }
-    return { count, waiting: (pollNow(listenFd, EPOLLIN) & EPOLLIN) !== 0, exhausted: undefined };
+    return { count, waiting: false, exhausted: undefined };
   } catch (error) {
     if (!isSystemError(error) || isSystemError(error, ...FATAL)) throw error;
     return { count, waiting: true, exhausted: error };
@@ -43,4 +45,8 @@ function attempt(connection: Fd, take: (connection: Fd) => boolean | Error): boo
     if (!isSystemError(error)) throw error;
     return false;
   }
+}
+
+function isReadable(fd: number): boolean {
+  return (pollNow(fd, EPOLLIN) & EPOLLIN) !== 0;
 }
