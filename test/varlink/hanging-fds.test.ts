@@ -112,6 +112,29 @@ for (const [what, bytes] of waits) {
   );
 }
 
+t.test('a handler starts a process though its own call and others brought files that hang', { skip: noFuse }, (t) => {
+  let started = 0;
+  const service = exampleService({
+    Nothing: () => {
+      using child = spawnProgram('true');
+      waitForExit(child);
+      started++;
+    },
+  });
+  return withServer(
+    service,
+    (fixture) =>
+      withMount(async (mount) => {
+        // More than are closed in a row.
+        const stranger = await pass(mount.file, fixture, 12);
+        await until('all to be answered', () => started === 12);
+        stranger.kill('SIGKILL');
+        t.same(fixture.failures, []);
+      }),
+    { holdFd: isNeverFlushed },
+  );
+});
+
 t.test('a descriptor that may not be held is not there for what comes later; others are', (t) =>
   withServer(
     exampleService(),

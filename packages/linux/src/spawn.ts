@@ -1,3 +1,4 @@
+import { prepareSpawn } from './before-spawn.js';
 import { cString } from './c-string.js';
 import { environ } from './environ.js';
 import { EINTR } from './errno.js';
@@ -136,6 +137,7 @@ export function spawn(file: string, options: SpawnOptions = {}): ChildProcess {
   const argv = [path, ...args.map((argument) => cString(argument, 'posix_spawn'))];
   const envp = env === undefined ? ownEnvironment() : strings(env);
   const moved: Fd[] = [];
+  prepareSpawn();
   const succeed = (error: number) => {
     if (error !== 0) throw new SystemError(error, 'posix_spawn', file);
   };

@@ -49,6 +49,8 @@ export interface CallHost {
   callEnded(): void;
   /** Closes descriptors that came with a call. */
   dropFds(fds: readonly number[]): void;
+  /** Whether one of them may stay open while something is waited for. */
+  mayHold(fd: number): boolean;
   /** A handler took one of them for itself. */
   gaveFd(): void;
 }
@@ -96,9 +98,9 @@ export class ReceivedCall implements Call, Disposable {
     return fd;
   }
 
-  /** Closes those that `which` is true for. */
-  giveUp(which: (fd: number) => boolean): void {
-    const unwanted = this.#fds.filter((fd) => fd >= 0 && which(fd));
+  /** Closes those that may not be held while something is waited for. */
+  giveUp(): void {
+    const unwanted = this.#fds.filter((fd) => fd >= 0 && !this.#host.mayHold(fd));
     if (unwanted.length === 0) return;
     for (const fd of unwanted) this.#fds[this.#fds.indexOf(fd)] = -1;
     this.#host.dropFds(unwanted);

@@ -37,6 +37,8 @@ export interface ConnectionHost {
   readonly service: Service;
   readonly limits: ServeLimits;
   readonly receivers: ReceivePool;
+  /** Which connection's messages are being handled; it knows which ones were when that began. */
+  working: Connection | undefined;
   /** Changes what the connection waits for: EPOLLIN, EPOLLOUT, 0 for a hangup only, undefined for nothing at all. */
   wait(connection: Connection, events: number | undefined, before: number | undefined): void;
   /** A call has begun. */
@@ -86,6 +88,10 @@ export class Connection implements CallHost, InboxOwner, Waiter, Disposable {
   #taken = 0;
   #events: number | undefined = EPOLLIN;
   #working = false;
+  /** Whose work this one's began in. */
+  #outer: Connection | undefined;
+  /** What a handler is working on that has not returned. */
+  #handling: ReceivedCall | undefined;
   /** Nothing more is read. */
   #ended = false;
   /** The client sends no more, and all is read. */
@@ -137,6 +143,13 @@ export class Connection implements CallHost, InboxOwner, Waiter, Disposable {
     } catch (error) {
       this.#breakDown(error);
     }
+  }
+
+  /** Closes what may not be held, here and where this one's work began; a process is about to be started. */
+  giveUp(): void {
+    this.#handling?.giveUp();
+    this.#inbox.giveUp();
+    this.#outer?.giveUp();
   }
 
   resume(): void {
@@ -242,6 +255,8 @@ export class Connection implements CallHost, InboxOwner, Waiter, Disposable {
   #work(readable: boolean): void {
     if (this.#working || this.#closed) return;
     this.#working = true;
+    this.#outer = this.#host.working;
+    this.#host.working = this;
     try {
       this.#handleMessages();
       if (readable || this.#drainLeft !== undefined) this.#read();
@@ -252,6 +267,8 @@ export class Connection implements CallHost, InboxOwner, Waiter, Disposable {
       this.#breakDown(error);
     } finally {
       this.#working = false;
+      this.#host.working = this.#outer;
+      this.#outer = undefined;
     }
   }
 
@@ -382,6 +399,7 @@ export class Connection implements CallHost, InboxOwner, Waiter, Disposable {
     const { method, more = false, oneway = false, parameters = {} } = message;
     const call = new ReceivedCall(this, method, more, oneway, fds);
     this.#host.begun(this.#user);
+    this.#handling = call;
     try {
       if (fds.length > this.#host.limits.messageFds) {
         this.#host.refused(this.#user, 'messageFds');
@@ -390,6 +408,8 @@ export class Connection implements CallHost, InboxOwner, Waiter, Disposable {
       this.#answer(call, this.#invoke(call, this.#host.service.methods.get(method), parameters ?? {}));
     } catch (error) {
       this.#fail(call, error);
+    } finally {
+      this.#handling = undefined;
     }
   }
 
@@ -424,7 +444,7 @@ export class Connection implements CallHost, InboxOwner, Waiter, Disposable {
 
   #await(call: ReceivedCall): void {
     this.#pending = call;
-    call.giveUp((fd) => !this.mayHold(fd));
+    call.giveUp();
     this.#host.awaits('callTime', this, true);
   }
 

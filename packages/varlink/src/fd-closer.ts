@@ -1,7 +1,10 @@
-import { type ClosingThread, close, closeInThreads, closesAtOnce } from '@sdrx/linux';
+import { beforeSpawn, type ClosingThread, close, closeInThreads, closesAtOnce } from '@sdrx/linux';
 
 /** After this time closing is taken to hang, in milliseconds. */
 const STUCK = 1000;
+
+/** How many threads are started in a row, between two looks: so many that others hardly notice. */
+const AT_ONCE = 8;
 
 /** How often to look whether threads have ended: at first, and at last, in milliseconds. */
 const SHORTEST_PAUSE = 1;
@@ -36,16 +39,19 @@ export interface FdCloserEvents<O> {
 
 /**
  * Closes descriptors that clients sent, where it costs nobody else if the kernel does not come back from that. A namespace's
- * is closed at once, as nothing of it can hang; all others are in threads of their own. None of them is in the process's table
- * any more when `close` returns, so no process that is started inherits one.
+ * is closed at once, as nothing of it can hang; all others are in threads of their own, a few at a time, but all that are left
+ * before a process is started: one that inherited them would hang in turn, and we with it.
  *
  * It goes on when its server is gone, until all are closed; nothing waits for it.
  */
 export class FdCloser<O extends Owner> {
   readonly #events: FdCloserEvents<O>;
   readonly #closing = new Set<Closing<O>>();
-  /** Those that no thread could be had for. */
-  #waiting: { readonly owner: O; readonly fd: number }[] = [];
+  /** Those that no thread was started for yet. */
+  readonly #waiting: { readonly owner: O; readonly fd: number }[] = [];
+  /** How many threads were started since the last look. */
+  #started = 0;
+  #hook: Disposable | undefined;
   #pause = 0;
   #timer: NodeJS.Timeout | undefined;
 
@@ -70,12 +76,28 @@ export class FdCloser<O extends Owner> {
   /** Closes what may hang whatever it looks like. */
   closeInThreads(owner: O, fds: readonly number[]): void {
     if (fds.length === 0) return;
-    const threads = closeInThreads(fds);
-    const since = performance.now();
-    for (const thread of threads) this.#closing.add({ owner, thread, since, stuck: false });
-    for (const fd of fds.slice(threads.length)) this.#waiting.push({ owner, fd });
+    for (const fd of fds) this.#waiting.push({ owner, fd });
+    this.#start(AT_ONCE - this.#started);
     this.#pause = SHORTEST_PAUSE;
     this.#arm();
+  }
+
+  #start(most: number): void {
+    const next = this.#waiting.splice(0, Math.max(0, most));
+    const threads = closeInThreads(next.map(({ fd }) => fd));
+    const since = performance.now();
+    for (const [index, thread] of threads.entries()) {
+      this.#closing.add({ owner: (next[index] as { owner: O }).owner, thread, since, stuck: false });
+    }
+    this.#started += threads.length;
+    // There may be no more threads now; there are when others have ended.
+    if (threads.length < next.length) this.#waiting.unshift(...next.slice(threads.length));
+    if (this.#waiting.length > 0) {
+      this.#hook ??= beforeSpawn(() => this.#start(this.#waiting.length));
+    } else {
+      this.#hook?.[Symbol.dispose]();
+      this.#hook = undefined;
+    }
   }
 
   #arm(): void {
@@ -96,9 +118,11 @@ export class FdCloser<O extends Owner> {
         this.#events.stuck(each.owner);
       }
     }
-    const waiting = this.#waiting;
-    this.#waiting = [];
-    for (const { owner, fd } of waiting) this.closeInThreads(owner, [fd]);
+    this.#started = 0;
+    if (this.#waiting.length > 0) {
+      this.#start(AT_ONCE);
+      this.#pause = SHORTEST_PAUSE;
+    }
     this.#arm();
   }
 }

@@ -123,7 +123,7 @@ export class Inbox implements Disposable {
   settle(): void {
     if (!this.#borrowed) return;
     this.#borrowed = false;
-    this.#fds = this.#holdable(this.#fds);
+    this.giveUp();
     const size = this.#end - this.#at;
     if (size === 0) {
       this.#bytes = NOTHING;
@@ -134,6 +134,11 @@ export class Inbox implements Disposable {
     }
     this.#end = size;
     this.#at = 0;
+  }
+
+  /** Closes the descriptors of messages that are not taken out yet, those that may not be held. */
+  giveUp(): void {
+    this.#fds = this.#holdable(this.#fds);
   }
 
   /** Gives up the bytes and the descriptors of messages that no one took. */

@@ -1,5 +1,6 @@
 import type { EventLoop, SourceOptions } from '@sdrx/event';
 import {
+  beforeSpawn,
   close,
   descriptorLimit,
   EMFILE,
@@ -61,9 +62,9 @@ export interface ServeOptions extends SourceOptions {
    */
   readonly admit?: (peer: PeerCredentials) => Disposable | undefined;
   /**
-   * Asked for each descriptor that stays open while something is waited for: the rest of its message, or a promised reply. One
-   * that it returns false for is closed before that; a handler finds ENXIO in its place. For a program that starts other
-   * ones: `isNeverFlushed` of @sdrx/linux says why. By default all may be held.
+   * Asked for each descriptor that stays open while something is waited for, the rest of its message or a promised reply, and
+   * while a handler starts a process. One that it returns false for is closed before that; a handler finds ENXIO in its
+   * place. For a program that starts other ones: `isNeverFlushed` of @sdrx/linux says why. By default all may be held.
    */
   readonly holdFd?: (fd: number) => boolean;
   /**
@@ -117,6 +118,7 @@ export function serve(
 /** One subscription of `serve`. Connections wait in an epoll instance of their own, nested in the loop's. */
 class Server implements ConnectionHost, Disposable {
   readonly receivers = new ReceivePool();
+  working: Connection | undefined;
   readonly #epoll = new Epoll();
   readonly #listener: Listener;
   readonly #connections = new Map<number, Connection>();
@@ -189,6 +191,10 @@ class Server implements ConnectionHost, Disposable {
       }),
     );
     this.#subscription.add(drain?.subscribe(() => this.#drain()));
+    if (this.options.holdFd !== undefined) {
+      const hook = beforeSpawn(() => this.working?.giveUp());
+      this.#subscription.add(() => hook[Symbol.dispose]());
+    }
   }
 
   wait({ fd, id }: Connection, events: number | undefined, before: number | undefined): void {
