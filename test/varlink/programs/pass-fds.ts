@@ -18,13 +18,15 @@ for (const [index, file] of files.entries()) {
   connect(socket.number, path);
   const fd = file instanceof Fd ? file : file.fd;
   const bytes = Buffer.from(message, 'base64');
-  sendMessage(socket.number, bytes.subarray(0, 1), { fds: [fd.number] });
+  // That of a socket in two parts, see below.
+  const first = file instanceof Fd ? bytes.length : 1;
+  sendMessage(socket.number, bytes.subarray(0, first), { fds: [fd.number] });
   // Said now, since a receiver that refuses them may be quicker, and what is done next would hang here.
   if (index === files.length - 1) writeSync(1, 'passed\n');
   // Before the message is complete, so that the receiver's is the last one. That of a file would hang in any case.
   if (!(file instanceof Fd)) fd.close();
   try {
-    sendMessage(socket.number, bytes.subarray(1));
+    sendMessage(socket.number, bytes.subarray(first));
   } catch {
     // It was refused.
   }
