@@ -1,19 +1,16 @@
 import { mkdirSync } from 'node:fs';
-import { BPF_MAP_TYPE_HASH, BPF_MAP_TYPE_RINGBUF, BpfMap, BpfObject } from '@sdrx/bpf';
+import { BPF_MAP_TYPE_RINGBUF, BpfMap, BpfObject } from '@sdrx/bpf';
 import { EventLoop } from '@sdrx/event';
 import { namespaceInode } from '@sdrx/linux';
 import t from 'tap';
-import { programPath } from '../support/program-path.js';
 import { until } from '../support/until.js';
 import { UserNamespace } from '../support/user-namespace.js';
-import { install, needsMachine, newNamespace, place } from './enforced.js';
+import { install, needsMachine, newNamespace, ours, place } from './enforced.js';
 import { number } from './number.js';
 import { loadPackets, writeRecord } from './packets.js';
 
 // The machine is slow.
 t.setTimeout(170_000);
-
-const ours = programPath('../../../packages/bpf/dist/userns-restrict.bpf.o', import.meta.url);
 
 t.test('the death of registered namespaces is told, of a whole chain too', needsMachine, async (t) => {
   using loop = new EventLoop();
@@ -46,16 +43,21 @@ t.test('the death of registered namespaces is told, of a whole chain too', needs
   await finished;
 });
 
-for (const program of ['sdrx_fentry_retire', 'sdrx_kprobe_retire', 'sdrx_fentry_free', 'sdrx_kprobe_free']) {
-  t.test(`deaths are told by ${program}`, needsMachine, async (t) => {
+for (const [program, map] of [
+  ['sdrx_fentry_retire', 'userns_managed'],
+  ['sdrx_kprobe_retire', 'userns_managed'],
+  ['sdrx_fentry_free', 'userns_managed'],
+  ['sdrx_kprobe_free', 'userns_managed'],
+  ['sdrx_kprobe_retire', 'userns_setgroups_deny'],
+] as const) {
+  t.test(`deaths of what is in ${map} are told by ${program}`, needsMachine, async (t) => {
     using object = BpfObject.load(ours, { programs: [program] });
     object.attachAll();
     using ring = object.ringBuffer('userns_ringbuf');
-    using list = BpfMap.create({ type: BPF_MAP_TYPE_HASH, keySize: 4, valueSize: 4, maxEntries: 1 });
     const namespace = newNamespace(t);
     using fd = namespace.open();
     const inode = number(namespaceInode(fd.number));
-    object.map('userns_mnt_id_hash').set(inode, number(list.fd));
+    object.map(map).set(inode, number(1));
     fd.close();
     namespace[Symbol.dispose]();
     let told: Buffer[] = [];
@@ -83,7 +85,7 @@ t.test('deaths that the ring buffer has no room for are told, too', needsMachine
   using object = loadPackets({ maps: { records: { reuse: ring } } });
   while (writeRecord(object, number(1)));
   for (const namespace of namespaces) namespace[Symbol.dispose]();
-  using overflow = BpfMap.openPinned(`${directory}/maps/userns_overflow`);
+  using overflow = BpfMap.openPinned(`${directory}-sdrx/maps/userns_overflow`);
   await until(() => [...overflow.keys()].length === 3);
 
   const finished = loop.run();

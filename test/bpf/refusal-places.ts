@@ -12,6 +12,7 @@ export interface Place {
 /** What came of it. */
 export interface Outcome {
   readonly hook?: string | undefined;
+  readonly omissions?: readonly string[];
   readonly code?: string;
   readonly message?: string;
   readonly log?: readonly string[];

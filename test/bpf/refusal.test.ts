@@ -92,7 +92,7 @@ t.test(
     const directory = '/sys/fs/bpf/nowhere';
     t.throws(() => openUsernsRestrict({ directory }), {
       code: 'ENOENT',
-      subject: `${directory}/maps/userns_mnt_id_hash`,
+      subject: `${directory}/maps/userns_managed`,
     });
   }),
 );

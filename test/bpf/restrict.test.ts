@@ -1,14 +1,7 @@
-import { mkdirSync, openSync, readdirSync } from 'node:fs';
-import {
-  BPF_MAP_TYPE_HASH,
-  BPF_MAP_TYPE_HASH_OF_MAPS,
-  BpfMap,
-  type BpfObject,
-  openUsernsRestrict,
-  type UsernsRestrict,
-} from '@sdrx/bpf';
+import { mkdirSync, readdirSync } from 'node:fs';
+import { BPF_MAP_TYPE_HASH, BpfMap, type BpfObject, openUsernsRestrict, type UsernsRestrict } from '@sdrx/bpf';
 import { EventLoop } from '@sdrx/event';
-import { Fd, namespaceInode, statx } from '@sdrx/linux';
+import { namespaceInode } from '@sdrx/linux';
 import t, { type Test } from 'tap';
 import { leavingNoFd } from '../support/open-fds.js';
 import { until } from '../support/until.js';
@@ -20,34 +13,35 @@ import { loadPackets, needsPrograms, run, WRITE_NOTHING, writeRecord } from './p
 /** What the programs would have pinned, with records by a program that any kernel takes. */
 class Installed implements Disposable {
   readonly #files: BpfFileSystem;
-  readonly namespaces: BpfMap;
+  readonly managed: BpfMap;
+  readonly setgroupsDeny: BpfMap;
   readonly overflow: BpfMap;
   readonly object: BpfObject;
 
   constructor() {
-    const entry = { type: BPF_MAP_TYPE_HASH, keySize: 4, valueSize: 4 };
-    using inner = BpfMap.create({ ...entry, maxEntries: 4096 });
-    this.namespaces = BpfMap.create({ ...entry, type: BPF_MAP_TYPE_HASH_OF_MAPS, maxEntries: 16384, inner });
-    this.overflow = BpfMap.create({ ...entry, maxEntries: 16384 });
+    const make = () => BpfMap.create({ type: BPF_MAP_TYPE_HASH, keySize: 4, valueSize: 4, maxEntries: 16384 });
+    this.managed = make();
+    this.setgroupsDeny = make();
+    this.overflow = make();
     this.object = loadPackets();
     // Last: it would stay mounted if anything before failed.
     this.#files = new BpfFileSystem();
-    mkdirSync(`${this.directory}/maps`);
-    this.namespaces.pin(`${this.directory}/maps/userns_mnt_id_hash`);
-    this.overflow.pin(`${this.directory}/maps/userns_overflow`);
+    mkdirSync(`${this.directory}/maps`, { recursive: true });
+    mkdirSync(`${this.directory}-sdrx/maps`, { recursive: true });
+    this.managed.pin(`${this.directory}/maps/userns_managed`);
+    this.setgroupsDeny.pin(`${this.directory}/maps/userns_setgroups_deny`);
     this.object.map('records').pin(`${this.directory}/maps/userns_ringbuf`);
+    this.overflow.pin(`${this.directory}-sdrx/maps/userns_overflow`);
   }
 
   get directory(): string {
-    return this.#files.path;
+    return `${this.#files.path}/restrict`;
   }
 
-  /** The mounts on a namespace's list, undefined for one that is not registered. */
-  mounts(inode: number): { readonly ids: bigint[]; readonly room: number } | undefined {
-    const id = this.namespaces.get(number(inode));
-    if (id === undefined) return undefined;
-    using list = BpfMap.byId(id.readUInt32LE());
-    return { ids: [...list.keys()].map((key) => BigInt(key.readUInt32LE())), room: list.maxEntries };
+  /** In which of the maps a namespace is. */
+  has(inode: number): string[] {
+    const maps = { managed: this.managed, 'setgroups denied': this.setgroupsDeny };
+    return Object.entries(maps).flatMap(([name, map]) => (map.get(number(inode)) === undefined ? [] : [name]));
   }
 
   /** Tells of a death as the program does. */
@@ -57,7 +51,8 @@ class Installed implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    for (const owned of [this.namespaces, this.overflow, this.object, this.#files]) owned[Symbol.dispose]();
+    for (const owned of [this.managed, this.setgroupsDeny, this.overflow, this.object, this.#files])
+      owned[Symbol.dispose]();
   }
 }
 
@@ -79,7 +74,7 @@ function told(restrict: UsernsRestrict, count: number): Promise<number[][]> {
 }
 
 t.test(
-  'namespaces are registered, get mounts, and are forgotten',
+  'namespaces are registered, and are forgotten',
   needsPrograms,
   leavingNoFd((t) => {
     using installed = new Installed();
@@ -87,103 +82,42 @@ t.test(
     t.match(restrict, { enforced: true, hook: undefined });
     using namespace = new UserNamespace();
     using fd = namespace.open();
-    using mount = new Fd(openSync('/proc', 'r'));
     const inode = namespaceInode(fd.number);
-    t.throws(() => restrict.allowMount(fd.number, mount.number), {
-      code: 'ENOENT',
-      subject: `user namespace ${inode}`,
-    });
+    t.strictSame(installed.has(inode), []);
+    t.strictSame(restrict.inodes(), []);
 
     restrict.put(fd.number);
-    t.match(installed.mounts(inode), { ids: [] });
-    restrict.allowMount(fd.number, mount.number);
-    restrict.allowMount(fd.number, mount.number);
-    t.match(installed.mounts(inode), { ids: [statx(mount.number).mountId] });
-    restrict.put(fd.number);
-    t.match(installed.mounts(inode), { ids: [] }, 'registered anew, it has none');
+    t.strictSame(installed.has(inode), ['managed']);
+    restrict.putInode(inode);
+    restrict.putInode(7);
+    restrict.denySetgroups(inode);
+    restrict.denySetgroups(8);
+    t.strictSame(installed.has(inode), ['managed', 'setgroups denied']);
+    t.strictSame(installed.managed.get(number(inode)), number(1), 'as systemd has it');
+    t.strictSame(new Set(restrict.inodes()), new Set([inode, 7, 8]));
 
     restrict.reset(1, inode, 2);
-    t.equal(installed.mounts(inode), undefined);
-    restrict.reset(inode);
+    t.strictSame(installed.has(inode), []);
+    restrict.reset(inode, 7);
+    t.strictSame(restrict.inodes(), [8]);
+    restrict.reset(8);
     restrict.reset();
+    t.strictSame(restrict.inodes(), []);
   }),
 );
 
 t.test(
-  'the mounts of all namespaces can be forgotten',
+  'as many as the map has room for',
   needsPrograms,
   leavingNoFd((t) => {
     using installed = new Installed();
     using restrict = openUsernsRestrict(installed);
-    using namespace = new UserNamespace();
-    using other = new UserNamespace();
-    using fd = namespace.open();
-    using otherFd = other.open();
-    using mount = new Fd(openSync('/proc', 'r'));
-    const inode = namespaceInode(fd.number);
-    for (const { number } of [fd, otherFd]) restrict.put(number);
-    restrict.allowMount(fd.number, mount.number);
-    const list = () => installed.namespaces.get(number(namespaceInode(otherFd.number)));
-    const before = list();
-
-    restrict.forgetMounts();
-    t.match(installed.mounts(inode), { ids: [] });
-    t.strictSame(list(), before, 'one that has none keeps its list');
-    restrict.allowMount(fd.number, mount.number);
-    t.match(installed.mounts(inode), { ids: [statx(mount.number).mountId] });
-  }),
-);
-
-t.test(
-  'a list grows with its mounts, up to 4096',
-  needsPrograms,
-  leavingNoFd((t) => {
-    using installed = new Installed();
-    using restrict = openUsernsRestrict(installed);
-    using namespace = new UserNamespace();
-    using fd = namespace.open();
-    const inode = namespaceInode(fd.number);
-    const fill = () => {
-      using list = BpfMap.byId(installed.namespaces.get(number(inode))?.readUInt32LE() ?? 0);
-      for (let id = [...list.keys()].length; id < list.maxEntries; id++) list.set(number(0x7000_0000 + id), number(1));
-    };
-    const allow = (path: string) => {
-      using mount = new Fd(openSync(path, 'r'));
-      restrict.allowMount(fd.number, mount.number);
-      return statx(mount.number).mountId ?? 0n;
-    };
-    restrict.put(fd.number);
-    t.equal(installed.mounts(inode)?.room, 16);
-    for (const [path, before, room] of [
-      ['/proc', 16, 256],
-      ['/sys', 256, 4096],
-    ] as const) {
-      fill();
-      const id = allow(path);
-      const mounts = installed.mounts(inode);
-      t.match(mounts, { room, ids: { length: before + 1 } });
-      t.ok(mounts?.ids.includes(id));
-    }
-    fill();
-    allow('/proc');
-    t.throws(() => allow('/'), { code: 'E2BIG' });
-    t.match(installed.mounts(inode), { room: 4096, ids: { length: 4096 } });
-  }),
-);
-
-t.test(
-  'a list that another daemon made is used as it is',
-  needsPrograms,
-  leavingNoFd((t) => {
-    using installed = new Installed();
-    using restrict = openUsernsRestrict(installed);
-    using list = BpfMap.create({ type: BPF_MAP_TYPE_HASH, keySize: 4, valueSize: 4, maxEntries: 4096 });
-    using namespace = new UserNamespace();
-    using fd = namespace.open();
-    installed.namespaces.set(number(namespaceInode(fd.number)), number(list.fd));
-    using mount = new Fd(openSync('/proc', 'r'));
-    restrict.allowMount(fd.number, mount.number);
-    t.equal([...list.keys()].length, 1);
+    for (let inode = 1; inode <= 16384; inode++) restrict.putInode(inode);
+    t.throws(() => restrict.putInode(16385), { code: 'E2BIG' });
+    restrict.putInode(16384);
+    restrict.reset(1);
+    restrict.putInode(16385);
+    t.equal(restrict.inodes().length, 16384);
   }),
 );
 
@@ -259,6 +193,17 @@ t.test(
     installed.overflow.set(number(5), number(5));
     installed.report();
     t.strictSame(await first, [[5]]);
+  }),
+);
+
+t.test(
+  'so is what an earlier process has put there',
+  needsPrograms,
+  withLoop(async (t, installed, loop) => {
+    installed.overflow.set(number(6), number(6));
+    using restrict = openUsernsRestrict({ directory: installed.directory, loop });
+    t.strictSame(await told(restrict, 1), [[6]]);
+    await until(() => [...installed.overflow.keys()].length === 0);
   }),
 );
 

@@ -21,4 +21,4 @@ export type { BpfLog } from './log.js';
 export { type OpenOptions, openUsernsRestrict } from './open.js';
 export { type PeekedRecords, RingBuffer } from './ring-buffer.js';
 export { Unrestricted } from './unrestricted.js';
-export type { UsernsRestrict } from './userns-restrict.js';
+export type { InstalledUsernsRestrict, UsernsRestrict } from './userns-restrict.js';

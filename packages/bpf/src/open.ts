@@ -17,5 +17,5 @@ export interface OpenOptions {
  * another process is told of dead namespaces.
  */
 export function openUsernsRestrict({ directory = DIRECTORY, loop }: OpenOptions = {}): UsernsRestrict {
-  return new PinnedRestrict(usedPlace(directory), undefined, loop);
+  return new PinnedRestrict(usedPlace(directory), loop);
 }

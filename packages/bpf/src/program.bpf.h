@@ -9,6 +9,8 @@ typedef unsigned long long u64;
 
 #define SEC(name) __attribute__((section(name), used))
 #define INLINE static inline __attribute__((always_inline))
+/* A function that is verified once, whoever calls it: it takes and returns numbers only. */
+#define SUBPROGRAM __attribute__((noinline))
 #define LICENSE(name) char _license[] SEC("license") = name
 
 /* Fields of a map's declaration, which libbpf reads from their types. */
@@ -35,10 +37,13 @@ static long (*const ringbuf_output)(const void *ring, const void *data, u64 size
 #define FIELD_EXISTS(field) __builtin_preserve_field_info(field, 2)
 #define OFFSET_OF(type, member) __builtin_preserve_field_info(((type *)0)->member, 0)
 
-/* Reads a field through a pointer that the verifier knows nothing of; zero if it leads nowhere. */
+/* Reads a field through a pointer that the verifier knows nothing of; not zero if it leads nowhere. */
+#define READ_TO(target, pointer, member) read_kernel(&(target), sizeof(target), &(pointer)->member)
+
+/* The same; zero if it leads nowhere. */
 #define READ(pointer, member)                                                                                          \
   ({                                                                                                                   \
     typeof((pointer)->member) read_value;                                                                              \
-    read_kernel(&read_value, sizeof(read_value), &(pointer)->member);                                                  \
+    READ_TO(read_value, pointer, member);                                                                            \
     read_value;                                                                                                        \
   })

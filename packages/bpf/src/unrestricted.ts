@@ -9,9 +9,13 @@ export class Unrestricted implements UsernsRestrict {
   constructor(readonly dead: Observable<readonly number[]>) {}
 
   put(): void {}
-  allowMount(): void {}
-  forgetMounts(): void {}
+  putInode(): void {}
+  denySetgroups(): void {}
   reset(): void {}
+  /** None. */
+  inodes(): number[] {
+    return [];
+  }
   /** Has nothing to give back. */
   [Symbol.dispose](): void {}
 }

@@ -1,83 +1,40 @@
 /*
- * userns-restrict: a task whose user namespace is registered may create inodes, and change their owner, on two kinds of
- * mounts only: those that belong to its own namespace or one below it, and those on its namespace's list. Else its ids,
- * which are lent and will be another's one day, would stay on file systems that outlive them.
+ * userns-restrict: a task below a registered user namespace leaves none of the ids that are lent to namespaces on a file
+ * system that outlives its namespace, where they would be another's one day. What a file system that was mounted by the
+ * registered namespace or one below it holds goes with that namespace; so does nothing else.
  *
- * Besides, the death of registered namespaces is reported. The maps have the shape of those of systemd-nsresourced, so that
- * either daemon can go on with what the other one left pinned.
+ * It goes by what nobody but the kernel can set: a superblock's namespace and a mount's map of ids. Whose mount namespace a
+ * mount is in says nothing: unshare(2) makes copies of all mounts.
+ *
+ * Besides, the death of registered namespaces is reported. The maps have the shape of those of systemd-nsresourced 262, so
+ * that either daemon can go on with what the other one left pinned.
  */
-#include "program.bpf.h"
+#include "ids.bpf.h"
 
 enum { EPERM = 1 };
 enum {
-  MAX_DEPTH = 32,
+  /* The kernel has no more levels of namespaces than this, the first one included. */
+  MAX_LEVELS = 34,
   MAX_NAMESPACES = 16384,
-  MAX_MOUNTS = 4096,
 };
+enum { OVERLAYFS_SUPER_MAGIC = 0x794c7630, CGROUP2_SUPER_MAGIC = 0x63677270 };
+enum { O_TMPFILE = 020000000 };
 
-struct work_struct {
-  int unused;
-} KERNEL_STRUCT;
-
-struct ns_common {
-  u32 inum;
-} KERNEL_STRUCT;
-
-struct user_namespace {
-  struct user_namespace *parent;
-  struct ns_common ns;
-  struct work_struct work;
-} KERNEL_STRUCT;
-
-struct mnt_namespace {
-  struct user_namespace *user_ns;
-} KERNEL_STRUCT;
-
-struct vfsmount {
-  int mnt_flags;
-} KERNEL_STRUCT;
-
-struct mount {
-  struct vfsmount mnt;
-  struct mnt_namespace *mnt_ns;
-  int mnt_id;
-} KERNEL_STRUCT;
-
-struct path {
-  struct vfsmount *mnt;
-} KERNEL_STRUCT;
-
-struct cred {
-  struct user_namespace *user_ns;
-} KERNEL_STRUCT;
-
-struct task_struct {
-  struct cred *cred;
-} KERNEL_STRUCT;
-
-/* The first argument of a probed function is in a register, which has another name on each architecture. */
-struct pt_regs___x86 {
-  unsigned long di;
-} KERNEL_STRUCT;
-
-struct user_pt_regs___arm64 {
-  u64 regs[31];
-} KERNEL_STRUCT;
-
-static struct task_struct *(*const current_task)(void) = (void *)158;
-
-/* Of each registered namespace, by its inode, the ids of the mounts on its list. Replaced by a larger one as it grows. */
+/* The inodes of registered namespaces. */
 struct {
-  NUMBER(type, HASH_OF_MAPS);
+  NUMBER(type, HASH);
   NUMBER(max_entries, MAX_NAMESPACES);
   TYPE(key, u32);
-  ARRAY(values, struct {
-    NUMBER(type, HASH);
-    NUMBER(max_entries, MAX_MOUNTS);
-    TYPE(key, int);
-    TYPE(value, u32);
-  });
-} userns_mnt_id_hash SEC(".maps");
+  TYPE(value, int);
+} userns_managed SEC(".maps");
+
+/* The inodes of those in which nobody may call setgroups(2). */
+struct {
+  NUMBER(type, HASH);
+  NUMBER(max_entries, MAX_NAMESPACES);
+  TYPE(key, u32);
+  TYPE(value, int);
+} userns_setgroups_deny SEC(".maps");
 
 /* Inodes of registered namespaces that died. */
 struct {
@@ -93,56 +50,161 @@ struct {
   TYPE(value, u32);
 } userns_overflow SEC(".maps");
 
-/* Whether a mount belongs to a namespace or to one below it; negative if there is no end to the hierarchy. */
-INLINE int is_own_mount(struct mount *mount, struct user_namespace *own) {
-  struct mnt_namespace *namespace = READ(mount, mnt_ns);
-  struct user_namespace *owner = READ(namespace, user_ns);
-  for (int depth = 0; depth < MAX_DEPTH; depth++) {
-    if (owner == own) return 1;
-    owner = READ(owner, parent);
-    if (!owner) return 0;
-  }
-  return -EPERM;
+INLINE u32 inode_of(struct user_namespace *namespace) {
+  struct ns_common *common = (void *)namespace + OFFSET_OF(struct user_namespace, ns);
+  return READ(common, inum);
 }
 
-INLINE int check(struct path *path) {
-  struct user_namespace *own = current_task()->cred->user_ns;
-  u32 inode = own->ns.inum;
-  void *allowed = map_lookup(&userns_mnt_id_hash, &inode);
-  if (!allowed) return 0;
+/* No address of a namespace: there is none, or the levels have no end. */
+enum { NONE = 0, ENDLESS = 1 };
 
-  struct mount *mount = (void *)path->mnt - OFFSET_OF(struct mount, mnt);
-  int is_own = is_own_mount(mount, own);
-  if (is_own != 0) return is_own < 0 ? -EPERM : 0;
-  int id = READ(mount, mnt_id);
-  return map_lookup(allowed, &id) ? 0 : -EPERM;
+/* The nearest registered namespace, of one and those above it. */
+SUBPROGRAM u64 registered_above(u64 address) {
+  struct user_namespace *namespace = (void *)address;
+  for (int level = 0; level < MAX_LEVELS; level++) {
+    u32 inode = inode_of(namespace);
+    if (map_lookup(&userns_managed, &inode)) return (u64)namespace;
+    namespace = READ(namespace, parent);
+    if (!namespace) return NONE;
+  }
+  return ENDLESS;
+}
+
+/* Whether a namespace is `top` or below it. */
+SUBPROGRAM int is_below(u64 address, u64 top) {
+  struct user_namespace *namespace = (void *)address;
+  for (int level = 0; level < MAX_LEVELS && namespace; level++) {
+    if ((u64)namespace == top) return 1;
+    namespace = READ(namespace, parent);
+  }
+  return 0;
+}
+
+/* The namespace whose file systems a task may leave its ids on; NONE if it is free, ENDLESS if it is not known. */
+INLINE u64 registered_of_task(void) {
+  struct cred *cred = READ(current_task(), cred);
+  return registered_above((u64)READ(cred, user_ns));
+}
+
+/*
+ * Whether what is on a mount's file system goes with a registered namespace. Control groups do: those that it was given are
+ * removed when it is dead, with all that it made below, and elsewhere it can make none.
+ */
+INLINE int goes_with(struct vfsmount *mount, u64 registered) {
+  struct super_block *super = READ(mount, mnt_sb);
+  if (READ(super, s_magic) == CGROUP2_SUPER_MAGIC) return 1;
+  return is_below((u64)READ(super, s_user_ns), registered);
+}
+
+/* Whether the task may create something on a mount. */
+SUBPROGRAM int may_create(u64 mount) {
+  struct cred *cred = READ(current_task(), cred);
+  u32 uid = READ(cred, fsuid).val;
+  u32 gid = READ(cred, fsgid).val;
+  if (!has_transient(uid, uid) && !has_transient(gid, gid)) return 1;
+  u64 registered = registered_of_task();
+  if (registered == NONE) return 1;
+  if (registered == ENDLESS) return 0;
+  if (goes_with((void *)mount, registered)) return 1;
+  return !is_refused(owner_on(mount, uid, 0)) && !is_refused(owner_on(mount, gid, 1));
+}
+
+INLINE int create(void *path) {
+  return may_create((u64)READ((struct path *)path, mnt)) ? 0 : -EPERM;
 }
 
 /* The arguments of a hook are numbers of 64 bits, in order. What an earlier program refused never comes here. */
 SEC("lsm/path_mkdir") int sdrx_path_mkdir(u64 *arguments) {
-  return check((struct path *)arguments[0]);
+  return create((void *)arguments[0]);
 }
 
+/* Regular files, too. */
 SEC("lsm/path_mknod") int sdrx_path_mknod(u64 *arguments) {
-  return check((struct path *)arguments[0]);
+  return create((void *)arguments[0]);
 }
 
 SEC("lsm/path_symlink") int sdrx_path_symlink(u64 *arguments) {
-  return check((struct path *)arguments[0]);
+  return create((void *)arguments[0]);
 }
 
 SEC("lsm/path_link") int sdrx_path_link(u64 *arguments) {
-  return check((struct path *)arguments[1]);
+  return create((void *)arguments[1]);
 }
 
+/*
+ * A file without a name: whoever is passed it could give it one, also a task that is not restricted. All other files are
+ * made by path_mknod before they are opened.
+ */
+SEC("lsm/file_open") int sdrx_file_open(u64 *arguments) {
+  struct file *file = (void *)arguments[0];
+  if (!(READ(file, f_flags) & O_TMPFILE)) return 0;
+  return may_create((u64)READ(file, f_path.mnt)) ? 0 : -EPERM;
+}
+
+/* Its ids have been through the mount's map already. */
 SEC("lsm/path_chown") int sdrx_path_chown(u64 *arguments) {
-  return check((struct path *)arguments[0]);
+  u32 uid = arguments[1];
+  u32 gid = arguments[2];
+  if (!has_transient(uid, uid) && !has_transient(gid, gid)) return 0;
+  u64 registered = registered_of_task();
+  if (registered == NONE) return 0;
+  if (registered == ENDLESS) return -EPERM;
+  struct vfsmount *mount = READ((struct path *)arguments[0], mnt);
+  return goes_with(mount, registered) ? 0 : -EPERM;
+}
+
+/*
+ * An overlay creates on its upper layer what is created on it, and no hook with a path sees that. So it is judged when it is
+ * mounted, also a read-only one: to be remounted it needs no hook.
+ */
+INLINE int may_overlay(struct super_block *super) {
+  u64 registered = registered_above((u64)READ(super, s_user_ns));
+  if (registered == NONE) return 1;
+  if (registered == ENDLESS) return 0;
+  struct ovl_fs *overlay = READ(super, s_fs_info);
+  if (!FIELD_EXISTS(overlay->layers)) return 0;
+  struct ovl_layer *layers = READ(overlay, layers);
+  if (!FIELD_EXISTS(layers->mnt)) return 0;
+  if (!layers) return 0;
+  struct vfsmount *upper;
+  if (READ_TO(upper, layers, mnt)) return 0;
+  if (!upper) return 1;
+  if (goes_with(upper, registered)) return 1;
+  struct super_block *below = READ(upper, mnt_sb);
+  struct user_namespace *namespace = READ(below, s_user_ns);
+  if (!namespace || READ(namespace, parent)) return 0;
+  return !lets_transient_through((u64)upper, 0) && !lets_transient_through((u64)upper, 1);
+}
+
+SEC("lsm/sb_kern_mount") int sdrx_sb_kern_mount(u64 *arguments) {
+  struct super_block *super = (void *)arguments[0];
+  if (READ(super, s_magic) != OVERLAYFS_SUPER_MAGIC) return 0;
+  return may_overlay(super) ? 0 : -EPERM;
+}
+
+/* Of the namespace that setgroups(2) is called in, and those above it, the nearest that is registered decides. */
+SUBPROGRAM int may_set_groups(u64 address) {
+  struct user_namespace *namespace = (void *)address;
+  for (int level = 0; level < MAX_LEVELS; level++) {
+    u32 inode = inode_of(namespace);
+    if (map_lookup(&userns_setgroups_deny, &inode)) return 0;
+    if (map_lookup(&userns_managed, &inode)) return 1;
+    namespace = READ(namespace, parent);
+    if (!namespace) return 1;
+  }
+  return 0;
+}
+
+SEC("lsm/task_fix_setgroups") int sdrx_task_fix_setgroups(u64 *arguments) {
+  struct cred *cred = (void *)arguments[0];
+  return may_set_groups((u64)READ(cred, user_ns)) ? 0 : -EPERM;
 }
 
 INLINE int report(struct user_namespace *dead) {
-  struct ns_common *common = (void *)dead + OFFSET_OF(struct user_namespace, ns);
-  u32 inode = READ(common, inum);
-  if (!map_lookup(&userns_mnt_id_hash, &inode)) return 0;
+  u32 inode = inode_of(dead);
+  if (!map_lookup(&userns_managed, &inode)) {
+    if (!map_lookup(&userns_setgroups_deny, &inode)) return 0;
+  }
   if (ringbuf_output(&userns_ringbuf, &inode, sizeof(inode), 0) == 0) return 0;
   map_update(&userns_overflow, &inode, &inode, ANY);
   /* The reader may have emptied the ring meanwhile, and sleep: an empty record wakes it. */
@@ -179,6 +241,18 @@ SEC("fentry/free_user_ns") int sdrx_fentry_free(u64 *arguments) {
 
 SEC("kprobe/free_user_ns") int sdrx_kprobe_free(void *registers) {
   return report(of_work(first_argument(registers)));
+}
+
+/* What of the kernel can be read, a bit each; run by whoever installs the others, on any packet. */
+SEC("socket") int sdrx_features(void *packet __attribute__((unused))) {
+  struct vfsmount *mount = 0;
+  struct mnt_idmap *idmap = 0;
+  struct ovl_fs *overlay = 0;
+  struct ovl_layer *layer = 0;
+  int features = 0;
+  if (FIELD_EXISTS(idmap->uid_map) || FIELD_EXISTS(idmap->owner) || FIELD_EXISTS(mount->mnt_userns)) features |= 1;
+  if (FIELD_EXISTS(overlay->layers) && FIELD_EXISTS(layer->mnt)) features |= 2;
+  return features;
 }
 
 LICENSE("GPL");

@@ -1,28 +1,39 @@
 import type { Observable } from 'rxjs';
 
 /**
- * The border to userns-restrict: what a task in a registered user namespace may create and own on which mounts, and the
- * news of namespaces that died. A namespace is named by an fd of it, or by its inode once there is no fd any more.
+ * The border to userns-restrict: what tasks in registered user namespaces may create and own where, and the news of
+ * namespaces that died. A namespace is named by an fd of it, or by its inode.
  */
 export interface UsernsRestrict extends Disposable {
   /** Whether the kernel enforces it. */
   readonly enforced: boolean;
   /** How the kernel tells of namespaces that died, `fentry retire_userns_sysctls` at best; undefined if not to us. */
   readonly hook: string | undefined;
-  /** Registers a user namespace, with nothing on its list of allowed mounts. */
+  /** Registers a user namespace. Throws E2BIG if there are 16,384 already. */
   put(usernsFd: number): void;
-  /**
-   * Puts a mount on a registered namespace's list. Throws ENOENT if it is not registered, E2BIG if there are 4096 already.
-   * Of two at a time for one namespace one might get lost: callers hold the registry's lock.
-   */
-  allowMount(usernsFd: number, mountFd: number): void;
-  /** Empties the lists of all namespaces: when nobody keeps the mounts any more, the kernel gives their ids to others. */
-  forgetMounts(): void;
-  /** Forgets namespaces; harmless if they are not registered. All at once, as each time costs about 10 ms. */
+  /** The same, by its inode. */
+  putInode(inode: number): void;
+  /** Denies setgroups(2) in a namespace, and in those below it that are not registered themselves. Throws E2BIG. */
+  denySetgroups(inode: number): void;
+  /** Forgets namespaces; harmless if they are not registered. */
   reset(...inodes: readonly number[]): void;
+  /** The inodes of all that are registered, or have setgroups(2) denied. */
+  inodes(): number[];
   /**
    * The inodes of registered namespaces that died, as they are found to be dead; once more after a restart if their observer
    * did not return. Fails with EIO for a malformed record, after the others were told; who subscribes again misses nothing.
    */
   readonly dead: Observable<readonly number[]>;
+}
+
+/** userns-restrict as it was loaded, with its maps pinned. */
+export interface InstalledUsernsRestrict extends UsernsRestrict {
+  /** What this kernel lacks, and what comes of it, a sentence each. */
+  readonly omissions: readonly string[];
+  /**
+   * Attaches the programs and pins them; what others have pinned goes when ours work. To be called once, when all namespaces
+   * are put that are registered: from now on nothing but the maps says which those are. Throws BpfError with ERR_BPF_ATTACH and
+   * others; then what was pinned before is enforced as before.
+   */
+  attach(): void;
 }

@@ -30,6 +30,7 @@ export * from './registry.js';
 export type { Repair } from './registry-repair.js';
 export * from './release.js';
 export { Releases } from './releases.js';
+export { restrictRegistered } from './restriction.js';
 export * from './shared-quota.js';
 export * from './siphash24.js';
 export { inSlices, type Steps } from './slices.js';

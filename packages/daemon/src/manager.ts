@@ -1,4 +1,4 @@
-import { installUsernsRestrict, type UsernsRestrict } from '@sdrx/bpf';
+import { type InstalledUsernsRestrict, installUsernsRestrict, type UsernsRestrict } from '@sdrx/bpf';
 import { EventLoop, type Notification, notify, watchdog } from '@sdrx/event';
 import { EBUSY, isSystemError, SystemError } from '@sdrx/linux';
 import {
@@ -26,7 +26,6 @@ import { logText } from './log-text.js';
 import { ManagerLock } from './manager-lock.js';
 import { releaseMemory } from './memory.js';
 import { NamespaceLiveness } from './namespace-liveness.js';
-import { NamespaceNotes } from './namespace-notes.js';
 import { dropForsaken, probeNamespaces } from './namespace-probe.js';
 import { takePassedFds } from './passed-fds.js';
 import { Registry } from './registry.js';
@@ -34,6 +33,7 @@ import type { NamespaceTraces } from './release.js';
 import { Releases } from './releases.js';
 import { type Restriction, setUpRestriction } from './restriction.js';
 import { signalCommands } from './signal-commands.js';
+import { takeOver } from './take-over.js';
 import { UsageError } from './usage-error.js';
 import { WorkerPool } from './worker-pool.js';
 import type { WorkerProgram } from './worker-program.js';
@@ -83,7 +83,11 @@ export async function runManager({
 
   using loop = new EventLoop();
   using registry = Registry.open(runtimeDirectory);
-  const install = () => installUsernsRestrict({ loop, log: (level, message) => log[level](message) });
+  let installed: InstalledUsernsRestrict | undefined;
+  const install = () => {
+    installed = installUsernsRestrict({ loop, log: (level, message) => log[level](message) });
+    return installed;
+  };
   const { restrict, liveness } = setUpRestriction(restriction, runtimeDirectory, log, install);
   // Said once, not by each worker.
   if (liveness !== undefined && !NamespaceLiveness.canSearch())
@@ -100,12 +104,11 @@ export async function runManager({
     throw new UsageError(`--listen=${listen} says where to listen, but the service manager passed a socket already`);
   }
   registry.whileWaiting = waitAtStart();
-  takeOver(traces);
+  const api = takeOver(traces, installed);
   registry.whileWaiting = undefined;
   using ownSocket = passedSocket === undefined ? new ListeningSocket(runtimeDirectory, listen, lock.former) : undefined;
   using ledger = foreign ? undefined : createLedger(runtimeDirectory, log);
   const listenFd = passedSocket?.number ?? ownSocket?.fd ?? -1;
-  const api = restrict !== undefined;
   const pool = new WorkerPool(loop, {
     program: worker,
     listenFd,
@@ -184,25 +187,6 @@ function createLedger(runtimeDirectory: string, log: Log): Ledger | undefined {
     if (!isSystemError(error)) throw error;
     log.warning('no ledger: limits hold in each worker by itself, and workers that hang are not noticed', error);
     return undefined;
-  }
-}
-
-/** Brings the registry that a former daemon left behind, ours or systemd's, up to date. */
-function takeOver({ registry, restrict, store, log }: NamespaceTraces): void {
-  using _lock = registry.lock();
-  // Where we are the fd store ourselves, the mounts of an earlier manager went with it.
-  if (store !== undefined) restrict?.forgetMounts();
-  const { removed, restored, failures } = registry.repair();
-  if (removed.length + restored.length > 0) {
-    log.notice(`repaired the registry: removed ${removed.length} files, restored ${restored.length}`);
-  }
-  if (failures.length > 0)
-    log.warning(`${failures.length} files of the registry can't be repaired, the first`, failures[0]);
-  const inodes = registry.inodes((file) => log.warning(`odd file in the registry, ignored: '${file}'`));
-  try {
-    NamespaceNotes.beside(registry).prune(inodes);
-  } catch (error) {
-    log.warning('notes of namespaces can not be trusted, or not be cleared', error);
   }
 }
 

@@ -9,7 +9,8 @@ function install(): Outcome {
   using loop = new EventLoop();
   try {
     using restrict = installUsernsRestrict({ loop });
-    return { hook: restrict.hook };
+    restrict.attach();
+    return { hook: restrict.hook, omissions: restrict.omissions };
   } catch (error) {
     if (!(error instanceof BpfError)) throw error;
     return { code: error.code, message: error.message, log: error.log };

@@ -1,5 +1,7 @@
-import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, openSync, writeFileSync } from 'node:fs';
+import { Fd } from '@sdrx/linux';
 import t from 'tap';
+import { cloneMount, mapMount, placeMount } from '../../bpf/mounts.js';
 import { DEEDS, deedsIn, refusedDeeds } from '../../support/deeds.js';
 import { UserNamespace } from '../../support/user-namespace.js';
 import { needsVirtualMachine, run } from './machine.js';
@@ -7,7 +9,7 @@ import { RegisteredNamespace, runIn } from './namespaces.js';
 import { withEach } from './service.js';
 import { prepare, SharedDirectory } from './shared-directory.js';
 
-withEach(t, 'enforcement', needsVirtualMachine, async (t) => {
+withEach(t, 'enforcement', needsVirtualMachine, async (t, provider) => {
   await t.test('a registered namespace owns nothing on a foreign mount', async (t) => {
     using namespace = await RegisteredNamespace.create('kept-out');
     using directory = new SharedDirectory(namespace.start);
@@ -21,19 +23,42 @@ withEach(t, 'enforcement', needsVirtualMachine, async (t) => {
       t.strictSame(refusedDeeds(output), []);
     });
 
-    await t.test('and on a mount that is allowed, and no other', async (t) => {
-      const mount = `${directory.path}/tmpfs`;
-      mkdirSync(mount);
-      run('mount', '-t', 'tmpfs', 'tmpfs', mount);
+    await t.test('and on a mount that maps its ids, once it was added, and no other', async (t) => {
+      const plain = `${directory.path}/plain`;
+      const mapped = `${directory.path}/mapped`;
+      for (const folder of [plain, mapped]) mkdirSync(folder);
+      prepare(plain, 0);
+      using userns = new Fd(openSync(namespace.path, 'r'));
+      using mount = cloneMount(plain);
+      mapMount(mount, userns);
+      placeMount(mount, mapped);
       try {
-        prepare(mount, namespace.start);
-        t.strictSame(refused(mount), DEEDS, 'before');
-        await namespace.addMount(mount);
-        t.strictSame(refused(mount), [], 'after');
+        // By its ids nothing needs to be added; systemd 257 goes by mounts.
+        t.strictSame(refused(mapped), provider === 'sdrx' ? [] : DEEDS, 'before');
+        await namespace.addMount(mapped);
+        t.strictSame(refused(mapped), [], 'after');
         t.strictSame(refused(directory.path), DEEDS, 'elsewhere');
+        if (provider === 'sdrx') {
+          await namespace.addMount(directory.path);
+          t.strictSame(refused(directory.path), DEEDS, 'one that maps nothing is not free when it is added');
+        }
       } finally {
-        run('umount', '--lazy', mount);
+        run('umount', '--lazy', mapped);
       }
+    });
+
+    const closed =
+      provider === 'sdrx' ? {} : { skip: 'systemd 257 goes by the mount namespace, which can be another one' };
+    await t.test('whatever it unshares', closed, async (t) => {
+      for (const program of [
+        'unshare --mount',
+        'unshare --user --map-root-user',
+        'unshare --user --map-root-user --mount',
+        'unshare --user --map-root-user unshare --user --map-root-user --mount --net --ipc',
+      ])
+        t.strictSame(refusedDeeds(namespace.run(`${program} ${deedsIn(directory.path)}`).output), DEEDS, program);
+      const { output } = namespace.run(`unshare --mount ln -s old ${directory.path}/link`);
+      t.match(output, 'not permitted');
     });
 
     await t.test('but on a mount of a namespace that is nested in it', async (t) => {

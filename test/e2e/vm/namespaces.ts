@@ -5,9 +5,13 @@ import { UserNamespace } from '../../support/user-namespace.js';
 import type { RawReply } from '../../support/varlink-call.js';
 import { type Answer, callAs } from './caller.js';
 import { run } from './machine.js';
-import { API, PINS, property, REGISTRY } from './service.js';
+import { API, FORMER_PINS, PINS, property, REGISTRY } from './service.js';
 
-export const NAMESPACES = `${PINS}/maps/userns_mnt_id_hash`;
+/** The map of restricted namespaces. */
+export const NAMESPACES = `${PINS}/maps/userns_managed`;
+
+/** The one that systemd's daemon had before 262. */
+const FORMER_NAMESPACES = `${FORMER_PINS}/maps/userns_mnt_id_hash`;
 
 /** A namespace without maps of root's, which gets a range of 65,536 ids. */
 export class RegisteredNamespace implements Disposable {
@@ -39,7 +43,7 @@ export class RegisteredNamespace implements Disposable {
     return Number(readFileSync(`/proc/${this.namespace.child.pid}/uid_map`, 'ascii').trim().split(/\s+/)[1]);
   }
 
-  /** Lets it own files on the mount that has `directory`. @param flags of open(2) */
+  /** Adds the mount that has `directory`, which lets it own files there until systemd 261. @param flags of open(2) */
   async addMount(directory: string, flags = 0): Promise<void> {
     succeeded(
       await callAs(0, {
@@ -94,7 +98,7 @@ export function traces(inode: number): string[] {
 
 /** The namespaces that the kernel restricts. */
 export function restricted(): Set<number> {
-  using namespaces = BpfMap.openPinned(NAMESPACES);
+  using namespaces = BpfMap.openPinned(existsSync(NAMESPACES) ? NAMESPACES : FORMER_NAMESPACES);
   return new Set([...namespaces.keys()].map((key) => key.readUInt32LE()));
 }
 

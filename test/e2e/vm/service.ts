@@ -19,8 +19,11 @@ export const SOCKET_PATH = '/run/systemd/io.systemd.NamespaceResource';
 export const RUNTIME_DIRECTORY = '/run/systemd';
 export const REGISTRY = `${RUNTIME_DIRECTORY}/nsresource/registry`;
 
-/** Where either daemon has its BPF programs and maps. */
-export const PINS = '/sys/fs/bpf/systemd/userns-restrict';
+/** Where our daemon has its BPF programs and maps, and systemd's since 262. */
+export const PINS = '/sys/fs/bpf/systemd/userns-restrict-v2';
+
+/** Where systemd's daemon had them before. */
+export const FORMER_PINS = '/sys/fs/bpf/systemd/userns-restrict';
 
 /** Who serves the API: systemd's own daemon, which proves the test, or ours. */
 export type Provider = 'systemd' | 'sdrx';
@@ -58,7 +61,7 @@ export function install(provider: Provider, settings = ''): void {
   serving = undefined;
   run('systemctl', 'stop', SOCKET, SERVICE);
   rmSync(`${RUNTIME_DIRECTORY}/nsresource`, { recursive: true, force: true });
-  rmSync(PINS, { recursive: true, force: true });
+  for (const folder of [PINS, `${PINS}-sdrx`, FORMER_PINS]) rmSync(folder, { recursive: true, force: true });
   rmSync(DROP_INS, { recursive: true, force: true });
   for (const file of readdirSync(ownUnits)) {
     if (provider === 'sdrx') copyFileSync(`${ownUnits}/${file}`, `${UNITS}/${file}`);

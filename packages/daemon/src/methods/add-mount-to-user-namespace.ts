@@ -1,4 +1,3 @@
-import { notify } from '@sdrx/event';
 import { O_DIRECTORY, O_PATH } from '@sdrx/linux';
 import type { HandlersOf } from '@sdrx/varlink';
 import type { namespaceResource } from '../interfaces/namespace-resource.js';
@@ -8,12 +7,20 @@ import type { WorkerContext } from '../worker-context.js';
 import { requireRegistered } from './require-registered.js';
 import { requireRestrict } from './require-restrict.js';
 
-/** Lets the tasks of a registered namespace own files on a mount. Only root gets here. */
+/**
+ * Looks whether the call is right, and does nothing more. What the tasks of a namespace may own is judged by the ids that get
+ * to a file system, which the mounts of clients, mapped as they are, keep harmless; so no mount needs to be known.
+ *
+ * None is kept either, as it was while mounts were known by an id that the kernel gives again: a kept mount keeps its file
+ * system busy, and before Linux 6.7 the namespace that it is mapped by alive, whose death nobody would be told then.
+ *
+ * Only root gets here.
+ */
 export function addMountToUserNamespace(
   context: WorkerContext,
 ): Required<HandlersOf<typeof namespaceResource>>['AddMountToUserNamespace'] {
   return (parameters, call) => {
-    const restrict = requireRestrict(context);
+    requireRestrict(context);
     const fd = call.fd(parameters.userNamespaceFileDescriptor);
     const userns = requireUserNamespace(fd, call.peer);
     const mount = call.fd(parameters.mountFileDescriptor);
@@ -21,16 +28,6 @@ export function addMountToUserNamespace(
     requireDirectory(mount);
     using _lock = context.registry.lock();
     requireRegistered(context, fd, userns);
-    const isNew = context.liveness?.doubt(userns);
-    try {
-      // Kept before it is allowed: a mount that nobody keeps may go, and another one get its id.
-      // Unwatched: the service manager can not watch a descriptor of a path alone, and would refuse it.
-      notify({ FDSTORE: 1, FDNAME: `userns-${userns}`, FDPOLL: 0 }, [mount]);
-    } catch (error) {
-      if (isNew) context.liveness?.trust(userns);
-      throw error;
-    }
-    restrict.allowMount(fd, mount);
     return {};
   };
 }
