@@ -1,8 +1,9 @@
-import { chmodSync, chownSync, mkdirSync, rmdirSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, chownSync, mkdirSync, readFileSync, rmdirSync, statSync, writeFileSync } from 'node:fs';
 import { EventLoop } from '@sdrx/event';
 import t, { type Test } from 'tap';
 import { DEEDS } from '../support/deeds.js';
 import { Folder } from '../support/folder.js';
+import { until } from '../support/until.js';
 import { UserNamespace } from '../support/user-namespace.js';
 import { install, needsMachine, newNamespace, place, refused, sh, share } from './enforced.js';
 import { cloneMount, mapMount, placeMount } from './mounts.js';
@@ -277,4 +278,33 @@ t.test('an overlay is judged by its upper layer', needsMachine, async (t) => {
   all(overlay(`lowerdir=${plain}/lower:${toFirst}/lower`, ''), /^$/, 'without an upper layer');
   const own = 'mount -t tmpfs none /media && mkdir /media/lower /media/upper /media/work &&';
   all(overlay(layers('/media'), works, own), /^$/, 'on its own file system');
+});
+
+t.test('overlays are refused where the kernel does not describe them, and that is said', needsMachine, async (t) => {
+  using loop = new EventLoop();
+  // The kernel loads it when it is asked for, by a program that can be another one.
+  const loader = '/proc/sys/kernel/modprobe';
+  const usual = readFileSync(loader, 'ascii');
+  await until(() => sh(undefined, 'modprobe --remove overlay') === '', 100);
+  writeFileSync(loader, '/bin/false\n');
+  const restore = () => writeFileSync(loader, usual);
+  t.teardown(restore);
+  const [restrict, log] = install(t, loop, place(t));
+  restore();
+  t.match(restrict.omissions, [/^the kernel does not describe overlayfs.*may mount no overlay$/]);
+  t.equal(restrict.omissions.length, 1);
+  t.ok(log.includes(`warning userns-restrict: ${restrict.omissions[0]}`));
+
+  const namespace = newNamespace(t);
+  using fd = namespace.open();
+  const own = 'mount -t tmpfs none /media && mkdir /media/lower /media/upper /media/work';
+  const overlay = () =>
+    sh(namespace, `unshare --mount sh -c '${own} && mount -t overlay -o ${layers('/media')} none /mnt'`);
+  t.equal(sh(undefined, 'modprobe overlay'), '');
+  t.equal(overlay(), '');
+  restrict.put(fd.number);
+  t.match(overlay(), /permi|denied/i);
+
+  const [again] = install(t, loop, place(t, '-again'));
+  t.strictSame(again.omissions, [], 'whoever installs it later has no need to say so');
 });
