@@ -43,6 +43,12 @@ export const vmPackages = [
   { name: 'e2fsprogs', provides: 'mke2fs', why: 'makes the disks of the machine' },
 ];
 
+/** To compile what the tests in virtual machines run. @type {DebianPackage[]} */
+export const vmProgramPackages = [
+  { name: 'gcc', provides: 'gcc', why: 'compiles programs that tests run in virtual machines' },
+  { name: 'libc6-dev', provides: '/usr/include/stdio.h', why: 'declares the C library to them' },
+];
+
 /** To run the benchmarks, beside `runPackages`. @type {DebianPackage[]} */
 export const benchPackages = [
   {

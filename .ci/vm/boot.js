@@ -27,6 +27,8 @@ export async function bootMachine({ name, kernelArguments, memory, limit }, imag
   const append = [
     `console=ttyS0 panic=-1 quiet sdrx.machine=${name}`,
     'lsm=landlock,lockdown,yama,integrity,bpf audit=0',
+    // On a busy host the timer ticks too late for the kernel, which takes it for broken.
+    'no_timer_check',
     ...kernelArguments,
   ];
   // biome-ignore format: an option a line

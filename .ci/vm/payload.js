@@ -1,7 +1,9 @@
 import { execFileSync } from 'node:child_process';
 import { copyFileSync, existsSync, mkdirSync, readdirSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
 import { command } from '../command.js';
+import { installDebianPackages, vmProgramPackages } from '../debian-packages.js';
 import { root } from '../root.js';
+import { compilePrograms } from './programs.js';
 
 /** Packages of the workspace that no test needs to run, and that are large. */
 const left =
@@ -19,6 +21,7 @@ const packageParts = ['package.json', 'node_modules', 'dist', 'bin', 'systemd'];
  */
 export async function payloadDisk(folder, runs) {
   const tree = `${folder}/payload`;
+  installDebianPackages(vmProgramPackages);
   rmSync(tree, { recursive: true, force: true });
   const put = (/** @type {string} */ path) => {
     const target = `${tree}/${path}`;
@@ -46,6 +49,7 @@ export async function payloadDisk(folder, runs) {
   // What it needs is not there before the set-up.
   const { bundlePrograms } = await import('./bundle.js');
   await bundlePrograms([...new Set(runs.flatMap(({ tests }) => tests)), ...programs], tree);
+  compilePrograms(tree);
   mkdirSync(`${tree}/bin`);
   copyFileSync(realpathSync(process.execPath), `${tree}/bin/node`);
   for (const { machine, tests } of runs) {
