@@ -58,7 +58,7 @@ t.test('it is enforced when who installed it has ended, and found again', needsM
   t.strictSame(readdirSync(`${directory}/programs`).sort(), PROGRAMS);
   t.strictSame(readdirSync(`${directory}/maps`).sort(), ['userns_managed', 'userns_ringbuf', 'userns_setgroups_deny']);
   t.strictSame(readdirSync(`${directory}-sdrx/maps`), ['userns_overflow'], 'what systemd does not have is elsewhere');
-  t.strictSame(readdirSync(`${directory}-sdrx/programs`), ['file_open']);
+  t.strictSame(readdirSync(`${directory}-sdrx/programs`).sort(), ['file_open', 'path_rename']);
   {
     using opened = openUsernsRestrict({ directory });
     t.equal(opened.hook, undefined);

@@ -11,6 +11,7 @@ const programs = [
   'sdrx_path_symlink',
   'sdrx_path_link',
   'sdrx_path_chown',
+  'sdrx_path_rename',
   'sdrx_file_open',
   'sdrx_sb_kern_mount',
   'sdrx_task_fix_setgroups',

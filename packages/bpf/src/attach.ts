@@ -19,7 +19,7 @@ const SHARED_HOOKS = [
 ];
 
 /** Those that are ours alone. */
-const OWN_HOOKS = ['file_open'];
+const OWN_HOOKS = ['file_open', 'path_rename'];
 
 /** How the death of namespaces can be told, the best first. */
 const DEATHS = [

@@ -18,7 +18,7 @@ enum {
   MAX_NAMESPACES = 16384,
 };
 enum { OVERLAYFS_SUPER_MAGIC = 0x794c7630, CGROUP2_SUPER_MAGIC = 0x63677270 };
-enum { O_TMPFILE = 020000000 };
+enum { O_TMPFILE = 020000000, RENAME_WHITEOUT = 4 };
 
 /* The inodes of registered namespaces. */
 struct {
@@ -96,6 +96,34 @@ INLINE int goes_with(struct vfsmount *mount, u64 registered) {
   return is_below((u64)READ(super, s_user_ns), registered);
 }
 
+/* No address of a mount: there is none, or it can't be found out. */
+enum { NO_UPPER = 0, UNKNOWN_UPPER = 1 };
+
+/* The mount that an overlay writes to, of its super block. */
+SUBPROGRAM u64 upper_of(u64 address) {
+  struct super_block *super = (void *)address;
+  struct ovl_fs *overlay = READ(super, s_fs_info);
+  if (!FIELD_EXISTS(overlay->layers)) return UNKNOWN_UPPER;
+  struct ovl_layer *layers = READ(overlay, layers);
+  if (!FIELD_EXISTS(layers->mnt)) return UNKNOWN_UPPER;
+  if (!layers) return UNKNOWN_UPPER;
+  struct vfsmount *upper;
+  if (READ_TO(upper, layers, mnt)) return UNKNOWN_UPPER;
+  return (u64)upper;
+}
+
+/*
+ * The mount that has what is created on one. An overlay creates it on its upper layer, and no hook with a path sees that; it
+ * may have been mounted before the namespace was registered, so that it was not judged then.
+ */
+SUBPROGRAM u64 disk_of(u64 address) {
+  struct vfsmount *mount = (void *)address;
+  struct super_block *super = READ(mount, mnt_sb);
+  if (READ(super, s_magic) != OVERLAYFS_SUPER_MAGIC) return address;
+  u64 upper = upper_of((u64)super);
+  return upper == NO_UPPER ? address : upper;
+}
+
 /* Whether the task may create something on a mount. */
 SUBPROGRAM int may_create(u64 mount) {
   struct cred *cred = READ(current_task(), cred);
@@ -105,8 +133,10 @@ SUBPROGRAM int may_create(u64 mount) {
   u64 registered = registered_of_task();
   if (registered == NONE) return 1;
   if (registered == ENDLESS) return 0;
-  if (goes_with((void *)mount, registered)) return 1;
-  return !is_refused(owner_on(mount, uid, 0)) && !is_refused(owner_on(mount, gid, 1));
+  u64 disk = disk_of(mount);
+  if (disk == UNKNOWN_UPPER) return 0;
+  if (goes_with((void *)disk, registered)) return 1;
+  return !is_refused(owner_on(disk, uid, 0)) && !is_refused(owner_on(disk, gid, 1));
 }
 
 INLINE int create(void *path) {
@@ -131,6 +161,11 @@ SEC("lsm/path_link") int sdrx_path_link(u64 *arguments) {
   return create((void *)arguments[1]);
 }
 
+/* Where the old name was, a rename may leave a whiteout, which is a file of the task's. */
+SEC("lsm/path_rename") int sdrx_path_rename(u64 *arguments) {
+  return arguments[4] & RENAME_WHITEOUT ? create((void *)arguments[0]) : 0;
+}
+
 /*
  * A file without a name: whoever is passed it could give it one, also a task that is not restricted. All other files are
  * made by path_mknod before they are opened.
@@ -149,31 +184,32 @@ SEC("lsm/path_chown") int sdrx_path_chown(u64 *arguments) {
   u64 registered = registered_of_task();
   if (registered == NONE) return 0;
   if (registered == ENDLESS) return -EPERM;
-  struct vfsmount *mount = READ((struct path *)arguments[0], mnt);
-  return goes_with(mount, registered) ? 0 : -EPERM;
+  u64 mount = (u64)READ((struct path *)arguments[0], mnt);
+  u64 disk = disk_of(mount);
+  if (disk == UNKNOWN_UPPER) return -EPERM;
+  if (goes_with((void *)disk, registered)) return 0;
+  /* Those of an overlay go through the map of its upper mount, too. */
+  if (disk == mount) return -EPERM;
+  return is_refused(owner_on(disk, uid, 0)) || is_refused(owner_on(disk, gid, 1)) ? -EPERM : 0;
 }
 
 /*
- * An overlay creates on its upper layer what is created on it, and no hook with a path sees that. So it is judged when it is
- * mounted, also a read-only one: to be remounted it needs no hook.
+ * An overlay is judged when it is mounted, too, also a read-only one: to be remounted it needs no hook. It makes files of its
+ * own on the upper layer, for all who will use it.
  */
 INLINE int may_overlay(struct super_block *super) {
   u64 registered = registered_above((u64)READ(super, s_user_ns));
   if (registered == NONE) return 1;
   if (registered == ENDLESS) return 0;
-  struct ovl_fs *overlay = READ(super, s_fs_info);
-  if (!FIELD_EXISTS(overlay->layers)) return 0;
-  struct ovl_layer *layers = READ(overlay, layers);
-  if (!FIELD_EXISTS(layers->mnt)) return 0;
-  if (!layers) return 0;
-  struct vfsmount *upper;
-  if (READ_TO(upper, layers, mnt)) return 0;
-  if (!upper) return 1;
+  u64 address = upper_of((u64)super);
+  if (address == NO_UPPER) return 1;
+  if (address == UNKNOWN_UPPER) return 0;
+  struct vfsmount *upper = (void *)address;
   if (goes_with(upper, registered)) return 1;
   struct super_block *below = READ(upper, mnt_sb);
   struct user_namespace *namespace = READ(below, s_user_ns);
   if (!namespace || READ(namespace, parent)) return 0;
-  return !lets_transient_through((u64)upper, 0) && !lets_transient_through((u64)upper, 1);
+  return !lets_transient_through(address, 0) && !lets_transient_through(address, 1);
 }
 
 SEC("lsm/sb_kern_mount") int sdrx_sb_kern_mount(u64 *arguments) {
