@@ -1,4 +1,4 @@
-import fs, { chmodSync, existsSync, lstatSync, mkdirSync, readdirSync, symlinkSync, writeFileSync } from 'node:fs';
+import fs, { chmodSync, lstatSync, mkdirSync, readdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { syncBuiltinESMExports } from 'node:module';
 import { NamespaceNotes } from '@sdrx/daemon';
 import { EIO, SystemError } from '@sdrx/linux';
@@ -11,17 +11,6 @@ function notesIn(t: Test): { notes: NamespaceNotes; folder: string; runtime: str
 }
 
 const test = (name: string, body: (t: Test) => void) => t.test(name, leavingNoFd(body));
-
-test('a doubt is noted once, and taken back', (t) => {
-  const { notes } = notesIn(t);
-  t.same(notes.doubted(), []);
-  t.equal(notes.doubt(5), true);
-  t.equal(notes.doubt(5), false);
-  t.same(notes.doubted(), [5]);
-  notes.trust(5);
-  notes.trust(5);
-  t.same(notes.doubted(), []);
-});
 
 test('a death is noted with what tells the entry, the last time counts', (t) => {
   const { notes, folder } = notesIn(t);
@@ -53,12 +42,12 @@ test('an id is noted for one entry, those of earlier releases for any', (t) => {
 
 test('all is forgotten but what is registered', (t) => {
   const { notes, folder } = notesIn(t);
-  notes.doubt(5);
+  notes.died(5, '1-2');
   notes.died(6, '1-2');
   symlinkSync('7', `${folder}/i7`);
   symlinkSync('8', `${folder}/.#99-8`);
   notes.prune([5, 7]);
-  t.same(readdirSync(folder).sort(), ['d5', 'i7']);
+  t.same(readdirSync(folder).sort(), ['i7', 'x5']);
 });
 
 test('what cannot be removed does not keep the rest', (t) => {
@@ -72,35 +61,29 @@ test('what cannot be removed does not keep the rest', (t) => {
 test('a folder that is a link of one, or a file, is never entered', (t) => {
   const { notes, folder, runtime } = notesIn(t);
   mkdirSync(`${runtime}/foreign`);
-  for (const file of ['precious', 'i5', 'd5', 'x5']) writeFileSync(`${runtime}/foreign/${file}`, 'kept');
+  for (const file of ['precious', 'i5', 'x5']) writeFileSync(`${runtime}/foreign/${file}`, 'kept');
   symlinkSync(`${runtime}/foreign`, folder);
-  for (const change of [
-    () => notes.prune([]),
-    () => notes.forget(5),
-    () => notes.trust(5),
-    () => notes.doubt(6),
-    () => notes.died(6, ''),
-  ]) {
+  for (const change of [() => notes.prune([]), () => notes.forget(5), () => notes.died(6, '')]) {
     t.throws(change, { code: /ENOTDIR|ELOOP/ });
   }
-  t.same([notes.doubted(), [...notes.deaths()], notes.id({ inode: 5, file: '' })], [[], [], undefined]);
-  t.same(readdirSync(`${runtime}/foreign`).sort(), ['d5', 'i5', 'precious', 'x5']);
+  t.same([[...notes.deaths()], notes.id({ inode: 5, file: '' })], [[], undefined]);
+  t.same(readdirSync(`${runtime}/foreign`).sort(), ['i5', 'precious', 'x5']);
   t.ok(lstatSync(folder).isSymbolicLink());
 });
 
 test('a folder that others may write to is not trusted', (t) => {
   const { notes, folder } = notesIn(t);
-  notes.doubt(5);
+  notes.died(5, '1-2');
   symlinkSync('7', `${folder}/i7`);
   chmodSync(folder, 0o777);
-  t.same([notes.doubted(), notes.id({ inode: 7, file: '' })], [[], undefined]);
+  t.same([[...notes.deaths()], notes.id({ inode: 7, file: '' })], [[], undefined]);
   t.throws(() => notes.prune([]), { code: 'EPERM', message: new RegExp(folder) });
-  t.ok(existsSync(`${folder}/d5`));
+  t.ok(lstatSync(`${folder}/x5`).isSymbolicLink());
 });
 
 /** Lets one call of node:fs fail with EIO. */
 function failing(
-  name: 'fstatSync' | 'mkdirSync' | 'readdirSync' | 'readlinkSync' | 'symlinkSync' | 'unlinkSync' | 'writeFileSync',
+  name: 'fstatSync' | 'mkdirSync' | 'readdirSync' | 'readlinkSync' | 'symlinkSync' | 'unlinkSync',
   body: () => void,
 ): void {
   const original = fs[name];
@@ -120,24 +103,22 @@ function failing(
 
 test('a failing disk is an error and leaves neither a descriptor nor half a note', (t) => {
   const { notes, folder } = notesIn(t);
-  notes.doubt(1);
+  notes.died(1, 'a');
   notes.died(2, 'a');
   const before = readdirSync(folder);
   const steps: Record<string, () => unknown> = {
-    doubt: () => notes.doubt(5),
     died: () => notes.died(6, 'x'),
     forget: () => notes.forget(1),
     ids: () => notes.id({ inode: 2, file: '' }),
-    doubted: () => notes.doubted(),
+    deaths: () => notes.deaths(),
   };
   for (const [call, names] of [
-    ['fstatSync', ['doubt', 'died', 'forget', 'ids', 'doubted']],
-    ['mkdirSync', ['doubt', 'died']],
-    ['writeFileSync', ['doubt']],
+    ['fstatSync', ['died', 'forget', 'ids', 'deaths']],
+    ['mkdirSync', ['died']],
     ['symlinkSync', ['died']],
     ['unlinkSync', ['died', 'forget']],
     ['readlinkSync', ['ids']],
-    ['readdirSync', ['doubted']],
+    ['readdirSync', ['deaths']],
   ] as const) {
     for (const name of names)
       failing(call, () => t.throws(() => steps[name]?.(), { code: 'EIO' }, `${call} in ${name}`));

@@ -77,7 +77,7 @@ test('all of a dead namespace goes, with its notes', async (t) => {
   const all = arrange(t);
   using registry = all.registry;
   for (let index = 1; index <= 40; index++) registry.store(entry(index, { range: range(index) }));
-  all.notes.doubt(7);
+  all.notes.died(7, 'x');
   all.notes.died(8, 'x');
   const outcomes = await releaseAll(all);
   t.strictSame([...new Set(Object.values(outcomes))], ['released']);
@@ -265,10 +265,10 @@ test('a sweep removes the notes of what is not registered', async (t) => {
   const all = arrange(t);
   using registry = all.registry;
   registry.store(entry(1));
-  all.notes.doubt(1);
+  all.notes.died(1, 'x');
   all.notes.remember(2, 5n, 'x');
   await sweep(all.traces);
-  t.strictSame(readdirSync(`${registry.directory}/../namespace-ids`), ['d1']);
+  t.strictSame(readdirSync(`${registry.directory}/../namespace-ids`), ['x1']);
 });
 
 test('what others still know of one that is not registered is forgotten', async (t) => {

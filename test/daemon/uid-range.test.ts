@@ -1,9 +1,9 @@
-import { allocateRange, candidates, firstIdOf, isSize, isTransient, SIZES, TRIES } from '@sdrx/daemon';
+import { candidates, firstIdOf, isSize, isTransient, places, SIZES, TRIES } from '@sdrx/daemon';
 import fc from 'fast-check';
 import t from 'tap';
 
 t.test('a name hashes to the ids that systemd gives it, too', async (t) => {
-  const firstOf = (name: string) => SIZES.map((size) => allocateRange(name, size, () => true));
+  const firstOf = (name: string) => SIZES.map((size) => [...candidates(name, size)][0]);
   t.same(firstOf('probe'), [63_302, 1_429_471_232]);
   t.same(firstOf('alpha'), [61_970, 1_610_678_272]);
   t.same(firstOf('container-1'), [61_900, 483_655_680]);
@@ -26,51 +26,19 @@ t.test('every candidate is within the limits of its size, and there are a hundre
   t.equal(new Set(candidates('probe', 65_536)).size > 90, true, 'those after the first are random');
 });
 
-t.test('a taken place is passed over', async (t) => {
-  t.not(
-    allocateRange('probe', 65_536, (start) => start !== 1_429_471_232),
-    1_429_471_232,
-  );
-});
-
-t.test('the last free place is found, wherever it is', async (t) => {
-  for (const [size, free] of [
-    [1, 61_184],
-    [1, 63_000],
-    [1, 65_519],
-    [65_536, 0x8_0000],
-    [65_536, 0x6ffe_0000],
+t.test('beside the candidates there are all places, each once, from any one on', async (t) => {
+  for (const [size, count, first, last] of [
+    [1, 4336, 61_184, 65_519],
+    [65_536, 28_663, 0x8_0000, 0x6ffe_0000],
   ] as const) {
-    const asked: number[] = [];
-    const isFree = (start: number) => asked.push(start) > 0 && start === free;
-    t.equal(allocateRange('probe', size, isFree), free);
-    t.ok(asked.length <= TRIES + (size === 1 ? 4336 : 28_663), `${asked.length} looks`);
+    const all = [...places(size)];
+    t.equal(all.length, count);
+    const sorted = [...new Set(all)].sort((a, b) => a - b);
+    t.strictSame([sorted.length, sorted[0], sorted.at(-1)], [count, first, last]);
+    t.ok(all.every((start) => firstIdOf(start) === start));
+    const beginnings = new Set(Array.from({ length: 20 }, () => [...places(size)][0]));
+    t.ok(beginnings.size > 10, `${beginnings.size} of 20 begin elsewhere`);
   }
-});
-
-t.test('where nothing is free, every place has been looked at, after the candidates once', async (t) => {
-  for (const [size, count] of [
-    [1, 4336],
-    [65_536, 28_663],
-  ] as const) {
-    const asked: number[] = [];
-    const isFree = (start: number) => asked.push(start) < 0;
-    t.equal(allocateRange('probe', size, isFree), undefined);
-    const rest = asked.slice(TRIES);
-    t.equal(rest.length, count);
-    t.equal(new Set(rest).size, count);
-    t.ok(rest.every((start) => firstIdOf(start) === start));
-  }
-});
-
-t.test('places that are known to be taken are not looked at', async (t) => {
-  const asked: number[] = [];
-  const isFree = (start: number) => asked.push(start) > TRIES;
-  t.equal(
-    allocateRange('probe', 1, isFree, (starts) => [...starts].filter((start) => start === 65_000)),
-    65_000,
-  );
-  t.equal(asked.length, TRIES + 1);
 });
 
 t.test('only ids that are given away are transient', async (t) => {
@@ -95,10 +63,8 @@ t.test('an id is looked up by the first one of its range', async (t) => {
 t.test('every id of a candidate range leads back to the candidate', async () => {
   fc.assert(
     fc.property(fc.string(), fc.nat(65_535), (name, offset) => {
-      const [large, small] = [allocateRange(name, 65_536, () => true), allocateRange(name, 1, () => true)];
-      return (
-        large !== undefined && firstIdOf(large + offset) === large && small !== undefined && firstIdOf(small) === small
-      );
+      const [large, small] = [[...candidates(name, 65_536)], [...candidates(name, 1)]];
+      return large.every((start) => firstIdOf(start + offset) === start) && small.every((id) => firstIdOf(id) === id);
     }),
   );
 });

@@ -26,7 +26,7 @@ import { logText } from './log-text.js';
 import { ManagerLock } from './manager-lock.js';
 import { releaseMemory } from './memory.js';
 import { NamespaceLiveness } from './namespace-liveness.js';
-import { dropForsaken, probeNamespaces } from './namespace-probe.js';
+import { probeNamespaces } from './namespace-probe.js';
 import { takePassedFds } from './passed-fds.js';
 import { Registry } from './registry.js';
 import type { NamespaceTraces } from './release.js';
@@ -94,9 +94,11 @@ export async function runManager({
     log.notice(
       'without CAP_SYS_PTRACE namespaces that have no id, as before Linux 6.18, stay registered when they are dead',
     );
-  // A service manager that can be told can keep descriptors, too.
+  // Our own workers have nothing kept. A service manager that can be told can keep descriptors, too.
   using store =
-    process.env.NOTIFY_SOCKET === undefined ? new FdStore(registry.directory, (pid) => pool.has(pid), log) : undefined;
+    foreign && process.env.NOTIFY_SOCKET === undefined
+      ? new FdStore(registry.directory, (pid) => pool.has(pid), log)
+      : undefined;
   const traces: NamespaceTraces = { registry, restrict, liveness, store, log };
   const passed = takePassedFds(log);
   using passedSocket = passed.socket;
@@ -146,10 +148,7 @@ export async function runManager({
       store?.run(loop).pipe(tryAgain(log, 'fd store')) ?? EMPTY,
       liveness === undefined
         ? EMPTY
-        : merge(
-            probeNamespaces(loop, releases).pipe(tryAgain(log, 'search for dead namespaces')),
-            dropForsaken(loop, liveness, traces).pipe(tryAgain(log, 'search for forsaken namespaces')),
-          ),
+        : probeNamespaces(loop, releases).pipe(tryAgain(log, 'search for dead namespaces')),
       releases.run().pipe(tryAgain(log, 'release of namespaces')),
       pool.run(),
       concat(

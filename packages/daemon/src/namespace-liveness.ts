@@ -1,6 +1,6 @@
 import type { EventLoop } from '@sdrx/event';
 import { CAP_SYS_PTRACE, hasCapability } from '@sdrx/linux';
-import { defer, map, type Observable, of, switchMap } from 'rxjs';
+import { map, type Observable, of, switchMap } from 'rxjs';
 import type { EntrySnapshot } from './entry-snapshot.js';
 import { isDead } from './namespace-identity.js';
 import { NamespaceNotes } from './namespace-notes.js';
@@ -36,29 +36,6 @@ export class NamespaceLiveness {
   /** Whether this process may look into all others; if not, living namespaces would look dead. capabilities(7) */
   static canSearch(): boolean {
     return hasCapability(CAP_SYS_PTRACE);
-  }
-
-  /**
-   * Notes that something is kept for a namespace that may be all that holds it alive, such as a mount that was made in it:
-   * a file system keeps the namespace that it was made in.
-   * @returns false if that is noted already
-   */
-  doubt(inode: number): boolean {
-    return this.#notes.doubt(inode);
-  }
-
-  /** Takes `doubt` back, once nothing is kept; harmless without it. */
-  trust(inode: number): void {
-    this.#notes.trust(inode);
-  }
-
-  /** The doubted namespaces that nobody else is found to use. */
-  forsaken(loop: EventLoop): Observable<readonly number[]> {
-    return defer(() => {
-      const doubted = this.#notes.doubted();
-      if (doubted.length === 0 || this.#search === null) return of([]);
-      return inSlices(loop, this.#search).pipe(map((found) => doubted.filter((inode) => !found.has(inode))));
-    });
   }
 
   /**

@@ -1,26 +1,16 @@
-import {
-  fstatSync,
-  mkdirSync,
-  openSync,
-  readdirSync,
-  readlinkSync,
-  symlinkSync,
-  unlinkSync,
-  writeFileSync,
-} from 'node:fs';
+import { fstatSync, mkdirSync, openSync, readdirSync, readlinkSync, symlinkSync, unlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { EPERM, Fd, isSystemError, O_DIRECTORY, O_NOFOLLOW, SystemError } from '@sdrx/linux';
 import type { EntrySnapshot } from './entry-snapshot.js';
 import type { Registry } from './registry.js';
 
-const DOUBT = /^d([1-9]\d{0,9})$/;
 const DEATH = /^x([1-9]\d{0,9})$/;
 
 /**
  * What is noted of registered namespaces in `nsresource/namespace-ids`, beside the registry, whose format is shared with
  * releases of systemd that know no such fields. By the namespace's inode: `i`, a symbolic link to its id and to what tells
- * its entry from others, as another daemon may have registered another namespace since; `d`, an empty file: something is kept
- * that may hold it alive; `x`, a symbolic link to what tells its entry: it is dead, its release has begun.
+ * its entry from others, as another daemon may have registered another namespace since; `x`, a symbolic link to what tells its
+ * entry: it is dead, its release has begun.
  *
  * The folder is opened without following a link, and must be ours alone. All is done by its descriptor, so what another
  * folder holds is never touched. A method that has to change something throws what keeps it from that: ENOTDIR and ELOOP for
@@ -52,23 +42,6 @@ export class NamespaceNotes {
     return this.#look((folder) => idFor(asId(folder.link(`i${inode}`)), file));
   }
 
-  /** @returns false if that is noted already */
-  doubt(inode: number): boolean {
-    using folder = this.#make();
-    return folder.create(`d${inode}`);
-  }
-
-  /** Takes `doubt` back; harmless without it. */
-  trust(inode: number): void {
-    using folder = this.#open();
-    folder?.remove(`d${inode}`);
-  }
-
-  /** The doubted namespaces. */
-  doubted(): number[] {
-    return this.#look((folder) => folder.inodes(DOUBT)) ?? [];
-  }
-
   /** Notes that a namespace died, so that its release is not forgotten should we be killed. */
   died(inode: number, file: string): void {
     this.#replace(`x${inode}`, file);
@@ -86,18 +59,18 @@ export class NamespaceNotes {
   /** Removes all that is noted of a namespace; harmless if nothing is. */
   forget(inode: number): void {
     using folder = this.#open();
-    for (const kind of 'idx') folder?.remove(`${kind}${inode}`);
+    for (const kind of 'ix') folder?.remove(`${kind}${inode}`);
   }
 
   /** Whether there is a note of a namespace that is none of `inodes`: a process was killed, or is about to register it. */
   hasOthers(inodes: ReadonlySet<number>): boolean {
-    const isOther = (file: string) => !inodes.has(Number(/^[idx](\d+)$/.exec(file)?.[1]));
+    const isOther = (file: string) => !inodes.has(Number(/^[ix](\d+)$/.exec(file)?.[1]));
     return this.#look((folder) => folder.files().some(isOther)) ?? false;
   }
 
   /** Forgets all but `inodes`. Hold the registry's lock, so that nobody is between note and entry. */
   prune(inodes: readonly number[]): void {
-    const kept = new Set(inodes.flatMap((inode) => [`i${inode}`, `d${inode}`, `x${inode}`]));
+    const kept = new Set(inodes.flatMap((inode) => [`i${inode}`, `x${inode}`]));
     using folder = this.#open();
     const failures: unknown[] = [];
     for (const file of folder?.files() ?? []) {
@@ -186,16 +159,6 @@ class OpenFolder implements Disposable {
       return readlinkSync(`${this.#path}/${file}`);
     } catch (error) {
       if (isSystemError(error, 'ENOENT', 'EINVAL')) return undefined;
-      throw error;
-    }
-  }
-
-  create(file: string): boolean {
-    try {
-      writeFileSync(`${this.#path}/${file}`, '', { flag: 'wx' });
-      return true;
-    } catch (error) {
-      if (isSystemError(error, 'EEXIST')) return false;
       throw error;
     }
   }

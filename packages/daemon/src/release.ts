@@ -26,7 +26,7 @@ export interface NamespaceTraces {
   readonly restrict: UsernsRestrict | undefined;
   /** Set where the kernel does not report the death of namespaces. */
   readonly liveness: NamespaceLiveness | undefined;
-  /** Set in a manager that is the fd store itself. */
+  /** Set in a manager that is the fd store of a worker program of others. */
   readonly store?: FdStore | undefined;
   readonly log: Log;
 }

@@ -41,23 +41,6 @@ export function* places(size: Size): Generator<number, void> {
   for (let index = 0; index < count; index++) yield first + ((begin + index) % count) * size;
 }
 
-/**
- * The first place that is free: of the candidates, and where none of them is, of all places, so that also the last free
- * one is found.
- * @param select those of all places that are worth a closer look, which spares `isFree` the others
- * @returns undefined if nothing is free
- */
-export function allocateRange(
-  name: string,
-  size: Size,
-  isFree: (start: number) => boolean,
-  select: (starts: Iterable<number>) => Iterable<number> = (starts) => starts,
-): number | undefined {
-  for (const start of candidates(name, size)) if (isFree(start)) return start;
-  for (const start of select(places(size))) if (isFree(start)) return start;
-  return undefined;
-}
-
 /** Whether this id is one of those that are given away, and so one that nobody else has. */
 export function isTransient(id: number): boolean {
   return firstIdOf(id) !== undefined;
