@@ -112,6 +112,28 @@ t.test('who runs the server is asked for each connection, by its peer, and told 
   );
 });
 
+t.test('an error of who is asked refuses the connection, and ends nothing', (t) => {
+  let fail = true;
+  const admit = () => {
+    if (fail) throw new Error('broken');
+    return { [Symbol.dispose]: () => {} };
+  };
+  return withServer(
+    exampleService(),
+    async (fixture) => {
+      const refused = fixture.raw();
+      await refused.end();
+      t.same(await refused.replies(1), [systemError(87, 'EUSERS')]);
+      t.match(fixture.failures, [{ message: 'broken' }]);
+      fail = false;
+      const client = fixture.raw();
+      client.send(call('Nothing'));
+      t.same(await client.replies(1), [nothing]);
+    },
+    { admit },
+  );
+});
+
 t.test('calls beyond those of their user wait unread, in the order they came', (t) => {
   const gates: Subject<{ value: number }>[] = [];
   const service = exampleService({

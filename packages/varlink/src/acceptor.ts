@@ -10,12 +10,12 @@ export interface AcceptResult {
   readonly exhausted: Error | undefined;
 }
 
-/** What accept(2) fails with when the socket itself is no good. Everything else passes. */
-const FATAL = ['EBADF', 'EINVAL', 'ENOTSOCK', 'EOPNOTSUPP'] as const;
+/** What does not pass. accept(2) */
+const HOPELESS = ['EBADF', 'ENOTSOCK', 'EINVAL', 'EOPNOTSUPP'];
 
 /**
- * Accepts up to `limit` of the connections that wait, those included that are refused. Throws EBADF, EINVAL, ENOTSOCK, EOPNOTSUPP;
- * after another failure accepting has to stop for a while. A connection of which nothing can be learnt is closed.
+ * Accepts up to `limit` of the connections that wait, those included that are refused. Throws EBADF, ENOTSOCK, EINVAL,
+ * EOPNOTSUPP of what does not listen. All else passes: the want of descriptors and memory, an error of the network.
  * @param take takes over a connection. Returns whether it is kept, or an error when it is but there is no room for another one.
  */
 export function acceptBatch(listenFd: number, limit: number, take: (connection: Fd) => boolean | Error): AcceptResult {
@@ -26,24 +26,14 @@ export function acceptBatch(listenFd: number, limit: number, take: (connection: 
       if (tries === limit) return { count, waiting, exhausted: undefined };
       const connection = accept(listenFd);
       if (connection === undefined) break;
-      const taken = attempt(connection, take);
+      const taken = take(connection);
       if (taken !== false) count++;
       if (taken instanceof Error) return { count, waiting: true, exhausted: taken };
     }
     return { count, waiting: false, exhausted: undefined };
   } catch (error) {
-    if (!isSystemError(error) || isSystemError(error, ...FATAL)) throw error;
+    if (!isSystemError(error) || isSystemError(error, ...HOPELESS)) throw error;
     return { count, waiting: true, exhausted: error };
-  }
-}
-
-function attempt(connection: Fd, take: (connection: Fd) => boolean | Error): boolean | Error {
-  try {
-    return take(connection);
-  } catch (error) {
-    connection.close();
-    if (!isSystemError(error)) throw error;
-    return false;
   }
 }
 

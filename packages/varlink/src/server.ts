@@ -2,14 +2,11 @@ import type { EventLoop, SourceOptions } from '@sdrx/event';
 import {
   beforeSpawn,
   close,
-  descriptorLimit,
   EMFILE,
   EPOLLIN,
   Epoll,
-  eventfd,
   type Fd,
   isSystemError,
-  MAX_PASSED_FDS,
   type PeerCredentials,
   peerCredentials,
   SystemError,
@@ -22,6 +19,7 @@ import { Observable, type Subscriber, Subscription } from 'rxjs';
 import { acceptBatch } from './acceptor.js';
 import { type Awaited, Connection, type ConnectionHost } from './connection.js';
 import { Deadlines } from './deadlines.js';
+import { hasRoomForConnection, hasRoomForMessage, mayAcceptAgain } from './descriptor-room.js';
 import { type Bars, FdCloser } from './fd-closer.js';
 import { type RefusalReason, refusal, type ServeLimits, serveLimits } from './limits.js';
 import { Listener } from './listener.js';
@@ -36,12 +34,6 @@ const ACCEPT_BATCH = 32;
 
 /** How long accepting stops for want of descriptors unless a connection closes before, in milliseconds. */
 const EXHAUSTED_PAUSE = 1000;
-
-/**
- * Descriptors that no connection may take: room for what comes with a message, which the kernel would drop, in our thread,
- * if it found none, and for what handlers open.
- */
-const RESERVE = 2 * MAX_PASSED_FDS + 64;
 
 /** While more descriptors of a user than this are being closed, nothing is read from that user. */
 const MOST_CLOSING = 16;
@@ -58,7 +50,7 @@ export interface ServeOptions extends SourceOptions {
   readonly limits?: Partial<ServeLimits>;
   /**
    * Asked for each connection that the limits allow. What it returns is disposed of when the connection closes; undefined
-   * refuses the connection. unix(7) SO_PEERCRED
+   * refuses the connection, and so does an error, which is told as `failed`. unix(7) SO_PEERCRED
    */
   readonly admit?: (peer: PeerCredentials) => Disposable | undefined;
   /**
@@ -226,8 +218,7 @@ class Server implements ConnectionHost, Disposable {
     user.fds += fds.length;
     if (this.#bars.has(user.uid)) return 'bar';
     if (user.fds > this.limits.fdsPerUser) return 'fdsPerUser';
-    // There is hardly room for what comes with the next one.
-    return (fds.at(-1) as number) >= fdLine(MAX_PASSED_FDS) ? 'descriptors' : undefined;
+    return hasRoomForMessage(fds.at(-1) as number) ? undefined : 'descriptors';
   }
 
   dropFds(user: User, fds: readonly number[]): void {
@@ -342,7 +333,7 @@ class Server implements ConnectionHost, Disposable {
     if (reason !== undefined) return this.#refuse(fd, user, reason);
     let admission: Disposable | undefined;
     if (this.options.admit !== undefined) {
-      admission = this.options.admit(peer);
+      admission = this.#admit(peer);
       if (admission === undefined) return this.#refuse(fd, user, 'admit');
     }
     this.#lastId = this.#lastId === 0xffff_ffff ? 1 : this.#lastId + 1;
@@ -359,11 +350,20 @@ class Server implements ConnectionHost, Disposable {
     return this.#leavesRoom(fd.number) || new SystemError(EMFILE, 'accept4', String(this.listenFd));
   };
 
+  #admit(peer: PeerCredentials): Disposable | undefined {
+    try {
+      return this.options.admit?.(peer);
+    } catch (error) {
+      this.failed(error);
+      return undefined;
+    }
+  }
+
   /** Whether there is room for more than messages need when a connection has this number. */
   #leavesRoom(number: number): boolean {
     // Rarely more than one was before.
     if (number > this.#highest) {
-      if (number >= fdLine(RESERVE)) return false;
+      if (!hasRoomForConnection(number)) return false;
       this.#highest = number;
     }
     return true;
@@ -412,8 +412,7 @@ class Server implements ConnectionHost, Disposable {
     clearTimeout(this.#pause);
     this.#pause = undefined;
     if (this.#draining) return;
-    const line = fdLine(RESERVE);
-    if (line === Number.POSITIVE_INFINITY || lowestFree() < line) this.#accept();
+    if (mayAcceptAgain()) this.#accept();
     else this.#pause = setTimeout(() => this.#resumeAccepting(), EXHAUSTED_PAUSE);
   }
 
@@ -476,24 +475,5 @@ function isDrained(fd: number): boolean {
     return unreadBytes(fd) === 0;
   } catch {
     return false;
-  }
-}
-
-/**
- * Descriptors with a number from this one on belong to the last `reserve` that this process may have: as the kernel gives the
- * lowest number that is free, all below are taken. Infinity where there are so few that a reserve would leave none.
- */
-function fdLine(reserve: number): number {
-  const limit = descriptorLimit();
-  return limit < 2 * RESERVE ? Number.POSITIVE_INFINITY : limit - reserve;
-}
-
-/** The number that the next descriptor gets; Infinity when there is none. */
-function lowestFree(): number {
-  try {
-    using next = eventfd();
-    return next.number;
-  } catch {
-    return Number.POSITIVE_INFINITY;
   }
 }
