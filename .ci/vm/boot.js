@@ -3,7 +3,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { say } from '../main.js';
 
 /** The longest from the start to the first test's beginning, in seconds. */
-const bootLimit = 150;
+const bootLimit = 300;
 
 /**
  * @typedef {object} Run

@@ -100,8 +100,7 @@ INLINE int goes_with(struct vfsmount *mount, u64 registered) {
 enum { NO_UPPER = 0, UNKNOWN_UPPER = 1 };
 
 /* The mount that an overlay writes to, of its super block. */
-SUBPROGRAM u64 upper_of(u64 address) {
-  struct super_block *super = (void *)address;
+INLINE u64 upper_of(struct super_block *super) {
   struct ovl_fs *overlay = READ(super, s_fs_info);
   if (!FIELD_EXISTS(overlay->layers)) return UNKNOWN_UPPER;
   struct ovl_layer *layers = READ(overlay, layers);
@@ -120,8 +119,13 @@ SUBPROGRAM u64 disk_of(u64 address) {
   struct vfsmount *mount = (void *)address;
   struct super_block *super = READ(mount, mnt_sb);
   if (READ(super, s_magic) != OVERLAYFS_SUPER_MAGIC) return address;
-  u64 upper = upper_of((u64)super);
+  u64 upper = upper_of(super);
   return upper == NO_UPPER ? address : upper;
+}
+
+/* Whether what these own may be on a mount's file system, which outlives those whose ids are lent. */
+SUBPROGRAM int may_own(u64 disk, u32 uid, u32 gid) {
+  return !is_refused(owner_on(disk, uid, 0)) && !is_refused(owner_on(disk, gid, 1));
 }
 
 /* Whether the task may create something on a mount. */
@@ -136,7 +140,7 @@ SUBPROGRAM int may_create(u64 mount) {
   u64 disk = disk_of(mount);
   if (disk == UNKNOWN_UPPER) return 0;
   if (goes_with((void *)disk, registered)) return 1;
-  return !is_refused(owner_on(disk, uid, 0)) && !is_refused(owner_on(disk, gid, 1));
+  return may_own(disk, uid, gid);
 }
 
 INLINE int create(void *path) {
@@ -190,7 +194,7 @@ SEC("lsm/path_chown") int sdrx_path_chown(u64 *arguments) {
   if (goes_with((void *)disk, registered)) return 0;
   /* Those of an overlay go through the map of its upper mount, too. */
   if (disk == mount) return -EPERM;
-  return is_refused(owner_on(disk, uid, 0)) || is_refused(owner_on(disk, gid, 1)) ? -EPERM : 0;
+  return may_own(disk, uid, gid) ? 0 : -EPERM;
 }
 
 /*
@@ -201,7 +205,7 @@ INLINE int may_overlay(struct super_block *super) {
   u64 registered = registered_above((u64)READ(super, s_user_ns));
   if (registered == NONE) return 1;
   if (registered == ENDLESS) return 0;
-  u64 address = upper_of((u64)super);
+  u64 address = upper_of(super);
   if (address == NO_UPPER) return 1;
   if (address == UNKNOWN_UPPER) return 0;
   struct vfsmount *upper = (void *)address;

@@ -47,7 +47,7 @@ interface Options {
 const FEW: readonly Attempt[] = ATTEMPTS.filter(({ name }) =>
   [
     ...['mkdir', 'mkdir-uring', 'mkdir-proc-fd', 'bind', 'open-create', 'openat2-passed', 'tmpfile-link', 'symlink'],
-    ...['link', 'rename-whiteout', 'chown', 'overlay', 'setgroups'],
+    ...['link', 'rename', 'rename-whiteout', 'chown', 'overlay', 'setgroups'],
   ].includes(name),
 );
 
@@ -156,7 +156,10 @@ export const ENVIRONMENTS: readonly Environment[] = [
       attempts: FEWEST,
     }),
   ),
-  environment('not registered', ['user:sibling', 'mnt:sibling'], { mounts: foreign, attempts: ATTEMPTS }),
+  environment('not registered', ['user:sibling', 'mnt:sibling'], {
+    mounts: named('disk', 'tmpfs', 'fuse', 'kept-many'),
+    attempts: ATTEMPTS,
+  }),
   environment('not registered, nested', ['user:sibling', 'mnt:sibling', 'new:Um'], {
     mounts: named('disk', 'fuse', 'kept-many'),
   }),
