@@ -22,6 +22,7 @@ import {
   unixAddress,
   unixSocket,
   unreadBytes,
+  untakenBytes,
   write,
 } from '@sdrx/linux';
 import fc from 'fast-check';
@@ -319,14 +320,17 @@ t.test(
   'of a connection that was shut down what had arrived can be counted and read, and nothing more arrives',
   leavingNoFd((t) => {
     const [one, other] = socketPair();
+    t.equal(untakenBytes(other.number), 0);
     write(other.number, Buffer.from('before'));
     t.equal(unreadBytes(one.number), 6);
+    t.ok(untakenBytes(other.number) >= 6);
     shutdown(one.number);
     t.throws(() => write(other.number, Buffer.from('after')), { code: 'EPIPE' });
     t.equal(unreadBytes(one.number), 6);
     t.equal(read(one.number, Buffer.alloc(10)), 6);
     t.equal(unreadBytes(one.number), 0);
     t.equal(read(one.number, Buffer.alloc(10)), 0);
+    t.equal(untakenBytes(other.number), 0);
     one.close();
     other.close();
     using file = new Fd(openSync('/proc/self/exe', 'r'));

@@ -153,6 +153,6 @@ t.test('a client that takes none of its replies goes after a time, one that take
       await dead.end();
       t.notOk(slow.closed);
     },
-    { limits: { replyTime: 300 } },
+    { limits: { replyTime: 1000 } },
   ),
 );

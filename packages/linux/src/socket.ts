@@ -45,6 +45,7 @@ const ioctl = libc<(fd: number, request: number, answer: Uint8Array) => number>(
 
 const SHUT_RDWR = 2;
 const SIOCINQ = 0x541b;
+const SIOCOUTQ = 0x5411;
 
 const option = allocate(12);
 const optionSize = allocate(4);
@@ -205,5 +206,14 @@ export function shutdown(fd: number): void {
  */
 export function unreadBytes(fd: number): number {
   check(ioctl(fd, SIOCINQ, option), 'ioctl(SIOCINQ)', fd);
+  return option.readInt32LE();
+}
+
+/**
+ * The memory of what a socket of the family AF_UNIX has sent and the other end has not taken, in bytes. unix(7) SIOCOUTQ.
+ * Throws EBADF.
+ */
+export function untakenBytes(fd: number): number {
+  check(ioctl(fd, SIOCOUTQ, option), 'ioctl(SIOCOUTQ)', fd);
   return option.readInt32LE();
 }

@@ -7,6 +7,7 @@ import {
   isSystemError,
   type PeerCredentials,
   type ReceiveBuffer,
+  untakenBytes,
 } from '@sdrx/linux';
 import { isLeft } from 'fp-ts/lib/Either.js';
 import { isObservable, type Observable, take, takeWhile } from 'rxjs';
@@ -83,9 +84,13 @@ export class Connection implements CallHost, InboxOwner, Waiter, Disposable {
   #queued = false;
   /** Whether the time of a message that has begun counts. */
   #unfinished = false;
-  /** Whether the time of replies that are not taken counts, and how many bytes had been taken when it began. */
+  /**
+   * Whether the time of replies that are not taken counts, and how much the socket had taken of us when it began, and not
+   * given to the client.
+   */
   #untaken = false;
   #taken = 0;
+  #left = 0;
   #events: number | undefined = EPOLLIN;
   #working = false;
   /** Whose work this one's began in. */
@@ -164,10 +169,24 @@ export class Connection implements CallHost, InboxOwner, Waiter, Disposable {
       this.#abandon();
     } else if (what === 'messageTime') {
       this.#refuse(what);
-    } else {
+    } else if (!this.#takesSome()) {
       this.#host.refused(this.#user, what);
       this[Symbol.dispose]();
     }
+  }
+
+  /** Whether the client has taken something since its time began, which then begins anew. */
+  #takesSome(): boolean {
+    const [taken, left] = [this.#taken, this.#left];
+    this.#noteTaken();
+    if (this.#taken === taken && this.#left >= left) return false;
+    this.#host.awaits('replyTime', this, true);
+    return true;
+  }
+
+  #noteTaken(): void {
+    this.#taken = this.#outbox.taken;
+    this.#left = untakenBytes(this.#fd.number);
   }
 
   /** Answers what has arrived completely, then closes. */
@@ -364,10 +383,10 @@ export class Connection implements CallHost, InboxOwner, Waiter, Disposable {
 
   /** A client's time to send or to take something runs only while it is the one that is waited for. */
   #limitTimes(): void {
-    const { waiting, taken } = this.#outbox;
-    if (waiting !== this.#untaken || (waiting && taken !== this.#taken)) {
+    const { waiting } = this.#outbox;
+    if (waiting !== this.#untaken) {
       this.#untaken = waiting;
-      this.#taken = taken;
+      if (waiting) this.#noteTaken();
       this.#host.awaits('replyTime', this, waiting);
     }
     const unfinished = !this.#busy && this.#inbox.unfinished;
