@@ -1,8 +1,9 @@
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { setTimeout } from 'node:timers/promises';
 import { Ledger } from '@sdrx/daemon';
 import t from 'tap';
-import { launchDaemon, startDaemon } from '../support/daemon.js';
+import { startDaemon } from '../support/daemon.js';
+import { Folder } from '../support/folder.js';
 import { needsRoot } from '../support/privileges.js';
 import { signalAll, startWithSigns, stopProcesses } from '../support/signs.js';
 import { until, untilOr } from '../support/until.js';
@@ -12,15 +13,29 @@ import { workersOf } from '../support/workers.js';
 /** The longest that anything may take here: a manager looks once a second, and gives twenty looks to a worker that starts. */
 const LIMIT = 100_000;
 
-t.test('one that does not get started is replaced', needsRoot, async (t) => {
-  const daemon = launchDaemon(t);
-  await until(() => daemon.children().length > 0);
-  const [first = 0] = daemon.children();
-  stopProcesses(t, [first]);
-  const killed = new RegExp(
-    `worker ${first} has not begun to work, it is replaced[\\s\\S]*${first} was killed by SIGKILL`,
-  );
-  await untilOr(LIMIT, () => killed.test(daemon.log()), daemon.log);
+/** Makes the first worker hang in the start of its Node. */
+const HANG = `
+const { mkdirSync, writeFileSync } = require('node:fs');
+if (/nsresourcework$/.test(process.argv[1] ?? '')) {
+  try {
+    mkdirSync(__dirname + '/first');
+    writeFileSync(__dirname + '/first/pid', String(process.pid));
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0);
+  } catch (error) {
+    if (error.code !== 'EEXIST') throw error;
+  }
+}
+`;
+
+t.test('one that hangs in the start of its Node is replaced', needsRoot, async (t) => {
+  using folder = new Folder();
+  writeFileSync(folder.join('hang.cjs'), HANG);
+  const daemon = await startDaemon(t, { env: { NODE_OPTIONS: `--require=${folder.join('hang.cjs')}` } });
+  await until(() => existsSync(folder.join('first/pid')));
+  const replaced = /worker (\d+) has not begun to work, it is replaced[\s\S]*worker \1 was killed by SIGKILL/;
+  await untilOr(LIMIT, () => replaced.test(daemon.log()), daemon.log);
+  const first = Number(readFileSync(folder.join('first/pid'), 'ascii'));
+  t.match(daemon.log(), `worker ${first} has not begun to work`);
   t.notOk((await workersOf(daemon, 5, 'nsresourcework')).includes(first));
 });
 
