@@ -118,22 +118,6 @@ t.test("a storm of one user's connections brings one more worker at most", needs
   t.equal((await varlinkCall(daemon.socketPath, INFO)).error, undefined);
 });
 
-t.test('more than a hundred workers serve at the same time', needsRoot, async (t) => {
-  const count = 105;
-  const daemon = await startDaemon(t, { env: { SYSTEMD_LOG_LEVEL: 'debug' } });
-  await workersOf(daemon, 5, 'nsresourcework');
-  await until(() => {
-    // Not from one of them: who else asks for a worker gets one.
-    if (daemon.children().length < count) daemon.kill('SIGUSR2');
-    return daemon.children().length >= count;
-  }, 20);
-  using ledger = Ledger.open(daemon.runtimeDirectory, daemon.pid) as Ledger;
-  const slots = Array.from({ length: count }, (_, slot) => slot);
-  await until(() => slots.every((slot) => ledger.condition(slot) === 'serving'), 20);
-  t.equal((await varlinkCall(daemon.socketPath, INFO)).error, undefined);
-  t.notMatch(daemon.log(), /failed with|was killed|died of/);
-});
-
 t.test('--max-workers is how many there may be', needsRoot, async (t) => {
   const daemon = await startDaemon(t, { args: ['--max-workers=7'], env: { SYSTEMD_LOG_LEVEL: 'debug' } });
   await workersOf(daemon, 5, 'nsresourcework');
