@@ -202,7 +202,7 @@ t.test('the user database', needsRoot, async (t) => {
     'answers for others while an entry is corrupt',
     leavingNoTrace(daemon, async (t) => {
       const entry = `${daemon.registryDirectory}/nbroken.userns`;
-      const start = `${daemon.registryDirectory}/u524288.userns`;
+      const starts = ['u', 'g'].map((kind) => `${daemon.registryDirectory}/${kind}524288.userns`);
       for (const text of [
         '',
         '{',
@@ -212,7 +212,7 @@ t.test('the user database', needsRoot, async (t) => {
         '\0',
       ]) {
         writeFileSync(entry, text);
-        writeFileSync(start, text);
+        for (const start of starts) writeFileSync(start, text);
         t.strictSame(await ask(daemon, 'User', { userName: 'ns-broken-0' }), failed('EBADMSG', 74));
         t.strictSame(await ask(daemon, 'Group', { groupName: 'ns-broken-0' }), failed('EBADMSG', 74));
         t.strictSame(await ask(daemon, 'User', { uid: 524_289 }), failed('EBADMSG', 74));
@@ -220,7 +220,7 @@ t.test('the user database', needsRoot, async (t) => {
         t.strictSame(await ask(daemon, 'User', { uid: START }), user(0));
       }
       unlinkSync(entry);
-      unlinkSync(start);
+      for (const start of starts) unlinkSync(start);
     }),
   );
 

@@ -43,7 +43,7 @@ export class SystemCalls {
     const folder = mkdtempSync(join(tmpdir(), 'sdrx-test-'));
     const messages = openSync(join(folder, 'messages'), 'w');
     const inject = fault && [`--inject=${fault.call}:error=${fault.error}:when=${fault.when}`];
-    const args = ['-f', '-p', String(pid), '-o', join(folder, 'calls'), '-e', `trace=${calls.join(',')}`];
+    const args = ['-f', '-y', '-p', String(pid), '-o', join(folder, 'calls'), '-e', `trace=${calls.join(',')}`];
     const strace = spawn('strace', [...args, ...(inject ?? [])], { stdio: ['ignore', 'ignore', messages] });
     closeSync(messages);
     const watch = new SystemCalls(strace, folder);
@@ -51,15 +51,15 @@ export class SystemCalls {
     return watch;
   }
 
-  /** Lets the process go. @returns the calls that were seen, by name, in order, and those that were let fail with `INJECTED` */
-  async end(): Promise<{ readonly counts: ReadonlyMap<string, number>; readonly injected: number }> {
+  /** Lets the process go. @returns how often each call was seen, by name, and the lines of those that were let fail */
+  async end(): Promise<{ readonly counts: ReadonlyMap<string, number>; readonly injected: readonly string[] }> {
     this.#strace.kill('SIGINT');
     await within(LIMIT, () => `strace does not end: ${this.#messages()}`, this.#ended);
     const text = readFileSync(join(this.#folder, 'calls'), 'utf8');
     rmSync(this.#folder, { recursive: true });
     const counts = new Map<string, number>();
     for (const [, name = ''] of text.matchAll(/^\d+ +(\w+)\(/gm)) counts.set(name, (counts.get(name) ?? 0) + 1);
-    return { counts, injected: text.split('(INJECTED)').length - 1 };
+    return { counts, injected: text.split('\n').filter((line) => line.includes('(INJECTED)')) };
   }
 
   #messages(): string {
