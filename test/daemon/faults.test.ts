@@ -109,6 +109,10 @@ async function callsOf(
   await deed.ask(worker, fd.number);
   const { counts } = await watch.end();
   forget(worker, namespaceInode(fd.number));
+  await worker.until(
+    () => childrenOf(pidOf(worker, 'launcher')).length === 0,
+    () => 'a helper stays',
+  );
   return new Map(counts);
 }
 

@@ -11,7 +11,7 @@ import {
 } from '@sdrx/daemon';
 import { EventLoop } from '@sdrx/event';
 import { type ChildProcess as OwnProcess, pipe, spawn } from '@sdrx/linux';
-import { firstValueFrom } from 'rxjs';
+import { firstValueFrom, map } from 'rxjs';
 import t, { type Test } from 'tap';
 import { kernelMap } from '../support/allocation.js';
 import { UID } from '../support/call-as.js';
@@ -208,6 +208,26 @@ t.test(
       t.ok(await firstValueFrom(enterUserNamespace(context, fd.number, UID)));
       t.not(context.launcher.pid, pid);
     }),
+);
+
+t.test('who leaves at once gets nothing of who comes next, and takes nothing from it', needsRoot, (t) =>
+  withHelpers(t, async (context) => {
+    using namespace = new UserNamespace(UID);
+    using mapped = new UserNamespace(UID, '--map-root-user');
+    for (let count = 0; count < 20; count++) {
+      using other = mapped.open();
+      enterUserNamespace(context, other.number, UID + 1)
+        .subscribe()
+        .unsubscribe();
+      other.close();
+      // Most likely by the number that the other one had.
+      using fd = namespace.open();
+      const maps = await firstValueFrom(
+        enterUserNamespace(context, fd.number, UID).pipe(map((process) => process.readMap('uid_map'))),
+      );
+      t.strictSame(maps, []);
+    }
+  }),
 );
 
 t.test('a launcher that does not answer is replaced', needsRoot, (t) =>

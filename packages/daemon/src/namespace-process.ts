@@ -92,12 +92,8 @@ export function enterUserNamespace(
         );
         return;
       }
-      subscriber.add(() => place[Symbol.dispose]());
-      try {
-        entering = new Entering(loop, launcher, namespace, subscriber, limit);
-      } catch (error) {
-        fail(error);
-      }
+      entering = new Entering(loop, launcher, subscriber, limit, place);
+      entering.begin(namespace);
     };
     takePlace();
   });
@@ -113,39 +109,61 @@ class Entering {
   /** Its directory in /proc, which is never another process's; undefined until it is there. */
   #directory: Fd | undefined;
   #pidfd: Fd | undefined;
+  #pid: number | undefined;
   /** So that there is room for these two once it runs. */
   readonly #reserved: Fd[] = [];
   #echoed = false;
   #inside = false;
+  /** Whether the launcher has not answered yet. */
+  #isAsked = false;
+  /**
+   * What goes when the process is killed, or there will be none, rather than with the subscription: it opens descriptors by their
+   * numbers, which somebody else's would have by then.
+   */
+  readonly #held: Disposable[];
 
+  /** @param place is ours from now on */
   constructor(
     loop: EventLoop,
     launcher: HelperLauncher,
-    namespace: number,
     subscriber: Subscriber<NamespaceProcess>,
     limit: Unsubscribable,
+    place: Disposable,
   ) {
     this.#loop = loop;
     this.#launcher = launcher;
     this.#subscriber = subscriber;
     this.#limit = limit;
-    const [input, ourEnd] = this.#pipe();
-    const [output, theirEnd] = this.#pipe();
-    for (let count = 0; count < 2; count++) {
-      const reserved = duplicate(input.number);
-      this.#reserved.push(reserved);
-      subscriber.add(() => reserved.close());
-    }
-    // What it echoes shows that it is inside. With our end of its input it ends, too, should we be killed.
-    write(ourEnd.number, Buffer.from('\n'));
-    // Once: what it has said is left unread.
-    const echo = loop.io(output.number).pipe(take(1));
-    subscriber.add(echo.subscribe({ next: () => this.#hasEchoed(), error: (error) => this.#fail(error) }));
-    if (subscriber.closed) return;
-    launcher.launch(namespace, input.number, theirEnd.number, {
-      started: (pid) => this.#started(pid),
-      failed: (error) => this.#fail(error),
+    this.#held = [place];
+  }
+
+  begin(namespace: number): void {
+    this.#subscriber.add(() => {
+      if (!this.#isAsked) this.#end();
     });
+    try {
+      const copy = this.#hold(duplicate(namespace));
+      const [input, ourEnd] = this.#pipe();
+      const [output, theirEnd] = this.#pipe();
+      for (let count = 0; count < 2; count++) this.#reserved.push(this.#hold(duplicate(input.number)));
+      // What it echoes shows that it is inside. With our end of its input it ends, too, should we be killed.
+      write(ourEnd.number, Buffer.from('\n'));
+      // Once: what it has said is left unread.
+      const echo = this.#loop.io(output.number).pipe(take(1));
+      this.#subscriber.add(echo.subscribe({ next: () => this.#hasEchoed(), error: (error) => this.#fail(error) }));
+      if (this.#subscriber.closed) return;
+      this.#isAsked = true;
+      this.#launcher.launch(copy.number, input.number, theirEnd.number, {
+        started: (pid) => this.#started(pid),
+        failed: (error) => {
+          this.#isAsked = false;
+          this.#fail(error);
+          this.#end();
+        },
+      });
+    } catch (error) {
+      this.#fail(error);
+    }
   }
 
   /** The time is over. A launcher that has not even told of a process is replaced. */
@@ -153,30 +171,38 @@ class Entering {
     if (this.#directory === undefined && performance.now() - this.#asked > LAUNCH_LIMIT) this.#launcher.replace();
   }
 
+  #hold(fd: Fd): Fd {
+    this.#held.push(fd);
+    return fd;
+  }
+
   #pipe(): [Fd, Fd] {
-    const ends = pipe();
-    for (const end of ends) this.#subscriber.add(() => end.close());
-    return ends;
+    const [readable, writable] = pipe();
+    return [this.#hold(readable), this.#hold(writable)];
   }
 
   #started(pid: number): void {
+    this.#isAsked = false;
+    this.#pid = pid;
     try {
       for (const reserved of this.#reserved) reserved.close();
-      this.#pidfd = pidfdOpen(pid);
-      this.#directory = new Fd(openSync(`/proc/${pid}`, O_PATH | O_DIRECTORY));
+      this.#pidfd = this.#hold(pidfdOpen(pid));
+      this.#directory = this.#hold(new Fd(openSync(`/proc/${pid}`, O_PATH | O_DIRECTORY)));
       // Dead already, it may have been reaped with another one, and its id be somebody else's.
-      if (parentOf(this.#directory) !== this.#launcher.pid) throw notEntered();
+      if (parentOf(this.#directory) !== this.#launcher.pid) {
+        this.#pidfd.close();
+        throw notEntered();
+      }
     } catch (error) {
-      this.#pidfd?.close();
-      this.#directory?.close();
       const isGone = !isSystemError(error) || isSystemError(error, 'ESRCH', 'ENOENT');
       // It can't be ended but with all others.
-      if (!isGone) this.#launcher.replace();
+      if (!isGone && this.#pidfd === undefined) this.#launcher.replace();
       this.#fail(isGone ? notEntered() : error);
+    }
+    if (this.#subscriber.closed) {
+      this.#end();
       return;
     }
-    // Runs at once if nobody wants it any more.
-    this.#subscriber.add(() => this.#end(pid));
     if (this.#echoed) this.#entered();
     else this.#lookAfter(FIRST_LOOK);
   }
@@ -230,14 +256,13 @@ class Entering {
   }
 
   /** Killed, since the namespace's owner may have stopped it. */
-  #end(pid: number): void {
-    const { number } = this.#pidfd ?? { number: -1 };
-    const kill = () => pidfdSendSignal(number, 'SIGKILL');
+  #end(): void {
+    const kill = () => pidfdSendSignal(this.#pidfd?.number ?? -1, 'SIGKILL');
     // A failure that passes gets a second chance. Should that fail, too, it ends with its input, unless it is stopped.
     if (attempt(kill).length > 0) attempt(kill);
-    this.#pidfd?.close();
-    this.#directory?.close();
-    this.#launcher.reap(pid);
+    for (const held of this.#held.splice(0)) held[Symbol.dispose]();
+    if (this.#pid !== undefined) this.#launcher.reap(this.#pid);
+    this.#pid = undefined;
   }
 }
 
