@@ -95,6 +95,30 @@ t.test('locks nest within one that is held', (t) =>
   }),
 );
 
+t.test(
+  'a loop that ends while it waits keeps no other loop from the lock',
+  leavingNoFd(async (t) => {
+    using folder = new Folder();
+    using holder = Registry.open(folder.path);
+    using registry = Registry.open(folder.path);
+    const held = holder.lock();
+    {
+      using ended = new EventLoop();
+      const running = ended.run();
+      registry.acquire(ended).subscribe(() => t.fail('it was held'));
+      ended.exit();
+      await running;
+    }
+    using loop = new EventLoop();
+    const running = loop.run();
+    const acquired = lastValueFrom(registry.acquire(loop).pipe(tap(() => t.pass('it is acquired'))));
+    held[Symbol.dispose]();
+    await acquired;
+    loop.exit();
+    await running;
+  }),
+);
+
 t.test('while another process has it the loop goes on, and it comes as soon as it is free', async (t) => {
   await onLoop(async (loop, registry, folder) => {
     const other = await holder(t, folder);

@@ -142,13 +142,28 @@ export class RegistryLock implements Disposable {
     const waited = performance.now() - since;
     const span = waited > LONG ? LONG_INTERVAL : INTERVAL * Math.max(0.2, 1 - waited / EAGER);
     const timer = loop.time({ after: Math.random() * span, accuracy: 0.1, description: 'try the registry lock' });
+    let came = false;
     this.#timer = timer.subscribe({
-      next: () => this.#tryFirst(),
+      next: () => {
+        came = true;
+        this.#tryFirst();
+      },
       error: (error) => {
         this.#timer = undefined;
         this.#waiting[0]?.failed(error);
       },
+      complete: () => {
+        if (!came) this.#abandon(loop);
+      },
     });
+  }
+
+  /** Forgets who waited in a loop that has ended. Those of another loop try on. */
+  #abandon(loop: EventLoop): void {
+    this.#timer = undefined;
+    for (const waiter of this.#waiting.filter((waiter) => waiter.loop === loop)) this.#leave(waiter);
+    const [first] = this.#waiting;
+    if (first !== undefined) this.#tryLater(first);
   }
 
   #leave(waiter: Waiter): void {
