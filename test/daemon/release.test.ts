@@ -1,7 +1,7 @@
-import { existsSync, readdirSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { namespaceInode } from '@sdrx/linux';
 import t, { type Test } from 'tap';
-import { allocate as requestRange } from '../support/allocation.js';
+import { keptFiles, allocate as requestRange } from '../support/allocation.js';
 import { type Daemon, startDaemon } from '../support/daemon.js';
 import { needsRoot } from '../support/privileges.js';
 import { processFds } from '../support/process-fds.js';
@@ -14,9 +14,8 @@ import { UserNamespace } from '../support/user-namespace.js';
 const LIMIT = 5000;
 
 /** What the registry and the ids beside it hold, the lock aside. */
-function traces({ runtimeDirectory }: Daemon): string[] {
-  const files = readdirSync(`${runtimeDirectory}/nsresource`, { recursive: true, encoding: 'utf8' });
-  return files.filter((file) => !['registry', 'registry/lock', 'namespace-ids'].includes(file)).sort();
+function traces(daemon: Daemon): string[] {
+  return keptFiles(daemon).filter((file) => !['registry', 'registry/lock', 'namespace-ids'].includes(file));
 }
 
 /** Gives a namespace a range. @returns its inode */

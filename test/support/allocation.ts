@@ -59,7 +59,11 @@ export function failed(errnoName: string, errno: number): RawReply {
   return { error: 'io.systemd.System', parameters: { origin: 'linux', errnoName, errno } };
 }
 
+/** What a daemon keeps of itself, whatever namespaces there are. */
+const OWN_FILES = ['ledger', 'manager'];
+
 /** All files that a daemon keeps of namespaces, as paths below its runtime directory. */
 export function keptFiles({ runtimeDirectory }: Pick<Daemon, 'runtimeDirectory'>): string[] {
-  return readdirSync(`${runtimeDirectory}/nsresource`, { recursive: true, encoding: 'utf8' }).sort();
+  const files = readdirSync(`${runtimeDirectory}/nsresource`, { recursive: true, encoding: 'utf8' });
+  return files.filter((file) => !OWN_FILES.includes(file)).sort();
 }
