@@ -174,9 +174,10 @@ for inode in range(4711, 4714): send('FDSTOREREMOVE=1\\nFDNAME=userns-%d' % inod
 });
 
 t.test('a process that is no worker has nothing kept', needsRoot, async (t) => {
-  const daemon = await startDaemon(t);
+  const { daemon, done } = await startWith(t, 'done()');
+  await done();
   const before = openFiles(daemon.pid);
-  const [worker = 0] = await workersOf(daemon, 5, 'nsresourcework');
+  const [worker = 0] = daemon.children();
   const environment = readFileSync(`/proc/${worker}/environ`, 'utf8').split('\0');
   const socket = environment.find((line) => line.startsWith('NOTIFY_SOCKET='))?.slice('NOTIFY_SOCKET='.length) ?? '';
   t.match(socket, new RegExp(`^/proc/${daemon.pid}/fd/\\d+$`));
@@ -186,6 +187,13 @@ t.test('a process that is no worker has nothing kept', needsRoot, async (t) => {
   sendMessage(sender.number, Buffer.from('FDSTORE=1\nFDNAME=userns-4711'), { fds: [folder.number], to: socket });
   await daemon.waitForLog(new RegExp(`process ${process.pid} is no worker, its notification is ignored`));
   t.strictSame(openFiles(daemon.pid), before);
+});
+
+t.test('our own workers have nothing kept', needsRoot, async (t) => {
+  const daemon = await startDaemon(t);
+  for (const worker of await workersOf(daemon, 5, 'nsresourcework')) {
+    t.notMatch(readFileSync(`/proc/${worker}/environ`, 'utf8'), 'NOTIFY_SOCKET=');
+  }
 });
 
 t.test('with a service manager the workers tell that one', needsRoot, async (t) => {

@@ -38,6 +38,9 @@ const EXHAUSTED_PAUSE = 1000;
 /** While more descriptors of a user than this are being closed, nothing is read from that user. */
 const MOST_CLOSING = 16;
 
+/** By whom a connection is counted whose user is not known. */
+const NOBODY = 65_534;
+
 export interface ServeOptions extends SourceOptions {
   /** How many connections one wake-up accepts at most, 32 by default. */
   readonly acceptBatch?: number;
@@ -327,7 +330,13 @@ class Server implements ConnectionHost, Disposable {
 
   /** Takes over a connection; see `acceptBatch`. */
   readonly #connect = (fd: Fd): boolean | Error => {
-    const peer = peerCredentials(fd.number);
+    const peer = this.#peerOf(fd);
+    if (peer === undefined) {
+      const nobody = this.#users.of(NOBODY);
+      this.retire(nobody, fd, false);
+      this.#users.settle(nobody);
+      return false;
+    }
     const user = this.#users.of(peer.uid);
     const reason = this.#objection(user);
     if (reason !== undefined) return this.#refuse(fd, user, reason);
@@ -349,6 +358,16 @@ class Server implements ConnectionHost, Disposable {
     this.#connections.set(connection.id, connection);
     return this.#leavesRoom(fd.number) || new SystemError(EMFILE, 'accept4', String(this.listenFd));
   };
+
+  /** Who connected; undefined if the kernel fails to tell, which costs that client only. */
+  #peerOf(fd: Fd): PeerCredentials | undefined {
+    try {
+      return peerCredentials(fd.number);
+    } catch (error) {
+      this.failed(error);
+      return undefined;
+    }
+  }
 
   #admit(peer: PeerCredentials): Disposable | undefined {
     try {
