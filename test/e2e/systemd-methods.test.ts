@@ -253,7 +253,8 @@ function ask(t: Test, daemon: Daemon, folder: Folder, query: Query): object {
   const reply = plain(callAs(uid, daemon.socketPath, `${namespaceResource.name}.${method}`, full, fds));
 
   const file = `${daemon.registryDirectory}/i${inode}.userns`;
-  const registered = entry === undefined ? {} : JSON.parse(readFileSync(file, 'utf8'));
+  // Interfaces are noted from systemd 260 on; this one is older.
+  const { netifs: _, ...registered } = entry === undefined ? {} : JSON.parse(readFileSync(file, 'utf8'));
   const id = cgroup === undefined ? undefined : Number(cgroupId(cgroup));
   using hostNetwork = open(`/proc/${daemon.pid}/ns/net`);
   using inside = netOf(namespace);
