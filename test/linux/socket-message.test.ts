@@ -187,20 +187,20 @@ t.test(
 for (const room of [0, 1, 2]) {
   t.test(`with room for ${room} of three descriptors receiving throws EMFILE, and none is left`, (t) => {
     const program = programPath('./programs/no-room-to-receive.js', import.meta.url);
-    t.strictSame(runWithLimit(60, program, String(room)), { code: 'EMFILE', received: 0, left: 0, next: 7 });
+    t.strictSame(runWithLimit(120, program, String(room)), { code: 'EMFILE', received: 0, left: 0, next: 7 });
     t.end();
   });
 }
 
 t.test('those that there was room for are left to the caller, if it wants them', (t) => {
   const program = programPath('./programs/no-room-to-receive.js', import.meta.url);
-  t.strictSame(runWithLimit(60, program, '2', 'lost'), { code: 'EMFILE', received: 0, left: 2, next: 7 });
+  t.strictSame(runWithLimit(120, program, '2', 'lost'), { code: 'EMFILE', received: 0, left: 2, next: 7 });
   t.end();
 });
 
 t.test('with room for all three descriptors they are received', (t) => {
   const program = programPath('./programs/no-room-to-receive.js', import.meta.url);
-  t.strictSame(runWithLimit(60, program, '3'), { code: '', received: 3, left: 3, next: 7 });
+  t.strictSame(runWithLimit(120, program, '3'), { code: '', received: 3, left: 3, next: 7 });
   t.end();
 });
 

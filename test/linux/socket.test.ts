@@ -157,7 +157,7 @@ t.test(
 
 t.test('without room accept throws EMFILE, and the connection waits', (t) => {
   const program = programPath('./programs/no-room-to-accept.js', import.meta.url);
-  t.strictSame(runWithLimit(60, program), { codes: ['EMFILE', 'EMFILE'], accepted: true });
+  t.strictSame(runWithLimit(120, program), { codes: ['EMFILE', 'EMFILE'], accepted: true });
   t.end();
 });
 

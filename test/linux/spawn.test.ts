@@ -235,7 +235,7 @@ t.test('a descriptor beyond the limit throws EBADF, and starts nothing', (t) => 
 
 t.test('without room for the pidfd it throws EMFILE, and no child is left', (t) => {
   const program = programPath('./programs/no-room-to-spawn.js', import.meta.url);
-  t.strictSame(runWithLimit(60, program), { code: 'EMFILE', children: [] });
+  t.strictSame(runWithLimit(120, program), { code: 'EMFILE', children: [] });
   t.end();
 });
 

@@ -33,7 +33,8 @@ const names = ['linux', 'event', 'bpf'];
 
 /** What comes with bpf beside TypeScript. The object is there only if clang is. */
 const object = 'dist/userns-restrict.bpf.o';
-const bpfProgram = ['src/program.bpf.h', 'src/userns-restrict.bpf.c'].concat(
+const headers = ['ids', 'kernel', 'program'].map((name) => `src/${name}.bpf.h`);
+const bpfProgram = [...headers, 'src/userns-restrict.bpf.c'].concat(
   existsSync(join(root, 'packages', 'bpf', object)) ? [object] : [],
 );
 
