@@ -1,11 +1,12 @@
 import { openSync } from 'node:fs';
-import { Ledger } from '@sdrx/daemon';
-import { connect, Fd, ReceiveBuffer, sendMessage, unixSocket } from '@sdrx/linux';
+import { Ledger, Registry } from '@sdrx/daemon';
+import { connect, Fd, namespaceInode, ReceiveBuffer, sendMessage, unixSocket } from '@sdrx/linux';
 import t from 'tap';
 import { MuteFuse, needsFuse } from '../support/mute-fuse.js';
 import { readable } from '../support/readable.js';
 import { startWithSigns } from '../support/signs.js';
 import { until } from '../support/until.js';
+import { UserNamespace } from '../support/user-namespace.js';
 import type { RawReply } from '../support/varlink-call.js';
 
 const UID = 1000;
@@ -38,9 +39,16 @@ async function replyTo(socket: Fd): Promise<RawReply> {
 t.test('who made a worker hang may pass no more descriptors to any worker', needsFuse, async (t) => {
   const { daemon, workers } = await startWithSigns(t);
   using harmless = new Fd(openSync('/dev/null', 'r'));
+  // A process that is started later would hang by its copies of what is mute.
+  using namespace = new UserNamespace(UID);
+  using fd = namespace.open();
   using mute = await MuteFuse.start(t, UID);
   const call = async (uid: number, method: string, fds: readonly number[] = []) =>
     await replyTo(callAs(uid, daemon.socketPath, method, method === ALLOCATE ? PARAMETERS : {}, fds));
+  t.strictSame(await call(UID, ALLOCATE, [fd.number]), { parameters: {} });
+  using registry = Registry.open(daemon.runtimeDirectory);
+  const lent = registry.byInode(namespaceInode(fd.number))?.range?.start ?? UID;
+  t.not(lent, UID);
 
   const first = callAs(UID, daemon.socketPath, ALLOCATE, PARAMETERS, [mute.fd('file')]);
   await daemon.waitForLog(new RegExp(`a descriptor of user ${UID} hangs when it is closed`));
@@ -50,6 +58,7 @@ t.test('who made a worker hang may pass no more descriptors to any worker', need
 
   for (let count = 0; count < 20; count++) {
     t.equal((await call(UID, ALLOCATE, [harmless.number])).error, 'org.varlink.service.PermissionDenied');
+    t.equal((await call(lent, ALLOCATE, [harmless.number])).error, 'org.varlink.service.PermissionDenied');
     t.not((await call(ANOTHER, ALLOCATE, [harmless.number])).error, 'org.varlink.service.PermissionDenied');
     t.equal((await call(UID, INFO)).error, undefined, 'what needs no descriptor goes on');
   }

@@ -50,6 +50,29 @@ t.test('a connection beyond those of all users is told something else', (t) =>
   ),
 );
 
+t.test('those for whom the same one answers have what a user may have together', async (t) => {
+  const accounts = [7, 8, 7, 8, 9];
+  await withServer(
+    exampleService(),
+    async (fixture) => {
+      const clients = await connected(fixture, 2);
+      for (const account of [7, 8]) {
+        const late = fixture.raw();
+        await late.end();
+        t.same(await late.replies(1), [systemError(87, 'EUSERS')]);
+        t.same(fixture.refusals.at(-1), { type: 'refused', uid: account, reason: 'connectionsPerUser', count: 1 });
+      }
+      const other = fixture.raw();
+      for (const client of [...clients, other]) {
+        client.send(call('Nothing'));
+        t.same(await client.replies(1), [nothing]);
+      }
+      t.same(accounts, [], 'asked once for each connection');
+    },
+    { limits: { connectionsPerUser: 1 }, account: ({ uid: own }) => (own === uid ? (accounts.shift() ?? -1) : -1) },
+  );
+});
+
 t.test('a client that sent its call before it is refused finds the error, not a reset connection', (t) =>
   withServer(
     exampleService(),

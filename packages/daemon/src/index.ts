@@ -1,3 +1,4 @@
+export * from './account.js';
 export { type DeadIds, removeCgroup } from './cgroup.js';
 export * from './delegation.js';
 export * from './entry-snapshot.js';
@@ -35,6 +36,7 @@ export * from './shared-quota.js';
 export * from './siphash24.js';
 export { inSlices, type Steps } from './slices.js';
 export * from './start-backoff.js';
+export * from './subordinate-ids.js';
 export { surviveErrors } from './survive-errors.js';
 export * from './uid-range.js';
 export { unreadableProgram } from './unreadable-program.js';

@@ -1,4 +1,4 @@
-/** What the daemon lets its clients have: in all, or each user (by uid), over all workers together. */
+/** What the daemon lets its clients have: in all, or each user (see `Accounts`), over all workers together. */
 export interface Limits {
   /** Connections at a time, of all users. */
   readonly connections: number;

@@ -156,6 +156,12 @@ export function firstGid({ start, startGid = start }: IdRange): number {
   return startGid;
 }
 
+/** Whether a namespace has a uid of the host's, in its range or to give it to others. */
+export function hasUid({ range, delegates = [] }: NamespaceEntry, uid: number): boolean {
+  const ranges = range === undefined ? delegates : [range, ...delegates];
+  return ranges.some(({ start, size }) => uid >= start && uid - start < size);
+}
+
 function delegateOf({ userns, start, startGid, size }: t.TypeOf<typeof DelegateFields>, json: unknown): Delegate {
   return {
     ...(userns === undefined ? {} : { userns }),

@@ -1,3 +1,5 @@
+import type { Accounts } from './account.js';
+
 /** Counts what each user has of something of which there is only so much. */
 export interface Quota {
   /**
@@ -31,5 +33,18 @@ export class LocalQuota implements Quota {
     const left = (this.#taken.get(uid) ?? 0) - 1;
     if (left > 0) this.#taken.set(uid, left);
     else this.#taken.delete(uid);
+  }
+}
+
+/** A quota that all uids have together for which the same user answers. */
+export class QuotaByAccount implements Quota {
+  /** @param accounts tell who answers for a uid */
+  constructor(
+    readonly quota: Quota,
+    readonly accounts: Pick<Accounts, 'of'>,
+  ) {}
+
+  take(uid: number): Disposable | undefined {
+    return this.quota.take(this.accounts.of(uid));
   }
 }

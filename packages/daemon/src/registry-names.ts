@@ -7,7 +7,7 @@ import { isTransient } from './uid-range.js';
 const ENTRY = /^i([1-9]\d{0,9})\.userns$/;
 const NAME = /^n.*\.userns$/s;
 const IDS = /^[ug](\d{1,10})\.(userns|delegate)$/;
-const OWNER = /^o\d{1,10}\.owns$/;
+const OWNER = /^o(\d{1,10})\.owns$/;
 const TEMPORARY = /^\.#/;
 
 export const LOCK = 'lock';
@@ -70,6 +70,12 @@ export function inodeOf(file: string): number | undefined {
 export function startOf(file: string): number | undefined {
   const start = Number(IDS.exec(file)?.[1]);
   return start <= 0xffff_ffff ? start : undefined;
+}
+
+/** The owner that a folder is named after. */
+export function ownerOf(folder: string): number | undefined {
+  const owner = Number(OWNER.exec(folder)?.[1]);
+  return owner <= 0xffff_ffff ? owner : undefined;
 }
 
 export function kindOf(file: string): FileKind {

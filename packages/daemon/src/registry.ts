@@ -4,7 +4,7 @@ import { EEXIST, ENOENT, EROFS, Fd, isSystemError, SystemError } from '@sdrx/lin
 import { type Observable, throwError } from 'rxjs';
 import { attempt } from './attempt.js';
 import { MisalignedRanges } from './misaligned-ranges.js';
-import { type Delegate, firstGid, formatNamespaceEntry, type NamespaceEntry } from './namespace-entry.js';
+import { type Delegate, firstGid, formatNamespaceEntry, hasUid, type NamespaceEntry } from './namespace-entry.js';
 import { isNamespaceName } from './namespace-name.js';
 import { RegistryFolder } from './registry-folder.js';
 import { type AcquireOptions, RegistryLock } from './registry-lock.js';
@@ -20,12 +20,14 @@ import {
   nameLink,
   ownerFolder,
   ownerLink,
+  ownerOf,
   startOf,
   uidDelegation,
   uidLink,
 } from './registry-names.js';
 import { RegistryReader } from './registry-reader.js';
 import { RegistryRepair, type Repair, undelegated } from './registry-repair.js';
+import { firstIdOf } from './uid-range.js';
 import { UnfinishedChange } from './unfinished-change.js';
 
 /** How many names of an unfinished change are kept until it can be finished. */
@@ -144,6 +146,23 @@ export class Registry implements Disposable {
     return this.#reader.byLink(gidLink(start), ({ range }) => range !== undefined && firstGid(range) === start);
   }
 
+  /**
+   * Finds the namespace that has a uid of those we give away, in its range or else to give it to others: of several that may, the
+   * one that got it last. Throws EBADMSG for what can't be read.
+   */
+  byUid(uid: number): NamespaceEntry | undefined {
+    const first = firstIdOf(uid);
+    if (first === undefined) return undefined;
+    const found = this.byStart(first);
+    if (found !== undefined && hasUid(found, uid)) return found;
+    const others = [...this.#misaligned.holdersOf(uid, 1), ...this.#reader.giversBy(uidDelegation(first))];
+    for (const inode of others.reverse()) {
+      const entry = inode === undefined ? undefined : this.byInode(inode);
+      if (entry !== undefined && hasUid(entry, uid)) return entry;
+    }
+    return undefined;
+  }
+
   /** Whether a namespace with this inode is registered, also by an entry that can't be read. */
   hasInode(inode: number): boolean {
     return this.#folder.identity(entryFile(inode)) !== undefined;
@@ -177,6 +196,14 @@ export class Registry implements Disposable {
   unregistered(starts: Iterable<number>): number[] {
     const taken = new Set(this.#folder.names().map(startOf));
     return [...starts].filter((start) => !taken.has(start));
+  }
+
+  /** Who has namespaces, or had some. Takes time in proportion to the number of all namespaces. */
+  owners(): number[] {
+    return this.#folder
+      .names()
+      .map(ownerOf)
+      .filter((owner) => owner !== undefined);
   }
 
   /** The inodes of a user's namespaces. Takes time in proportion to their number. */

@@ -1,11 +1,15 @@
 import type { ServeOptions } from '@sdrx/varlink';
-import { Ledger, LedgerSlot } from './ledger.js';
+import type { Accounts } from './account.js';
+import { type Counted, Ledger, LedgerSlot } from './ledger.js';
 import type { Limits } from './limits.js';
 import type { Log } from './log.js';
-import { LocalQuota, type Quota } from './quota.js';
-import { SharedQuota } from './shared-quota.js';
+import { LocalQuota, type Quota, QuotaByAccount } from './quota.js';
+import { SharedQuota, type SharedQuotaOptions } from './shared-quota.js';
 
-/** What a worker lets its clients have, over all workers as far as those share a ledger. */
+/**
+ * What a worker lets its clients have, over all workers as far as those share a ledger. Uids for which the same user answers have
+ * it together.
+ */
 export interface WorkerQuotas {
   /** Its slot in the ledger; undefined where there is none. */
   readonly slot: LedgerSlot | undefined;
@@ -14,7 +18,7 @@ export interface WorkerQuotas {
   /** Calls that are being worked on. */
   readonly calls: Quota;
   readonly helpers: Quota;
-  /** Undefined where the server's own have to do. */
+  /** By account. Undefined where the server's own have to do. */
   readonly bars: ServeOptions['bars'];
 }
 
@@ -23,26 +27,30 @@ export function workerQuotas(
   runtimeDirectory: string,
   number: number | undefined,
   limits: Limits,
+  accounts: Accounts,
   log: Log,
 ): WorkerQuotas {
+  const byAccount = (quota: Quota) => new QuotaByAccount(quota, accounts);
   const ledger = number === undefined ? undefined : Ledger.open(runtimeDirectory, process.ppid);
   if (number === undefined || ledger === undefined) {
-    const [calls, helpers] = [new LocalQuota(limits.callsPerUser), new LocalQuota(limits.helpersPerUser)];
+    const calls = byAccount(new LocalQuota(limits.callsPerUser));
+    const helpers = byAccount(new LocalQuota(limits.helpersPerUser));
     return { slot: undefined, connections: undefined, calls, helpers, bars: undefined };
   }
   const slot = new LedgerSlot(ledger, number);
   const refused = (what: string) => (uid: number, reason: string) =>
     log.notice(`${what} of user ${uid} refused: ${reason}`);
+  const shared = (what: Counted, options: SharedQuotaOptions) =>
+    byAccount(new SharedQuota(slot, what, { ...options, exceptRoot: true }));
   return {
     slot,
-    connections: new SharedQuota(slot, 'connections', {
+    connections: shared('connections', {
       perUser: limits.connectionsPerUser,
       inAll: limits.connections,
-      exceptRoot: true,
       refused: refused('connection'),
     }),
-    calls: new SharedQuota(slot, 'calls', { perUser: limits.callsPerUser, exceptRoot: true, refused: refused('call') }),
-    helpers: new SharedQuota(slot, 'helpers', { perUser: limits.helpersPerUser, exceptRoot: true }),
+    calls: shared('calls', { perUser: limits.callsPerUser, refused: refused('call') }),
+    helpers: shared('helpers', { perUser: limits.helpersPerUser }),
     bars: { has: (uid) => ledger.isBarred(uid), add: (uid) => ledger.bar(uid) },
   };
 }

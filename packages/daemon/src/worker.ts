@@ -3,6 +3,7 @@ import { EventLoop, listenFds } from '@sdrx/event';
 import { exitAtOnce, type Fd, isListeningUnixStream, isNeverFlushed, type PeerCredentials } from '@sdrx/linux';
 import { type ServeLimits, type ServerEvent, serve, service } from '@sdrx/varlink';
 import { EMPTY, finalize, merge, Subject, share, switchMap, take, takeUntil, tap } from 'rxjs';
+import { Accounts } from './account.js';
 import { callForHelp } from './call-for-help.js';
 import { HelperLauncher } from './helper-launcher.js';
 import { IdleTimer } from './idle-timer.js';
@@ -57,11 +58,18 @@ export async function runWorker(settings: WorkerSettings): Promise<number> {
   // Before there are clients, whose descriptors it would have copies of.
   if (restrict !== undefined) launcher.start();
   const lookups = new NameLookups();
-  const { slot, connections, calls, helpers, bars } = workerQuotas(runtimeDirectory, settings.slot, limits, log);
+  const accounts = new Accounts(registry);
+  const { slot, connections, calls, helpers, bars } = workerQuotas(
+    runtimeDirectory,
+    settings.slot,
+    limits,
+    accounts,
+    log,
+  );
   const sign = slot && new SignOfLife(loop, slot);
   const served = service(
     { vendor: 'sdrx', product: 'nsresourced', version: VERSION, url: 'https://systemd.io/USER_GROUP_API' },
-    ...methods({ loop, registry, restrict, liveness, log, limits, launcher, helpers, lookups }),
+    ...methods({ loop, registry, restrict, liveness, log, limits, accounts, launcher, helpers, lookups }),
   );
   const idle = new IdleTimer(loop, IDLE_LIFETIME, ACCURACY);
   const broken = new Subject<void>();
@@ -86,6 +94,7 @@ export async function runWorker(settings: WorkerSettings): Promise<number> {
       // These are counted over all workers, if they can be.
       ...(connections && { connections: Number.POSITIVE_INFINITY, connectionsPerUser: Number.POSITIVE_INFINITY }),
     },
+    account: ({ uid }: PeerCredentials) => accounts.of(uid),
     holdFd: isNeverFlushed,
     ...(admit && { admit }),
     ...(bars && { bars }),

@@ -15,7 +15,10 @@ import { varlinkService } from './service-interface.js';
 import { systemFailure } from './system-failure.js';
 import { ProtocolError, type VarlinkError } from './varlink-error.js';
 
-/** What a server lets its clients have. What one user has is counted by uid, over all connections of the server. */
+/**
+ * What a server lets its clients have. What one user has is counted over all connections of the server, by uid unless
+ * `ServeOptions.account` says otherwise.
+ */
 export interface ServeLimits {
   /** Connections at a time, of all users. */
   readonly connections: number;

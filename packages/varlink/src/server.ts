@@ -52,6 +52,12 @@ export interface ServeOptions extends SourceOptions {
   /** What clients may have; see `SERVE_LIMITS` for what is not given. */
   readonly limits?: Partial<ServeLimits>;
   /**
+   * Who answers for a client, as a uid: what clients have for whom it returns the same is counted together, and events and bars
+   * are of that uid. Asked once for each connection, at its begin; it must not throw. For a program whose users may have several
+   * uids each. By default everybody answers for the own uid, SO_PEERCRED of unix(7).
+   */
+  readonly account?: (peer: PeerCredentials) => number;
+  /**
    * Asked for each connection that the limits allow. What it returns is disposed of when the connection closes; undefined
    * refuses the connection, and so does an error, which is told as `failed`. unix(7) SO_PEERCRED
    */
@@ -69,7 +75,7 @@ export interface ServeOptions extends SourceOptions {
   readonly bars?: Bars;
 }
 
-/** What a server tells of its work. */
+/** What a server tells of its work. A `uid` is who answers for the client; see `ServeOptions.account`. */
 export type ServerEvent =
   /** Connections were accepted, not refused; `waiting`: more wait still. */
   | { readonly type: 'accepted'; readonly count: number; readonly waiting: boolean }
@@ -171,6 +177,7 @@ class Server implements ConnectionHost, Disposable {
     const {
       acceptBatch: _batch,
       limits: _limits,
+      account: _account,
       admit: _admit,
       bars: _bars,
       holdFd: _hold,
@@ -337,7 +344,7 @@ class Server implements ConnectionHost, Disposable {
       this.#users.settle(nobody);
       return false;
     }
-    const user = this.#users.of(peer.uid);
+    const user = this.#users.of(this.options.account?.(peer) ?? peer.uid);
     const reason = this.#objection(user);
     if (reason !== undefined) return this.#refuse(fd, user, reason);
     let admission: Disposable | undefined;

@@ -16,6 +16,7 @@ export class User {
   /** Those that may not begin a call before another one has ended, in the order they came. */
   readonly waiting = new Set<Waiter>();
 
+  /** @param uid who answers for the clients */
   constructor(readonly uid: number) {}
 }
 

@@ -9,6 +9,7 @@ import { refuseUserNamespace, requireUserNamespace } from '../userns.js';
 import type { WorkerContext } from '../worker-context.js';
 import { makeRoom } from './make-room.js';
 import { NameAnswers } from './name-answers.js';
+import { NamespaceShare } from './namespace-share.js';
 import { RangeSearch } from './range-search.js';
 import { nameReply, requestedNames } from './requested-names.js';
 import { requireRestrict } from './require-restrict.js';
@@ -21,7 +22,7 @@ const { InvalidParameter } = varlinkService.errors;
 export function allocateUserRange(
   context: WorkerContext,
 ): Required<HandlersOf<typeof namespaceResource>>['AllocateUserRange'] {
-  const { loop, registry, limits, lookups } = context;
+  const { loop, registry, lookups } = context;
   return (parameters, call) => {
     const restrict = requireRestrict(context);
     const { uid: owner } = call.peer;
@@ -32,13 +33,13 @@ export function allocateUserRange(
     const fd = call.fd(parameters.userNamespaceFileDescriptor);
     const userns = requireUserNamespace(fd, call.peer);
 
-    const candidate = { owner, names, userns };
-    const limit = limits.namespacesPerUser;
+    const candidate = { names, userns };
+    const share = new NamespaceShare(context, owner);
     const answers = new NameAnswers(loop, lookups);
     const search = new RangeSearch(size, answers);
     /** What it would get, as the registry is now. */
     const choose = (): NamespaceEntry & Required<Pick<NamespaceEntry, 'range'>> => {
-      const name = requireVacancy(registry, candidate, limit, answers);
+      const name = requireVacancy(registry, candidate, share, answers);
       const range = { start: search.find(name, registry), size, target };
       return { owner, name, userns, range, cgroups: [] };
     };
@@ -47,7 +48,7 @@ export function allocateUserRange(
     return combineLatest([entered, answers.prepare(choose)]).pipe(
       switchMap(([inside]) => {
         const isUnmapped = () => !hasMaps(inside);
-        return makeRoom(context, candidate, fd, { limit, isUnmapped }).pipe(map(() => inside));
+        return makeRoom(context, candidate, fd, { share, isUnmapped }).pipe(map(() => inside));
       }),
       switchMap((inside) =>
         answers.answering(() =>

@@ -7,14 +7,15 @@ import type { Registry } from '../registry.js';
 import { releaseOne } from '../release.js';
 import { byIdAlone } from '../releases.js';
 import type { WorkerContext } from '../worker-context.js';
+import type { NamespaceShare } from './namespace-share.js';
 import type { Candidate } from './require-vacancy.js';
 
 /** How long a release by somebody else is waited for, in milliseconds. */
 const PATIENCE = 2000;
 
 export interface RoomOptions {
-  /** How many namespaces a user may have; any number unless given. */
-  readonly limit?: number;
+  /** What its owner has of the namespaces a user may have. */
+  readonly share: NamespaceShare;
   /** Whether the namespace has no maps; false unless given. */
   readonly isUnmapped?: () => boolean;
 }
@@ -28,9 +29,9 @@ export interface RoomOptions {
  */
 export function makeRoom(
   context: WorkerContext,
-  { owner, names, userns }: Candidate,
+  { names, userns }: Candidate,
   fd: number,
-  { limit, isUnmapped = () => false }: RoomOptions = {},
+  { share, isUnmapped = () => false }: RoomOptions,
 ): Observable<void> {
   const { loop, registry } = context;
   // With the lock: who is registering this one just now has written its entry, but not yet its maps.
@@ -45,7 +46,8 @@ export function makeRoom(
       ? EMPTY
       : locked(loop, registry, other).pipe(mergeMap((holders) => releaseAll(context, holders))),
     defer(() => {
-      const inWay = [...holdersOf(registry, names), ...(isFull(registry, owner, limit) ? registry.ownedBy(owner) : [])];
+      share.look();
+      const inWay = [...holdersOf(registry, names), ...(share.exhausted ? share.namespaces : [])];
       return reap(context, [...new Set(inWay)]);
     }),
     of(undefined),
@@ -65,10 +67,6 @@ function holderOf(registry: Registry, name: string): number[] {
     if (isSystemError(error, 'EBADMSG')) return [];
     throw error;
   }
-}
-
-function isFull(registry: Registry, owner: number, limit: number | undefined): boolean {
-  return limit !== undefined && registry.hasAtLeast(limit, owner);
 }
 
 /** Releases those that are dead. */

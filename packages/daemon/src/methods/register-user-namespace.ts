@@ -8,6 +8,7 @@ import { refuseUserNamespace, requireUserNamespace } from '../userns.js';
 import type { WorkerContext } from '../worker-context.js';
 import { makeRoom } from './make-room.js';
 import { NameAnswers } from './name-answers.js';
+import { NamespaceShare } from './namespace-share.js';
 import { nameReply, requestedNames } from './requested-names.js';
 import { requireRestrict } from './require-restrict.js';
 import { requireVacancy } from './require-vacancy.js';
@@ -17,7 +18,7 @@ import { storeNamespace } from './store-namespace.js';
 export function registerUserNamespace(
   context: WorkerContext,
 ): Required<HandlersOf<typeof namespaceResource>>['RegisterUserNamespace'] {
-  const { loop, registry, limits, lookups } = context;
+  const { loop, registry, lookups } = context;
   return (parameters, call) => {
     const restrict = requireRestrict(context);
     const { uid: owner } = call.peer;
@@ -25,11 +26,11 @@ export function registerUserNamespace(
     const fd = call.fd(parameters.userNamespaceFileDescriptor);
     const userns = requireUserNamespace(fd, call.peer);
 
-    const candidate = { owner, names, userns };
-    const limit = limits.namespacesPerUser;
+    const candidate = { names, userns };
+    const share = new NamespaceShare(context, owner);
     const answers = new NameAnswers(loop, lookups);
     /** By what name it would be registered, as the registry is now. */
-    const choose = () => requireVacancy(registry, candidate, limit, answers);
+    const choose = () => requireVacancy(registry, candidate, share, answers);
     const entered = enterUserNamespace(context, fd, owner).pipe(
       tap((inside) => {
         if (!isOfPeer(inside, call.peer)) refuseUserNamespace();
@@ -38,7 +39,7 @@ export function registerUserNamespace(
       take(1),
     );
     return combineLatest([entered, answers.prepare(choose)]).pipe(
-      switchMap(() => makeRoom(context, candidate, fd, { limit })),
+      switchMap(() => makeRoom(context, candidate, fd, { share })),
       switchMap(() =>
         answers.answering(() =>
           registry.acquire(loop).pipe(

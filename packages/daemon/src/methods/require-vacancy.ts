@@ -5,11 +5,12 @@ import type { NamespaceEntry } from '../namespace-entry.js';
 import { userName } from '../namespace-name.js';
 import type { Registry } from '../registry.js';
 import type { NameAnswers } from './name-answers.js';
+import type { NamespaceShare } from './namespace-share.js';
 
 const { NameExists, UserNamespaceExists } = namespaceResource.errors;
 
 /** What is to be registered. */
-export interface Candidate extends Pick<NamespaceEntry, 'owner' | 'userns'> {
+export interface Candidate extends Pick<NamespaceEntry, 'userns'> {
   /** The names that will do, the best one first. */
   readonly names: readonly string[];
 }
@@ -17,17 +18,17 @@ export interface Candidate extends Pick<NamespaceEntry, 'owner' | 'userns'> {
 /**
  * Checks that a namespace can be registered by one of the names; for it to stay so, hold the registry's lock. Room is made before,
  * by `makeRoom`.
- * @param limit how many namespaces a user may have
+ * @param share what its owner has of the namespaces a user may have
  * @returns the first name that is free
  * Throws EUSERS, UserNamespaceExists, NameExists, and as `NameAnswers.isTaken`.
  */
 export function requireVacancy(
   registry: Registry,
-  { owner, names, userns }: Candidate,
-  limit: number,
+  { names, userns }: Candidate,
+  share: NamespaceShare,
   answers: NameAnswers,
 ): string {
-  if (registry.hasAtLeast(limit, owner)) throw systemFailure(EUSERS);
+  if (share.exhausted) throw systemFailure(EUSERS);
   if (registry.hasInode(userns)) throw UserNamespaceExists();
   const name = names.find((name) => !registry.hasName(name) && !answers.isTaken(userName({ name, offset: 0 })));
   if (name === undefined) throw NameExists();
