@@ -65,6 +65,22 @@ t.test('lent ids answer to whom they are lent, as long as they are', async (t) =
   t.strictSame(fixture.of(start(0) - 1, start(1), 61_199, 61_201), Array(4).fill(NOBODYS_ACCOUNT));
   fixture.registry.removeAll([whole, single]);
   t.strictSame(fixture.of(start(0), 61_200), [NOBODYS_ACCOUNT, NOBODYS_ACCOUNT]);
+  for (let round = 0; round < 20; round++) {
+    // Of the same inode, as the kernel gives it again.
+    const owner = 1000 + round;
+    const entry = {
+      owner,
+      name: 'again',
+      userns: whole,
+      range: { start: start(0), size: SIZE, target: 0 },
+      cgroups: [],
+    };
+    fixture.registry.store(entry);
+    t.strictSame(fixture.of(start(0), start(0)), [owner, owner]);
+    fixture.registry.update({ ...entry, cgroups: [5n] });
+    t.strictSame(fixture.of(start(0)), [owner]);
+    fixture.registry.remove(whole);
+  }
 });
 
 t.test('however often ids are lent on, the user is found', async (t) => {
@@ -88,6 +104,7 @@ t.test('a circle leads to nobody', async (t) => {
 t.test('what can’t be read is nobody’s', async (t) => {
   using fixture = new Fixture();
   const userns = fixture.lend(1000, start(0));
+  t.strictSame(fixture.of(start(0)), [1000]);
   writeFileSync(`${fixture.registry.directory}/i${userns}.userns`, '{}');
   t.strictSame(fixture.of(start(0)), [NOBODYS_ACCOUNT]);
 });

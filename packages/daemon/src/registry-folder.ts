@@ -96,6 +96,12 @@ export class RegistryFolder {
     return status?.isFile() === true ? status.ino : undefined;
   }
 
+  /** Differs from the one before when a file was written anew, linked or unlinked meanwhile; undefined if there is none. */
+  stamp(file: string): string | undefined {
+    const status = this.#status(file);
+    return status?.isFile() === true ? `${status.ino} ${status.ctimeNs}` : undefined;
+  }
+
   /** Whether anything at all has this name. */
   has(file: string): boolean {
     return this.#status(file) !== undefined;

@@ -33,6 +33,9 @@ import { UnfinishedChange } from './unfinished-change.js';
 /** How many names of an unfinished change are kept until it can be finished. */
 const LEFT_MAX = 100;
 
+/** How many ranges are kept in mind. */
+const RANGES_MAX = 4096;
+
 /**
  * The registered user namespaces, as files that systemd-nsresourced and this daemon share and can take over from each
  * other: `i<inode>.userns` is the entry, and three hard links to it find it by name, by first id and by owner.
@@ -50,6 +53,8 @@ export class Registry implements Disposable {
   readonly #repair: RegistryRepair;
   readonly #misaligned: MisalignedRanges;
   readonly #unfinished: UnfinishedChange | undefined;
+  /** Ranges that were looked for by one of their ids, by the first one, with the stamp that the entry's file had. */
+  readonly #ranges = new Map<number, { readonly entry: NamespaceEntry; readonly stamp: string }>();
   /** Of unfinished changes, the files that could not be put right either; undefined if it may be any. */
   #left: readonly string[] | undefined = [];
   /**
@@ -153,7 +158,7 @@ export class Registry implements Disposable {
   byUid(uid: number): NamespaceEntry | undefined {
     const first = firstIdOf(uid);
     if (first === undefined) return undefined;
-    const found = this.byStart(first);
+    const found = this.#byFirst(first);
     if (found !== undefined && hasUid(found, uid)) return found;
     const others = [...this.#misaligned.holdersOf(uid, 1), ...this.#reader.giversBy(uidDelegation(first))];
     for (const inode of others.reverse()) {
@@ -332,6 +337,22 @@ export class Registry implements Disposable {
   /** Closes the lock's file. */
   [Symbol.dispose](): void {
     this.#lock?.[Symbol.dispose]();
+  }
+
+  /** As `byStart`, but an entry is read again only when its file has become another one: who connects much asks for it often. */
+  #byFirst(first: number): NamespaceEntry | undefined {
+    const known = this.#ranges.get(first);
+    if (known !== undefined && this.#folder.stamp(entryFile(known.entry.userns)) === known.stamp) return known.entry;
+    this.#ranges.delete(first);
+    const found = this.byStart(first);
+    const stamp = found && this.#folder.stamp(entryFile(found.userns));
+    if (stamp === undefined) return found;
+    // Read after the stamp: what changes from then on is seen the next time.
+    const entry = this.byStart(first);
+    if (entry === undefined || entry.userns !== found?.userns) return entry;
+    if (this.#ranges.size >= RANGES_MAX) this.#ranges.clear();
+    this.#ranges.set(first, { entry, stamp });
+    return entry;
   }
 
   /** The inodes that stand in an owner's folder. */
