@@ -310,7 +310,8 @@ t.test('readers need no lock: while an entry is written anew they always find it
   }
   writeFileSync(`${runtime}/stop`, '');
   t.equal(missed, 0);
-  t.equal(seen.size, 20, 'saw as many versions');
+  // The three look-ups of a round may each find another one.
+  t.ok(seen.size >= 20, `saw ${seen.size} versions`);
   t.same(await ended, [0, null]);
 });
 
