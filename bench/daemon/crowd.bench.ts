@@ -23,7 +23,8 @@ const ALLOCATIONS = 50;
 
 /** Users of no system: theirs are ids that nobody gives to people or services. */
 const FIRST_UID = 60_600;
-const CROWD_UID = 1_000_000;
+/** Beyond all ids that are lent to namespaces: those would count as one user. */
+const CROWD_UID = 2_000_000_000;
 
 /** Milliseconds, and kilobytes. */
 interface Figures {
