@@ -121,26 +121,8 @@ export async function runWorker(settings: WorkerSettings): Promise<number> {
 
 /** What the server looks after by itself. */
 function serveLimits(limits: Limits): Partial<ServeLimits> {
-  const {
-    connections,
-    connectionsPerUser,
-    messageSize,
-    messageDepth,
-    messageFds,
-    messageTime,
-    callsPerUser,
-    callTime,
-  } = limits;
-  return {
-    connections,
-    connectionsPerUser,
-    messageSize,
-    messageDepth,
-    messageFds,
-    messageTime,
-    callsPerUser,
-    callTime,
-  };
+  const { namespacesPerUser: _1, helpersPerUser: _2, workers: _3, ...served } = limits;
+  return served;
 }
 
 /** Throws UsageError unless exactly one listening stream socket was passed. */
