@@ -16,6 +16,7 @@ export * from './flock.js';
 export { closesAtOnce, isNeverFlushed } from './foreign-fd.js';
 export * from './fork.js';
 export * from './id-map.js';
+export { putInFlight } from './in-flight.js';
 export * from './inotify.js';
 export * from './libc.js';
 export * from './memfd.js';
