@@ -1,4 +1,18 @@
-import { beforeSpawn, type ClosingThread, close, closeInThreads, closesAtOnce } from '@sdrx/linux';
+import {
+  beforeSpawn,
+  type ClosingThread,
+  close,
+  closeInThreads,
+  closesAtOnce,
+  isSystemError,
+  MAX_PASSED_FDS,
+  putInFlight,
+  shutdown,
+  unreadBytes,
+} from '@sdrx/linux';
+
+/** While more descriptors of a user than this are being closed, nothing is read from that user. */
+export const MOST_CLOSING = 16;
 
 /** After this time closing is taken to hang, in milliseconds. */
 const STUCK = 1000;
@@ -21,9 +35,17 @@ export interface Owner {
   readonly uid: number;
 }
 
-/** One descriptor that is being closed. */
-interface Closing<O> {
+/** A descriptor to be closed by a thread. */
+interface Task<O> {
   readonly owner: O;
+  readonly fd: number;
+  /** How many sockets are closed with it. */
+  readonly count: number;
+}
+
+/** One that is being closed. */
+interface Closing<O> {
+  readonly task: Task<O>;
   readonly thread: ClosingThread;
   readonly since: number;
   stuck: boolean;
@@ -31,16 +53,17 @@ interface Closing<O> {
 
 /** What a closer tells. */
 export interface FdCloserEvents<O> {
-  /** One of this owner's is closed. */
-  closed(owner: O): void;
+  /** So many of this owner's are closed. */
+  closed(owner: O, count: number): void;
   /** One of this owner's takes longer than a second. */
   stuck(owner: O): void;
 }
 
 /**
- * Closes descriptors that clients sent, where it costs nobody else if the kernel does not come back from that. A namespace's
- * is closed at once, as nothing of it can hang; all others are in threads of their own, a few at a time, but all that are left
- * before a process is started: one that inherited them would hang in turn, and we with it.
+ * Closes descriptors that clients sent, and connections, where it costs nobody else if the kernel does not come back from that. A
+ * namespace's is closed at once, as nothing of it can hang; all others are in threads of their own, a few at a time, but all
+ * that are left before a process is started: one that inherited them would hang in turn, and we with it. One thread closes all
+ * connections of a user that ended at about the same time, with what nobody read of them; if it hangs, the next ones wait for it.
  *
  * It goes on when its server is gone, until all are closed; nothing waits for it.
  */
@@ -48,7 +71,11 @@ export class FdCloser<O extends Owner> {
   readonly #events: FdCloserEvents<O>;
   readonly #closing = new Set<Closing<O>>();
   /** Those that no thread was started for yet. */
-  readonly #waiting: { readonly owner: O; readonly fd: number }[] = [];
+  readonly #waiting: Task<O>[] = [];
+  /** Connections that are closed at the next look. */
+  readonly #retired = new Map<O, number[]>();
+  /** Those of users for whom a thread hangs. */
+  readonly #parked = new Map<O, Task<O>[]>();
   /** How many threads were started since the last look. */
   #started = 0;
   #hook: Disposable | undefined;
@@ -61,25 +88,42 @@ export class FdCloser<O extends Owner> {
 
   /** Closes what a client sent. */
   close(owner: O, fds: readonly number[]): void {
-    const rest: number[] = [];
+    let hasTask = false;
     for (const fd of fds) {
       if (closesAtOnce(fd)) {
         close(fd);
-        this.#events.closed(owner);
+        this.#events.closed(owner, 1);
       } else {
-        rest.push(fd);
+        this.#waiting.push({ owner, fd, count: 1 });
+        hasTask = true;
       }
     }
-    this.closeInThreads(owner, rest);
+    if (!hasTask) return;
+    this.#start(AT_ONCE - this.#started);
+    this.#soon();
   }
 
-  /** Closes what may hang whatever it looks like. */
-  closeInThreads(owner: O, fds: readonly number[]): void {
-    if (fds.length === 0) return;
-    for (const fd of fds) this.#waiting.push({ owner, fd });
-    this.#start(AT_ONCE - this.#started);
-    this.#pause = SHORTEST_PAUSE;
-    this.#arm();
+  /** Closes a connection. The client sees it closed when this returns. */
+  retire(owner: O, fd: number): void {
+    if (isDrained(fd)) {
+      close(fd);
+      this.#events.closed(owner, 1);
+      return;
+    }
+    const retired = this.#retired.get(owner);
+    if (retired === undefined) this.#retired.set(owner, [fd]);
+    else retired.push(fd);
+    this.#soon();
+  }
+
+  /** Makes tasks of the connections. One that a process inherits does not make it hang, so these need not be closed before. */
+  #bundle(): void {
+    for (const [owner, fds] of this.#retired) {
+      const parked = this.#parked.get(owner);
+      const least = parked === undefined ? 1 : MAX_PASSED_FDS;
+      while (fds.length >= least) (parked ?? this.#waiting).push(...tasksFor(owner, fds.splice(0, MAX_PASSED_FDS)));
+      if (fds.length === 0) this.#retired.delete(owner);
+    }
   }
 
   #start(most: number): void {
@@ -87,7 +131,7 @@ export class FdCloser<O extends Owner> {
     const threads = closeInThreads(next.map(({ fd }) => fd));
     const since = performance.now();
     for (const [index, thread] of threads.entries()) {
-      this.#closing.add({ owner: (next[index] as { owner: O }).owner, thread, since, stuck: false });
+      this.#closing.add({ task: next[index] as Task<O>, thread, since, stuck: false });
     }
     this.#started += threads.length;
     // There may be no more threads now; there are when others have ended.
@@ -100,8 +144,14 @@ export class FdCloser<O extends Owner> {
     }
   }
 
+  #soon(): void {
+    this.#pause = SHORTEST_PAUSE;
+    this.#arm();
+  }
+
   #arm(): void {
-    if (this.#timer !== undefined || (this.#closing.size === 0 && this.#waiting.length === 0)) return;
+    if (this.#timer !== undefined) return;
+    if (this.#closing.size === 0 && this.#waiting.length === 0 && this.#retired.size === 0) return;
     this.#timer = setTimeout(() => this.#look(), this.#pause).unref();
     this.#pause = Math.min(this.#pause * 2, LONGEST_PAUSE);
   }
@@ -110,19 +160,54 @@ export class FdCloser<O extends Owner> {
     this.#timer = undefined;
     const now = performance.now();
     for (const each of this.#closing) {
-      if (each.thread.ended) {
-        this.#closing.delete(each);
-        this.#events.closed(each.owner);
-      } else if (!each.stuck && now - each.since > STUCK) {
-        each.stuck = true;
-        this.#events.stuck(each.owner);
-      }
+      if (each.thread.ended) this.#ended(each);
+      else if (!each.stuck && now - each.since > STUCK) this.#hangs(each);
     }
     this.#started = 0;
+    this.#bundle();
     if (this.#waiting.length > 0) {
       this.#start(AT_ONCE);
       this.#pause = SHORTEST_PAUSE;
     }
     this.#arm();
+  }
+
+  #hangs(closing: Closing<O>): void {
+    closing.stuck = true;
+    const { owner } = closing.task;
+    if (!this.#parked.has(owner)) this.#parked.set(owner, []);
+    this.#events.stuck(owner);
+  }
+
+  #ended(closing: Closing<O>): void {
+    this.#closing.delete(closing);
+    const { owner, count } = closing.task;
+    if (closing.stuck) {
+      this.#waiting.push(...(this.#parked.get(owner) ?? []));
+      this.#parked.delete(owner);
+    }
+    this.#events.closed(owner, count);
+  }
+}
+
+/** One task for all of the sockets, or one for each if the kernel has no room for that. */
+function tasksFor<O>(owner: O, sockets: readonly number[]): Task<O>[] {
+  if (sockets.length > 1) {
+    try {
+      return [{ owner, fd: putInFlight(sockets).take(), count: sockets.length }];
+    } catch (error) {
+      if (!isSystemError(error)) throw error;
+    }
+  }
+  return sockets.map((fd) => ({ owner, fd, count: 1 }));
+}
+
+/** Whether nothing is in a connection's socket that would be dropped with it, and might hang. Nothing more comes into it. */
+function isDrained(fd: number): boolean {
+  try {
+    shutdown(fd);
+    return unreadBytes(fd) === 0;
+  } catch {
+    return false;
   }
 }

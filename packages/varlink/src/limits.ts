@@ -36,6 +36,8 @@ export interface ServeLimits {
   readonly fdsPerUser: number;
   /** Calls of one user that are being worked on at a time. Further ones wait unread, which costs only their sender. */
   readonly callsPerUser: number;
+  /** Calls of one user in a second, but for root, whose processes call for others. Further ones wait unread. */
+  readonly callsPerSecond: number;
   /** How long a call may be without a reply, in milliseconds. */
   readonly callTime: number;
   /** How long a client may take none of the replies that wait for it, in milliseconds. */
@@ -52,6 +54,7 @@ export const SERVE_LIMITS: ServeLimits = {
   messageTime: 45_000,
   fdsPerUser: 1024,
   callsPerUser: Number.POSITIVE_INFINITY,
+  callsPerSecond: Number.POSITIVE_INFINITY,
   callTime: Number.POSITIVE_INFINITY,
   replyTime: 60_000,
 };

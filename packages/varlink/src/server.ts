@@ -1,4 +1,4 @@
-import type { EventLoop, SourceOptions } from '@sdrx/event';
+import type { EventLoop } from '@sdrx/event';
 import {
   beforeSpawn,
   close,
@@ -7,88 +7,36 @@ import {
   Epoll,
   type Fd,
   isSystemError,
-  type PeerCredentials,
-  peerCredentials,
   SystemError,
   setNonBlocking,
-  shutdown,
-  unreadBytes,
-  write,
 } from '@sdrx/linux';
 import { Observable, type Subscriber, Subscription } from 'rxjs';
 import { acceptBatch } from './acceptor.js';
 import { type Awaited, Connection, type ConnectionHost } from './connection.js';
 import { Deadlines } from './deadlines.js';
 import { hasRoomForConnection, hasRoomForMessage, mayAcceptAgain } from './descriptor-room.js';
-import { type Bars, FdCloser } from './fd-closer.js';
-import { type RefusalReason, refusal, type ServeLimits, serveLimits } from './limits.js';
+import { type Bars, FdCloser, MOST_CLOSING } from './fd-closer.js';
+import { Gate, type GateHost } from './gate.js';
+import { type RefusalReason, type ServeLimits, serveLimits } from './limits.js';
 import { Listener } from './listener.js';
-import { encodeError } from './message.js';
 import { ReceivePool } from './receive-pool.js';
 import { Refusals } from './refusals.js';
+import type { ServeOptions } from './serve-options.js';
+import type { ServerEvent } from './server-event.js';
 import type { Service } from './service.js';
 import { type User, Users } from './user.js';
 
 /** How many connections one wake-up accepts, so that other processes that listen get theirs. */
 const ACCEPT_BATCH = 32;
 
+/** How many connections of one user have their turn before those of others have theirs, and new ones are accepted. */
+const SHARE = 4;
+
+const ROOT = 0;
+const SECOND = 1000;
+
 /** How long accepting stops for want of descriptors unless a connection closes before, in milliseconds. */
 const EXHAUSTED_PAUSE = 1000;
-
-/** While more descriptors of a user than this are being closed, nothing is read from that user. */
-const MOST_CLOSING = 16;
-
-/** By whom a connection is counted whose user is not known. */
-const NOBODY = 65_534;
-
-export interface ServeOptions extends SourceOptions {
-  /** How many connections one wake-up accepts at most, 32 by default. */
-  readonly acceptBatch?: number;
-  /**
-   * When it emits, the server stops accepting, answers the calls that have arrived completely, closes each connection
-   * that has none, and completes when none is left. A call with `more` that never ends keeps it from that.
-   */
-  readonly drain?: Observable<unknown>;
-  /** What clients may have; see `SERVE_LIMITS` for what is not given. */
-  readonly limits?: Partial<ServeLimits>;
-  /**
-   * Who answers for a client, as a uid: what clients have for whom it returns the same is counted together, and events and bars
-   * are of that uid. Asked once for each connection, at its begin; it must not throw. For a program whose users may have several
-   * uids each. By default everybody answers for the own uid, SO_PEERCRED of unix(7).
-   */
-  readonly account?: (peer: PeerCredentials) => number;
-  /**
-   * Asked for each connection that the limits allow. What it returns is disposed of when the connection closes; undefined
-   * refuses the connection, and so does an error, which is told as `failed`. unix(7) SO_PEERCRED
-   */
-  readonly admit?: (peer: PeerCredentials) => Disposable | undefined;
-  /**
-   * Asked for each descriptor that stays open while something is waited for, the rest of its message or a promised reply, and
-   * while a handler starts a process. One that it returns false for is closed before that; a handler finds ENXIO in its
-   * place. For a program that starts other ones: `isNeverFlushed` of @sdrx/linux says why. By default all may be held.
-   */
-  readonly holdFd?: (fd: number) => boolean;
-  /**
-   * Users who made closing a descriptor hang, and may pass no more of them; by default those of this server, for as long as it
-   * is there.
-   */
-  readonly bars?: Bars;
-}
-
-/** What a server tells of its work. A `uid` is who answers for the client; see `ServeOptions.account`. */
-export type ServerEvent =
-  /** Connections were accepted, not refused; `waiting`: more wait still. */
-  | { readonly type: 'accepted'; readonly count: number; readonly waiting: boolean }
-  /** In this turn, `calls` calls arrived; `unanswered` are being worked on. Comes for turns that change either. */
-  | { readonly type: 'worked'; readonly calls: number; readonly unanswered: number; readonly connections: number }
-  /** In this turn, a user was refused something so often, for this reason. */
-  | { readonly type: 'refused'; readonly uid: number; readonly reason: RefusalReason; readonly count: number }
-  /** Closing a descriptor of this user's takes longer than a second, in a thread that waits for it, maybe for good. */
-  | { readonly type: 'stuck'; readonly uid: number }
-  /** No descriptor or memory for another connection: accepting stops for a second, or until a connection closes. */
-  | { readonly type: 'exhausted'; readonly error: Error }
-  /** A handler of ours threw something that is no VarlinkError, or a connection broke down. */
-  | { readonly type: 'failed'; readonly error: unknown; readonly method: string | undefined };
 
 /**
  * Serves Varlink on a listening stream socket of the family AF_UNIX while subscribed; to unsubscribe closes all
@@ -117,7 +65,7 @@ export function serve(
 }
 
 /** One subscription of `serve`. Connections wait in an epoll instance of their own, nested in the loop's. */
-class Server implements ConnectionHost, Disposable {
+class Server implements ConnectionHost, GateHost, Disposable {
   readonly receivers = new ReceivePool();
   working: Connection | undefined;
   readonly #epoll = new Epoll();
@@ -126,12 +74,19 @@ class Server implements ConnectionHost, Disposable {
   readonly #users = new Users();
   readonly #bars: Bars;
   readonly #closer: FdCloser<User>;
+  readonly #gate: Gate;
   readonly #refusals = new Refusals();
+  readonly #seconds = new Deadlines<User>(SECOND, (user) => {
+    user.recentCalls = 0;
+    this.#resumeNext(user);
+    this.#users.settle(user);
+  });
   readonly #deadlines: Readonly<Record<Awaited, Deadlines<Connection>>>;
   readonly #subscription = new Subscription();
   /** Whose waiting calls are looked at in the next turn of Node's loop. */
   readonly #resumable = new Set<User>();
   #lastId = 0;
+  #lastTurn = 0;
   /** The highest number of a connection that left room for others. */
   #highest = 0;
   #draining = false;
@@ -151,12 +106,13 @@ class Server implements ConnectionHost, Disposable {
   ) {
     this.#bars = options.bars ?? new Set();
     this.#closer = new FdCloser({
-      closed: (user) => {
-        user.closing--;
-        this.gaveFd(user);
+      closed: (user, count) => {
+        user.closing -= count;
+        this.#gave(user, count);
       },
       stuck: ({ uid }) => this.#stuck(uid),
     });
+    this.#gate = new Gate(this, options, limits, this.#users, this.#bars);
     this.#listener = new Listener(
       loop,
       listenFd,
@@ -207,6 +163,9 @@ class Server implements ConnectionHost, Disposable {
 
   begun(user: User): void {
     user.calls++;
+    if (user.uid !== ROOT && this.limits.callsPerSecond !== Number.POSITIVE_INFINITY) {
+      if (user.recentCalls++ === 0) this.#seconds.begin(user);
+    }
     this.#calls++;
     this.#unanswered++;
   }
@@ -236,8 +195,9 @@ class Server implements ConnectionHost, Disposable {
     this.#closer.close(user, fds);
   }
 
-  full({ calls, closing }: User): boolean {
-    return calls >= this.limits.callsPerUser || closing > MOST_CLOSING;
+  full({ calls, recentCalls, closing }: User): boolean {
+    const { callsPerUser, callsPerSecond } = this.limits;
+    return calls >= callsPerUser || recentCalls >= callsPerSecond || closing > MOST_CLOSING;
   }
 
   mayHold(fd: number): boolean {
@@ -245,20 +205,18 @@ class Server implements ConnectionHost, Disposable {
   }
 
   gaveFd(user: User): void {
-    user.fds--;
-    this.#resumeNext(user);
-    this.#users.settle(user);
+    this.#gave(user, 1);
   }
 
   retire(user: User, fd: Fd, empty: boolean): void {
     const number = fd.take();
-    if (empty || isDrained(number)) {
+    if (empty) {
       close(number);
       return;
     }
     user.fds++;
     user.closing++;
-    this.#closer.closeInThreads(user, [number]);
+    this.#closer.retire(user, number);
   }
 
   refused(user: User, reason: RefusalReason): void {
@@ -287,7 +245,9 @@ class Server implements ConnectionHost, Disposable {
     this.#subscription.unsubscribe();
     clearTimeout(this.#pause);
     for (const connection of [...this.#connections.values()]) connection[Symbol.dispose]();
+    this.#gate[Symbol.dispose]();
     for (const deadlines of Object.values(this.#deadlines)) deadlines[Symbol.dispose]();
+    this.#seconds[Symbol.dispose]();
     this.#listener[Symbol.dispose]();
     this.#epoll[Symbol.dispose]();
   }
@@ -296,11 +256,23 @@ class Server implements ConnectionHost, Disposable {
   #turn(): void {
     this.#inTurn = true;
     const count = this.#epoll.poll();
+    this.#lastTurn++;
     for (let index = 0; index < count && !this.subscriber.closed; index++) {
-      this.#connections.get(this.#epoll.data(index))?.ready(this.#epoll.revents(index));
+      const connection = this.#connections.get(this.#epoll.data(index));
+      // Epoll says so again of those that have to wait, after all others.
+      if (connection !== undefined && this.#hasTurn(connection.user)) connection.ready(this.#epoll.revents(index));
     }
     this.#endTurn();
     if (!this.subscriber.closed) this.#listener.look();
+  }
+
+  /** Whether another of this user's connections may have its turn. Who is alone need not wait for others. */
+  #hasTurn(user: User): boolean {
+    if (user.turn !== this.#lastTurn) {
+      user.turn = this.#lastTurn;
+      user.turns = 0;
+    }
+    return ++user.turns <= SHARE || this.#users.size === 1;
   }
 
   #endTurn(): void {
@@ -337,53 +309,23 @@ class Server implements ConnectionHost, Disposable {
 
   /** Takes over a connection; see `acceptBatch`. */
   readonly #connect = (fd: Fd): boolean | Error => {
-    const peer = this.#peerOf(fd);
-    if (peer === undefined) {
-      const nobody = this.#users.of(NOBODY);
-      this.retire(nobody, fd, false);
-      this.#users.settle(nobody);
-      return false;
-    }
-    const user = this.#users.of(this.options.account?.(peer) ?? peer.uid);
-    const reason = this.#objection(user);
-    if (reason !== undefined) return this.#refuse(fd, user, reason);
-    let admission: Disposable | undefined;
-    if (this.options.admit !== undefined) {
-      admission = this.#admit(peer);
-      if (admission === undefined) return this.#refuse(fd, user, 'admit');
-    }
+    const guest = this.#gate.pass(fd, this.#connections.size);
+    if (guest === undefined) return false;
+    const { user, peer, admission } = guest;
     this.#lastId = this.#lastId === 0xffff_ffff ? 1 : this.#lastId + 1;
     try {
       this.#epoll.add(fd.number, EPOLLIN, this.#lastId);
     } catch (error) {
       admission?.[Symbol.dispose]();
       this.failed(error);
-      return this.#refuse(fd, user, 'watches');
+      this.#gate.refuse(fd, user, 'watches');
+      return false;
     }
     const connection = new Connection(this, fd, user, peer, this.#lastId, admission);
     user.connections++;
     this.#connections.set(connection.id, connection);
     return this.#leavesRoom(fd.number) || new SystemError(EMFILE, 'accept4', String(this.listenFd));
   };
-
-  /** Who connected; undefined if the kernel fails to tell, which costs that client only. */
-  #peerOf(fd: Fd): PeerCredentials | undefined {
-    try {
-      return peerCredentials(fd.number);
-    } catch (error) {
-      this.failed(error);
-      return undefined;
-    }
-  }
-
-  #admit(peer: PeerCredentials): Disposable | undefined {
-    try {
-      return this.options.admit?.(peer);
-    } catch (error) {
-      this.failed(error);
-      return undefined;
-    }
-  }
 
   /** Whether there is room for more than messages need when a connection has this number. */
   #leavesRoom(number: number): boolean {
@@ -393,28 +335,6 @@ class Server implements ConnectionHost, Disposable {
       this.#highest = number;
     }
     return true;
-  }
-
-  /** Why a user can't have another connection, if so. */
-  #objection(user: User): RefusalReason | undefined {
-    if (this.#connections.size >= this.limits.connections) return 'connections';
-    if (user.connections >= this.limits.connectionsPerUser) return 'connectionsPerUser';
-    return user.closing > MOST_CLOSING && this.#bars.has(user.uid) ? 'bar' : undefined;
-  }
-
-  /** Tells a new client why it can't be served, and closes. */
-  #refuse(fd: Fd, user: User, reason: RefusalReason): false {
-    this.refused(user, reason);
-    try {
-      // A new socket takes that much.
-      write(fd.number, Buffer.from(encodeError(refusal(reason))));
-    } catch (error) {
-      // It may have left.
-      if (!isSystemError(error)) throw error;
-    }
-    this.retire(user, fd, false);
-    this.#users.settle(user);
-    return false;
   }
 
   /** Accepts from now on, or from when the kernel has room to watch the socket. */
@@ -447,6 +367,12 @@ class Server implements ConnectionHost, Disposable {
     if (!this.subscriber.closed) this.subscriber.next({ type: 'stuck', uid });
   }
 
+  #gave(user: User, count: number): void {
+    user.fds -= count;
+    this.#resumeNext(user);
+    this.#users.settle(user);
+  }
+
   /** Has those that wait for this user's turn begin, soon: this may be the end of one call within another one's work. */
   #resumeNext(user: User): void {
     if (user.waiting.size === 0 || this.#resumable.has(user)) return;
@@ -473,6 +399,7 @@ class Server implements ConnectionHost, Disposable {
     this.#draining = true;
     this.#listener.pause();
     for (const connection of [...this.#connections.values()]) connection.drain();
+    this.#gate.empty();
     if (!this.#inTurn) this.#tell();
     this.#completeIfDrained();
   }
@@ -491,15 +418,5 @@ class Server implements ConnectionHost, Disposable {
   /** Not while connections are being handled: who completes us closes them. */
   #completeIfDrained(): void {
     if (this.#draining && !this.#inTurn && this.#connections.size === 0) this.subscriber.complete();
-  }
-}
-
-/** Whether nothing is in a connection's socket that would be dropped with it, and might hang. Nothing more comes into it. */
-function isDrained(fd: number): boolean {
-  try {
-    shutdown(fd);
-    return unreadBytes(fd) === 0;
-  } catch {
-    return false;
   }
 }
