@@ -24,6 +24,7 @@ export * from './namespace-name.js';
 export { NamespaceNotes } from './namespace-notes.js';
 export { enterUserNamespace, type NamespaceHelpers, type NamespaceProcess } from './namespace-process.js';
 export * from './namespace-scan.js';
+export * from './paced-quota.js';
 export { PoolWorker } from './pool-worker.js';
 export * from './quota.js';
 export * from './rate-limit.js';

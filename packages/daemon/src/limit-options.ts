@@ -39,6 +39,12 @@ export const LIMIT_OPTIONS = {
     LIMITS.messageTime,
   ),
   'max-calls-per-user': limit('N', count(1, 65_536), 'Calls of one user that are being worked on', LIMITS.callsPerUser),
+  'max-calls-per-second': limit(
+    'N',
+    count(1, 1_000_000),
+    'Calls of one user in a second to one worker',
+    LIMITS.callsPerSecond,
+  ),
   'max-call-time': limit(
     'SECONDS',
     seconds(1, 3600),
@@ -74,6 +80,7 @@ const BY_OPTION: Readonly<Record<keyof LimitOptions, keyof Limits>> = {
   'max-message-fds': 'messageFds',
   'max-message-time': 'messageTime',
   'max-calls-per-user': 'callsPerUser',
+  'max-calls-per-second': 'callsPerSecond',
   'max-call-time': 'callTime',
   'max-namespaces-per-user': 'namespacesPerUser',
   'max-helpers-per-user': 'helpersPerUser',

@@ -14,6 +14,8 @@ export interface Limits {
   readonly messageTime: number;
   /** Calls of one user that are being worked on at a time. */
   readonly callsPerUser: number;
+  /** Calls of one user in a second to one worker, but for root. */
+  readonly callsPerSecond: number;
   /** The longest that a call may take to be answered, in milliseconds. */
   readonly callTime: number;
   /** Registered namespaces of one user, with a range or without. */
@@ -33,6 +35,7 @@ export const LIMITS: Limits = {
   messageFds: 3,
   messageTime: 45_000,
   callsPerUser: 64,
+  callsPerSecond: 500,
   callTime: 10_000,
   namespacesPerUser: 256,
   helpersPerUser: 4,

@@ -30,8 +30,9 @@ const LIMIT = 5000;
 /** When the launcher counts as stuck: so long after it was asked, in milliseconds. */
 const LAUNCH_LIMIT = 2000;
 
-/** How long one waits for a place until one asks again, at most, in milliseconds. */
+/** How long one waits for a place until one asks again, at most, in milliseconds: at first, and after having asked often. */
 const PLACE_INTERVAL = 10;
+const LONGEST_PLACE_INTERVAL = 80;
 
 /** When it is looked first whether a process is inside that has not said so, in milliseconds; then after twice as long, up to this. */
 const FIRST_LOOK = 8;
@@ -83,19 +84,18 @@ export function enterUserNamespace(
       error: fail,
     });
     subscriber.add(limit);
-    const takePlace = (): void => {
+    const takePlace = (interval: number): void => {
       const place = helpers.take(owner);
       if (place === undefined) {
-        const after = (0.5 + Math.random() / 2) * PLACE_INTERVAL;
-        subscriber.add(
-          loop.time({ after, description: 'place of a helper' }).subscribe({ next: takePlace, error: fail }),
-        );
+        const after = (0.5 + Math.random() / 2) * interval;
+        const next = () => takePlace(Math.min(1.5 * interval, LONGEST_PLACE_INTERVAL));
+        subscriber.add(loop.time({ after, description: 'place of a helper' }).subscribe({ next, error: fail }));
         return;
       }
       entering = new Entering(loop, launcher, subscriber, limit, place);
       entering.begin(namespace);
     };
-    takePlace();
+    takePlace(PLACE_INTERVAL);
   });
 }
 

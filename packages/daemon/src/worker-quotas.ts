@@ -3,6 +3,7 @@ import type { Accounts } from './account.js';
 import { type Counted, Ledger, LedgerSlot } from './ledger.js';
 import type { Limits } from './limits.js';
 import type { Log } from './log.js';
+import { PacedQuota } from './paced-quota.js';
 import { LocalQuota, type Quota, QuotaByAccount } from './quota.js';
 import { SharedQuota, type SharedQuotaOptions } from './shared-quota.js';
 
@@ -31,26 +32,29 @@ export function workerQuotas(
   log: Log,
 ): WorkerQuotas {
   const byAccount = (quota: Quota) => new QuotaByAccount(quota, accounts);
+  const paced = (quota: Quota) => byAccount(new PacedQuota(quota));
   const ledger = number === undefined ? undefined : Ledger.open(runtimeDirectory, process.ppid);
   if (number === undefined || ledger === undefined) {
     const calls = byAccount(new LocalQuota(limits.callsPerUser));
-    const helpers = byAccount(new LocalQuota(limits.helpersPerUser));
+    const helpers = paced(new LocalQuota(limits.helpersPerUser));
     return { slot: undefined, connections: undefined, calls, helpers, bars: undefined };
   }
   const slot = new LedgerSlot(ledger, number);
   const refused = (what: string) => (uid: number, reason: string) =>
     log.notice(`${what} of user ${uid} refused: ${reason}`);
   const shared = (what: Counted, options: SharedQuotaOptions) =>
-    byAccount(new SharedQuota(slot, what, { ...options, exceptRoot: true }));
+    new SharedQuota(slot, what, { ...options, exceptRoot: true });
   return {
     slot,
-    connections: shared('connections', {
-      perUser: limits.connectionsPerUser,
-      inAll: limits.connections,
-      refused: refused('connection'),
-    }),
-    calls: shared('calls', { perUser: limits.callsPerUser, refused: refused('call') }),
-    helpers: shared('helpers', { perUser: limits.helpersPerUser }),
+    connections: byAccount(
+      shared('connections', {
+        perUser: limits.connectionsPerUser,
+        inAll: limits.connections,
+        refused: refused('connection'),
+      }),
+    ),
+    calls: byAccount(shared('calls', { perUser: limits.callsPerUser, refused: refused('call') })),
+    helpers: paced(shared('helpers', { perUser: limits.helpersPerUser })),
     bars: { has: (uid) => ledger.isBarred(uid), add: (uid) => ledger.bar(uid) },
   };
 }

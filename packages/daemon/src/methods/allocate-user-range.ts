@@ -13,6 +13,7 @@ import { NamespaceShare } from './namespace-share.js';
 import { RangeSearch } from './range-search.js';
 import { nameReply, requestedNames } from './requested-names.js';
 import { requireRestrict } from './require-restrict.js';
+import { requireShare } from './require-share.js';
 import { requireVacancy } from './require-vacancy.js';
 import { storeNamespace } from './store-namespace.js';
 
@@ -45,10 +46,11 @@ export function allocateUserRange(
     };
     const entered = enterUserNamespace(context, fd, owner).pipe(tap(requireUnmapped));
     // Who is inside stays there until all is done.
-    return combineLatest([entered, answers.prepare(choose)]).pipe(
+    return requireShare(context, owner, share).pipe(
+      switchMap(() => combineLatest([entered, answers.prepare(choose)])),
       switchMap(([inside]) => {
         const isUnmapped = () => !hasMaps(inside);
-        return makeRoom(context, candidate, fd, { share, isUnmapped }).pipe(map(() => inside));
+        return makeRoom(context, candidate, fd, isUnmapped).pipe(map(() => inside));
       }),
       switchMap((inside) =>
         answers.answering(() =>

@@ -7,31 +7,21 @@ import type { Registry } from '../registry.js';
 import { releaseOne } from '../release.js';
 import { byIdAlone } from '../releases.js';
 import type { WorkerContext } from '../worker-context.js';
-import type { NamespaceShare } from './namespace-share.js';
 import type { Candidate } from './require-vacancy.js';
 
 /** How long a release by somebody else is waited for, in milliseconds. */
 const PATIENCE = 2000;
 
-export interface RoomOptions {
-  /** What its owner has of the namespaces a user may have. */
-  readonly share: NamespaceShare;
-  /** Whether the namespace has no maps; false unless given. */
-  readonly isUnmapped?: () => boolean;
-}
-
 /**
- * Releases dead namespaces that are in the way of another one: the one that had its inode, the one that has its name, its
- * owner's when there are as many as there may be. Emits once when that is done, or there is nothing to do. To be used
- * before the registry's lock is taken.
- *
- * Who is dead is known by ids alone. To search all of /proc, as before Linux 6.18, is left to the manager.
+ * Releases dead namespaces that are in the way of another one: the one that had its inode, the one that has its name. Emits once
+ * when that is done, or there is nothing to do. To be used before the registry's lock is taken.
+ * @param isUnmapped whether the namespace has no maps
  */
 export function makeRoom(
   context: WorkerContext,
   { names, userns }: Candidate,
   fd: number,
-  { share, isUnmapped = () => false }: RoomOptions,
+  isUnmapped: () => boolean = () => false,
 ): Observable<void> {
   const { loop, registry } = context;
   // With the lock: who is registering this one just now has written its entry, but not yet its maps.
@@ -45,11 +35,7 @@ export function makeRoom(
     entrySnapshot(registry, userns) === undefined
       ? EMPTY
       : locked(loop, registry, other).pipe(mergeMap((holders) => releaseAll(context, holders))),
-    defer(() => {
-      share.look();
-      const inWay = [...holdersOf(registry, names), ...(share.exhausted ? share.namespaces : [])];
-      return reap(context, [...new Set(inWay)]);
-    }),
+    defer(() => reap(context, [...new Set(holdersOf(registry, names))])),
     of(undefined),
   ).pipe(last());
 }
@@ -69,8 +55,11 @@ function holderOf(registry: Registry, name: string): number[] {
   }
 }
 
-/** Releases those that are dead. */
-function reap(context: WorkerContext, inodes: readonly number[]): Observable<never> {
+/**
+ * Releases those that are dead. That is known by ids alone: to search all of /proc, as before Linux 6.18, is left to the
+ * manager.
+ */
+export function reap(context: WorkerContext, inodes: readonly number[]): Observable<never> {
   const namespaces = inodes.flatMap((inode) => entrySnapshot(context.registry, inode) ?? []);
   if (namespaces.length === 0) return EMPTY;
   return byIdAlone(context)

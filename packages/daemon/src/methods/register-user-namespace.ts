@@ -11,6 +11,7 @@ import { NameAnswers } from './name-answers.js';
 import { NamespaceShare } from './namespace-share.js';
 import { nameReply, requestedNames } from './requested-names.js';
 import { requireRestrict } from './require-restrict.js';
+import { requireShare } from './require-share.js';
 import { requireVacancy } from './require-vacancy.js';
 import { storeNamespace } from './store-namespace.js';
 
@@ -38,8 +39,9 @@ export function registerUserNamespace(
       // What has been written in a map stays.
       take(1),
     );
-    return combineLatest([entered, answers.prepare(choose)]).pipe(
-      switchMap(() => makeRoom(context, candidate, fd, { share })),
+    return requireShare(context, owner, share).pipe(
+      switchMap(() => combineLatest([entered, answers.prepare(choose)])),
+      switchMap(() => makeRoom(context, candidate, fd)),
       switchMap(() =>
         answers.answering(() =>
           registry.acquire(loop).pipe(
