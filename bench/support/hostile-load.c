@@ -1,9 +1,10 @@
 /*
- * hostile-load SOCKET UID
+ * hostile-load SOCKET UID NAMESPACES CONNECTIONS
  *
- * Is a user who takes whatever the service lets one user have, all at once: registered namespaces, connections, each with a
- * message that never ends and three descriptors with it, calls, and processes of the service within the namespaces, which it
- * stops. Prints one JSON object when it has got all that it gets, then goes on until its input ends. Must be run as root.
+ * Is a user who takes what the service lets one user have, all at once: so many registered namespaces; so many connections, each
+ * with a message that never ends and three descriptors with it; calls in eight further connections, one after another, half
+ * of them for the namespaces, half look-ups; and processes of the service within the namespaces, which it stops. Prints one
+ * JSON object when it has got all that it gets, then goes on until its input ends. Must be run as root.
  */
 #include "namespaces.h"
 #include "varlink-client.h"
@@ -11,13 +12,17 @@
 #include <poll.h>
 #include <stdatomic.h>
 
-#define NAMESPACES 256
-#define CONNECTIONS 4096
+#define MOST_NAMESPACES 256
+#define MOST 4096
 #define CALLERS 8
+#define LOOK_UP \
+  "{\"method\":\"io.systemd.UserDatabase.GetUserRecord\",\"parameters\":" \
+  "{\"userName\":\"ns-hostile-0\",\"service\":\"io.systemd.NamespaceResource\"}}"
 
 static const char *path;
-static int namespaces[NAMESPACES];
-static int connections[CONNECTIONS];
+static int namespaces[MOST_NAMESPACES], count;
+static int connections[MOST];
+static int wanted;
 static atomic_int calls, stopped;
 
 static int connect_quietly(void) {
@@ -47,7 +52,7 @@ static int send_with(int fd, const char *bytes, size_t size, const int *passed, 
   return sendmsg(fd, &message, MSG_NOSIGNAL) == (ssize_t)size ? 0 : -1;
 }
 
-/* Answered or not, and whatever with. */
+/* Answered or not, and whatever with. Returns whether it was done. */
 static int try_call(const char *request, int namespace) {
   char reply[4096];
   int fd = connect_quietly();
@@ -68,7 +73,7 @@ static int fill(void) {
   static const char begun[] = "{\"method\":\"io.systemd.NamespaceResource.AllocateUserRange\",\"parameters\":{\"na";
   const int passed[3] = {namespaces[0], namespaces[1], namespaces[2]};
   int open = 0, failures = 0;
-  for (int i = 0; i < CONNECTIONS && failures < 64; i++) {
+  for (int i = 0; i < wanted && failures < 64; i++) {
     if (connections[i] >= 0 && is_open(connections[i])) {
       open++;
       continue;
@@ -96,7 +101,7 @@ static void *keep_calling(void *number) {
              "{\"method\":\"io.systemd.NamespaceResource.AllocateUserRange\",\"parameters\":"
              "{\"name\":\"more%u\",\"size\":1,\"userNamespaceFileDescriptor\":0}}",
              i % 1000);
-    try_call(request, namespaces[i % NAMESPACES]);
+    try_call(i % 2 == 0 ? request : LOOK_UP, namespaces[i % count]);
     calls++;
   }
   return NULL;
@@ -122,16 +127,19 @@ static void start(void *(*work)(void *), intptr_t number) {
 }
 
 int main(int argc, char **argv) {
-  if (argc != 3) return 2;
+  if (argc != 5) return 2;
   path = argv[1];
   uid_t uid = atoi(argv[2]);
+  count = atoi(argv[3]);
+  wanted = atoi(argv[4]);
+  if (count < 3 || count > MOST_NAMESPACES || wanted < 0 || wanted > MOST) return 2;
   char request[512];
   int registered = 0;
   raise_descriptor_limit();
-  for (int i = 0; i < CONNECTIONS; i++) connections[i] = -1;
-  for (int i = 0; i < NAMESPACES; i++) namespaces[i] = make_namespace(uid);
+  for (int i = 0; i < MOST; i++) connections[i] = -1;
+  for (int i = 0; i < count; i++) namespaces[i] = make_namespace(uid);
   if (setresgid(uid, uid, uid) != 0 || setresuid(uid, uid, uid) != 0) die("setresuid");
-  for (int i = 0; i < NAMESPACES; i++) {
+  for (int i = 0; i < count; i++) {
     snprintf(request, sizeof(request),
              "{\"method\":\"io.systemd.NamespaceResource.AllocateUserRange\",\"parameters\":"
              "{\"name\":\"hostile%d\",\"size\":65536,\"userNamespaceFileDescriptor\":0}}",

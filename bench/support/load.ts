@@ -81,10 +81,10 @@ export function allocate(
  */
 export function hostile(
   program: string,
-  { socket, uid }: { socket: string; uid: number },
+  { socket, uid, namespaces, connections }: { socket: string; uid: number; namespaces: number; connections: number },
   meanwhile: (got: Hostility) => unknown,
 ): Promise<Hostility> {
-  return resultOf([program, socket, String(uid)], Hostility, meanwhile);
+  return resultOf([program, socket, ...[uid, namespaces, connections].map(String)], Hostility, meanwhile);
 }
 
 /**
