@@ -1,7 +1,7 @@
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { bpfObjects, compileBpf } from './bpf.js';
 import { script } from './command.js';
-import { main, say } from './main.js';
+import { say } from './main.js';
 import { root } from './root.js';
 import { bpfFiles, buildSettings, compiledFile, fingerprint, removeOrphans, sourceFiles } from './sources.js';
 
@@ -37,5 +37,3 @@ export async function build() {
 function tsc(options) {
   script('node_modules/typescript/bin/tsc', ['--build', ...options]);
 }
-
-await main(import.meta, build);

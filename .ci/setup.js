@@ -1,17 +1,22 @@
 import { build } from './build.js';
 import { installDebianPackages, runPackages } from './debian-packages.js';
 import { installDependencies } from './dependencies.js';
-import { UserError } from './main.js';
+import { main, UserError } from './main.js';
 
-/** As in package.json's `engines`; checked here since npm only warns. */
-const oldestNode = [20, 19];
+/**
+ * As in package.json's `engines`, which npm only warns of: the first minor release of each major one that has `require` of
+ * ES modules. Of a major one that is not here, and newer, all have it.
+ *
+ * @type {Record<number, number>}
+ */
+const oldestMinor = { 20: 19, 22: 12 };
 
 function checkMachine() {
-  const [major = 0, minor = 0] = process.versions.node.split('.').map(Number);
-  const [oldestMajor = 0, oldestMinor = 0] = oldestNode;
-  if (process.platform !== 'linux') throw new UserError(`sdrx runs on Linux only, not on ${process.platform}`);
-  if (major < oldestMajor || (major === oldestMajor && minor < oldestMinor)) {
-    throw new UserError(`sdrx needs Node ${oldestNode.join('.')} or newer; this is ${process.versions.node}`);
+  const { platform, versions } = process;
+  const [major = 0, minor = 0] = versions.node.split('.').map(Number);
+  if (platform !== 'linux') throw new UserError(`sdrx runs on Linux only, not on ${platform}`);
+  if (major < 23 && minor < (oldestMinor[major] ?? Infinity)) {
+    throw new UserError(`sdrx needs Node 20.19 or newer, or 22.12 or newer; this is ${versions.node}`);
   }
 }
 
@@ -27,3 +32,5 @@ export async function setup({ packages = [] } = {}) {
   installDependencies();
   await build();
 }
+
+await main(import.meta, setup);

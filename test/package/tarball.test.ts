@@ -1,28 +1,12 @@
-import { spawnSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 import t from 'tap';
 import { Folder } from '../support/folder.js';
 import { programPath } from '../support/program-path.js';
+import { run } from './run.js';
 
 const root = programPath('../../..', import.meta.url);
 const { packageManager, devDependencies } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
-
-/** Without what npm tells the scripts that it runs, such as the folder to install into. */
-const environment = Object.fromEntries(
-  Object.entries(process.env).filter(([name]) => !/^(npm_(config_local_prefix|package|lifecycle)|INIT_CWD)/.test(name)),
-);
-
-/** Runs a program to its end, without the module that tap has every Node load. Throws with all that it said if it fails. */
-function run(folder: string, program: string, ...args: readonly string[]): string {
-  const { status, error, stdout, stderr } = spawnSync('env', ['-u', 'NODE_OPTIONS', program, ...args], {
-    cwd: folder,
-    env: environment,
-    encoding: 'utf8',
-  });
-  if (status !== 0) throw error ?? new Error(`${program} ${args.join(' ')}: exit code ${status}\n${stdout}${stderr}`);
-  return stdout;
-}
 
 function codeOf(readme: string): string {
   const [, code = ''] = /^```ts\n(.*?)^```$/ms.exec(readFileSync(readme, 'utf8')) ?? [];
@@ -30,6 +14,7 @@ function codeOf(readme: string): string {
 }
 
 const names = ['linux', 'event', 'bpf'];
+const { version } = JSON.parse(readFileSync(join(root, 'packages', 'event', 'package.json'), 'utf8'));
 
 /** What comes with bpf beside TypeScript. The object is there only if clang is. */
 const object = 'dist/userns-restrict.bpf.o';
@@ -64,7 +49,8 @@ const loop = new EventLoop();
 loop.time({ after: 1 }).subscribe(() => loop.exit());
 loop.run().then(async (code) => {
   const imported = await import('@sdrx/event');
-  console.log('code', code, imported.EventLoop === EventLoop);
+  const { version } = require('@sdrx/event/package.json');
+  console.log('code', code, imported.EventLoop === EventLoop, version);
 });
 `;
 
@@ -117,6 +103,15 @@ t.test('packed and installed in an empty folder', async (t) => {
     });
   }
 
+  await t.test('no codec library comes along', (t) => {
+    // Each of them would be many times larger than ours.
+    t.strictSame(
+      readdirSync(folder.join('node_modules')).filter((name) => /^(io|fp)-ts$/.test(name)),
+      [],
+    );
+    t.end();
+  });
+
   await t.test('it compiles with all checks on', async () => {
     writeFileSync(folder.join('service.ts'), service);
     for (const name of names) {
@@ -139,6 +134,6 @@ t.test('packed and installed in an empty folder', async (t) => {
 
   await t.test('it can be required, too', async (t) => {
     writeFileSync(folder.join('service.cjs'), commonjs);
-    t.equal(run(folder.path, process.execPath, 'service.cjs'), 'code 0 true\n');
+    t.equal(run(folder.path, process.execPath, 'service.cjs'), `code 0 true ${version}\n`);
   });
 });

@@ -1,6 +1,3 @@
-import { isLeft } from 'fp-ts/lib/Either.js';
-import * as t from 'io-ts';
-
 /** A variable of the environment that does not hold what its protocol says. */
 export class EnvironmentError extends Error {
   /** What tells it from other errors. */
@@ -19,37 +16,57 @@ export class EnvironmentError extends Error {
   }
 }
 
+/** What `Decoder.decode` answers: the value on the right, or why there is none on the left. */
+export type Decoded<A> = { readonly _tag: 'Left' } | { readonly _tag: 'Right'; readonly right: A };
+
+/**
+ * What turns the text of a variable into a value. Every codec and decoder of io-ts is one. The package itself does not
+ * depend on io-ts: it has a few variables to read, and io-ts brings the 7 MB of fp-ts along.
+ */
+export interface Decoder<A> {
+  /** What the text must be, for the error's message. */
+  readonly name: string;
+  /** Never throws. */
+  decode(input: unknown): Decoded<A>;
+}
+
+/** Makes a decoder of a function that answers undefined for a text that it does not accept. */
+export function textDecoder<A>(name: string, read: (text: string) => A | undefined): Decoder<A> {
+  return {
+    name,
+    decode: (input) => {
+      const value = typeof input === 'string' ? read(input) : undefined;
+      return value === undefined ? { _tag: 'Left' } : { _tag: 'Right', right: value };
+    },
+  };
+}
+
 /** A non-negative decimal number below 2⁵³, written without sign or white space. */
-export const Decimal = new t.Type<number, string, unknown>(
-  'a decimal number',
-  (input): input is number => typeof input === 'number',
-  (input, context) => {
-    const number = typeof input === 'string' && /^\d{1,16}$/.test(input) ? Number(input) : Number.NaN;
-    return Number.isSafeInteger(number) ? t.success(number) : t.failure(input, context);
-  },
-  String,
-);
+export const Decimal = textDecoder('a decimal number', (text) => {
+  const number = /^\d{1,16}$/.test(text) ? Number(text) : Number.NaN;
+  return Number.isSafeInteger(number) ? number : undefined;
+});
+
+/** A decimal number below 2⁶⁴, written without sign or white space. */
+export const Decimal64 = textDecoder('a decimal number below 2⁶⁴', (text) => {
+  const number = /^\d{1,20}$/.test(text) ? BigInt(text) : undefined;
+  return number !== undefined && number < 1n << 64n ? number : undefined;
+});
 
 /** An absolute path. */
-export const AbsolutePath = new t.Type<string, string, unknown>(
-  'an absolute path',
-  (input): input is string => typeof input === 'string' && input.startsWith('/'),
-  (input, context) =>
-    typeof input === 'string' && input.startsWith('/') && !input.includes('\0')
-      ? t.success(input)
-      : t.failure(input, context),
-  t.identity,
+export const AbsolutePath = textDecoder('an absolute path', (text) =>
+  text.startsWith('/') && !text.includes('\0') ? text : undefined,
 );
 
-/** Reads a variable by its codec; undefined when it is unset. Throws EnvironmentError. */
+/** Reads a variable by its decoder, a codec of io-ts say; undefined when it is unset. Throws EnvironmentError. */
 export function readEnvironment<A>(
   environment: NodeJS.ProcessEnv,
   variable: string,
-  codec: t.Decoder<unknown, A>,
+  decoder: Decoder<A>,
 ): A | undefined {
   const value = environment[variable];
   if (value === undefined) return undefined;
-  const decoded = codec.decode(value);
-  if (isLeft(decoded)) throw new EnvironmentError(variable, value, codec.name);
+  const decoded = decoder.decode(value);
+  if (decoded._tag === 'Left') throw new EnvironmentError(variable, value, decoder.name);
   return decoded.right;
 }

@@ -9,7 +9,6 @@ import {
   MAX_PASSED_FDS,
   unixSocket,
 } from '@sdrx/linux';
-import { isLeft } from 'fp-ts/lib/Either.js';
 import { Observable, type Subscription } from 'rxjs';
 import { Inbox, type InboxBounds } from './inbox.js';
 import type { AnyMethod, Method } from './interface.js';
@@ -241,7 +240,7 @@ function deliver(expectation: Expectation, message: ReplyMessage, fds: readonly 
     return;
   }
   const parameters = method.reply.decode(message.parameters ?? {});
-  if (isLeft(parameters)) {
+  if (parameters._tag === 'Left') {
     for (const fd of fds) close(fd);
     expectation.fail(new ProtocolError(`${method.name} answered with a wrong '${failedField(parameters.left)}'`));
     return;

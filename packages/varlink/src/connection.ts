@@ -9,7 +9,6 @@ import {
   type ReceiveBuffer,
   untakenBytes,
 } from '@sdrx/linux';
-import { isLeft } from 'fp-ts/lib/Either.js';
 import { isObservable, type Observable, take, takeWhile } from 'rxjs';
 import { type CallHost, ReceivedCall } from './call.js';
 import { Inbox, type InboxOwner } from './inbox.js';
@@ -438,7 +437,7 @@ export class Connection implements CallHost, InboxOwner, Waiter, Disposable {
     const { method, handler, before } = served;
     before?.(call);
     const parameters = method.parameters.decode(given);
-    if (isLeft(parameters)) {
+    if (parameters._tag === 'Left') {
       throw varlinkService.errors.InvalidParameter({ parameter: failedField(parameters.left) });
     }
     if (handler === undefined) throw varlinkService.errors.MethodNotImplemented({ method: call.method });

@@ -1,5 +1,4 @@
 import { isUtf8 } from 'node:buffer';
-import { isRight } from 'fp-ts/lib/Either.js';
 import * as t from 'io-ts';
 import type { VarlinkError } from './varlink-error.js';
 
@@ -88,7 +87,7 @@ function decode<T>(codec: t.Type<T>, text: string): T | undefined {
     return undefined;
   }
   const result = codec.decode(value);
-  return isRight(result) ? result.right : undefined;
+  return result._tag === 'Right' ? result.right : undefined;
 }
 
 /** The text of a call, its NUL included. */

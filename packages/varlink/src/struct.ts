@@ -1,4 +1,3 @@
-import { isRight } from 'fp-ts/lib/Either.js';
 import * as t from 'io-ts';
 
 /** One named value of a method's parameters or reply, of an error or of a struct. */
@@ -45,7 +44,7 @@ export class StructType<F extends Fields = Fields> extends t.Type<ValuesOf<F>, V
     const map: FieldMap = new Map(Object.entries(fields));
     const required = Object.keys(fields).filter((name) => fields[name]?.optional === false);
     const validate = (u: unknown, context: t.Context) => decode<F>(map, required, open, u, context);
-    super('struct', (u): u is ValuesOf<F> => isRight(validate(u, [])), validate, t.identity);
+    super('struct', (u): u is ValuesOf<F> => validate(u, [])._tag === 'Right', validate, t.identity);
   }
 }
 
@@ -83,7 +82,7 @@ function decode<F extends Fields>(
       continue;
     }
     const result = declared.codec.validate(value, context);
-    if (!isRight(result)) return failure(name, declared.codec, u, context);
+    if (result._tag === 'Left') return failure(name, declared.codec, u, context);
     if (result.right !== value) {
       if (values === u) values = { ...u };
       values[name] = result.right;

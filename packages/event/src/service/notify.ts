@@ -1,7 +1,6 @@
 import { EPOLLHUP, pipe, SOCK_DGRAM, sendMessage, setNonBlocking, unixSocket } from '@sdrx/linux';
-import * as t from 'io-ts';
 import { defer, finalize, map, type Observable, of, take } from 'rxjs';
-import { readEnvironment } from '../environment.js';
+import { readEnvironment, textDecoder } from '../environment.js';
 import type { EventLoop } from '../loop.js';
 
 /** The variables of sd_notify(3), by their own names; values are sent as they are, times in microseconds. */
@@ -40,12 +39,8 @@ export interface Notification {
   readonly BARRIER?: 1;
 }
 
-const NotifySocket = new t.Type<string, string, unknown>(
-  "an absolute path or an abstract socket's @name",
-  (input): input is string => typeof input === 'string',
-  (input, context) =>
-    typeof input === 'string' && /^[/@]./s.test(input) ? t.success(input) : t.failure(input, context),
-  t.identity,
+const NotifySocket = textDecoder("an absolute path or an abstract socket's @name", (text) =>
+  /^[/@]./s.test(text) ? text : undefined,
 );
 
 /**

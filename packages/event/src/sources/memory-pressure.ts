@@ -15,9 +15,8 @@ import {
   unixSocket,
   write,
 } from '@sdrx/linux';
-import * as t from 'io-ts';
 import type { Observable } from 'rxjs';
-import { AbsolutePath, EnvironmentError, readEnvironment } from '../environment.js';
+import { AbsolutePath, EnvironmentError, readEnvironment, textDecoder } from '../environment.js';
 import type { LoopCore } from '../loop-core.js';
 import type { SourceOptions } from '../source.js';
 
@@ -75,14 +74,8 @@ function psiTrigger(type: 'some' | 'full', threshold: number, window: number): B
   return Buffer.from(`${type} ${Math.round(threshold * 1e3)} ${Math.round(window * 1e3)}\0`);
 }
 
-const Base64 = new t.Type<Buffer, string, unknown>(
-  'base64',
-  Buffer.isBuffer,
-  (input, context) =>
-    typeof input === 'string' && /^[A-Za-z0-9+/]*={0,2}$/.test(input)
-      ? t.success(Buffer.from(input, 'base64'))
-      : t.failure(input, context),
-  (bytes) => bytes.toString('base64'),
+const Base64 = textDecoder('base64', (text) =>
+  /^[A-Za-z0-9+/]*={0,2}$/.test(text) ? Buffer.from(text, 'base64') : undefined,
 );
 
 function openFromEnvironment(environment: NodeJS.ProcessEnv, fixed: boolean): PressureFile | undefined {
