@@ -31,7 +31,7 @@ interface Outcome {
 
 /**
  * Starts the program as a service manager does: descriptors from 3 on, and the variables.
- * @param variables in which `PID` stands for the program's process id
+ * @param variables in which `PID` stands for the program's process id; a LISTEN_PIDFDID of `OWN` for that of its pidfd
  */
 function activate(variables: Readonly<Record<string, string>>, fds: readonly Fd[]): Outcome {
   // Only the process itself knows its id before it runs.
@@ -49,7 +49,7 @@ t.test(
   'takes the descriptors in their order, with their names, close-on-exec from now on',
   leavingNoFd((t) => {
     using sockets = new Sockets();
-    const variables = { LISTEN_PID: 'PID', LISTEN_FDS: '2', LISTEN_FDNAMES: 'web:control', LISTEN_PIDFDID: '77' };
+    const variables = { LISTEN_PID: 'PID', LISTEN_FDS: '2', LISTEN_FDNAMES: 'web:control', LISTEN_PIDFDID: 'OWN' };
     const { first, second, left } = activate(variables, [sockets.ours, sockets.theirs]);
     const targets = [sockets.ours, sockets.theirs].map(({ number }) => readlinkSync(`/proc/self/fd/${number}`));
     t.strictSame(first, [
@@ -86,6 +86,33 @@ t.test(
     }
   }),
 );
+
+t.test(
+  'takes nothing that was meant for another process that had the same id',
+  leavingNoFd((t) => {
+    using sockets = new Sockets();
+    const { first, left } = activate({ LISTEN_PID: 'PID', LISTEN_FDS: '1', LISTEN_PIDFDID: '77' }, [sockets.ours]);
+    t.strictSame([first, left], [[], []]);
+  }),
+);
+
+t.test('what is meant for another process may be malformed', (t) => {
+  for (const other of [{ LISTEN_PID: '1' }, { LISTEN_PID: `${process.pid}`, LISTEN_PIDFDID: '77' }, {}]) {
+    const environment = { ...other, LISTEN_FDS: 'three', LISTEN_FDNAMES: ':::' };
+    t.strictSame(listenFds(environment), []);
+    t.strictSame(environment, {});
+  }
+  t.strictSame(listenFds({ LISTEN_PID: '1', LISTEN_FDS: '1', LISTEN_PIDFDID: 'mine' }), []);
+  t.end();
+});
+
+t.test('a malformed LISTEN_PIDFDID is an error', (t) => {
+  for (const value of ['', '-1', ' 1', '0x1', '18446744073709551616', 'mine']) {
+    const environment = { LISTEN_PID: `${process.pid}`, LISTEN_FDS: '1', LISTEN_PIDFDID: value };
+    t.throws(() => listenFds(environment), { name: 'EnvironmentError', variable: 'LISTEN_PIDFDID', value });
+  }
+  t.end();
+});
 
 t.test(
   'names of another number than the descriptors are an error',

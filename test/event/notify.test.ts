@@ -1,14 +1,20 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { closeSync, fstatSync, openSync, writeFileSync } from 'node:fs';
 import { EventLoop, type Notification, notify, notifyBarrier } from '@sdrx/event';
 import { eventfd } from '@sdrx/linux';
 import fc from 'fast-check';
-import { lastValueFrom, toArray } from 'rxjs';
+import { firstValueFrom, lastValueFrom, toArray } from 'rxjs';
 import t from 'tap';
 import { Folder } from '../support/folder.js';
 import { leavingNoFd } from '../support/open-fds.js';
+import { programPath } from '../support/program-path.js';
 import { withEnvironment } from './environment.js';
 import { iterations, onLoop } from './on-loop.js';
+import { plainEnvironment } from './run-node.js';
 import { ServiceManager } from './service-manager.js';
+
+const program = programPath('./programs/notify-and-end.js', import.meta.url);
 
 let names = 0;
 
@@ -97,11 +103,167 @@ t.test(
   leavingNoFd((t) =>
     withManager((manager) => {
       for (const text of ['fine\nREADY=1', '\n', 'a\0b']) {
-        t.throws(() => notify({ READY: 1, STATUS: text }), { name: 'TypeError', message: /STATUS must be one line/ });
+        t.throws(() => notify({ READY: 1, STATUS: text }), { name: 'TypeError', message: /`STATUS` must be one line/ });
       }
       t.equal(manager.read(), undefined);
     }),
   ),
+);
+
+const wrong: readonly [name: string, notification: object, error: 'TypeError' | 'RangeError'][] = [
+  ['a line break', { STATUS: 'a\nb' }, 'TypeError'],
+  ['a NUL', { BUSERROR: 'a\0b' }, 'TypeError'],
+  ['a status that is no text', { STATUS: 5 }, 'TypeError'],
+  ['a flag that is none', { READY: true }, 'TypeError'],
+  ['a number as text', { MAINPID: '5' }, 'TypeError'],
+  ['a fraction of a process', { MAINPID: 1.5 }, 'RangeError'],
+  ['no process', { MAINPID: 0 }, 'RangeError'],
+  ['a negative time', { EXTEND_TIMEOUT_USEC: -1 }, 'RangeError'],
+  ['no time', { MONOTONIC_USEC: Number.NaN }, 'RangeError'],
+  ['an endless time', { WATCHDOG_USEC: Infinity }, 'RangeError'],
+  ['a time as text', { WATCHDOG_USEC: '1000' }, 'TypeError'],
+  ['a name that the fd store would not take', { FDNAME: 'a:b' }, 'RangeError'],
+  ['an empty name', { FDNAME: '' }, 'RangeError'],
+  ['a variable that does not exist', { READDY: 1 }, 'RangeError'],
+  ['one of Object', { constructor: 1 }, 'RangeError'],
+  ['a line in the place of a name', { 'READY=1\nSTATUS': 'x' }, 'RangeError'],
+];
+
+for (const [what, notification, name] of wrong) {
+  t.test(
+    `${what} is refused, with a manager and without`,
+    leavingNoFd(async (t) => {
+      const attempt = () => notify(notification as Notification);
+      await withEnvironment({ NOTIFY_SOCKET: undefined }, () => t.throws(attempt, { name }));
+      await withManager((manager) => {
+        t.throws(attempt, { name });
+        t.equal(manager.read(), undefined);
+      });
+    }),
+  );
+}
+
+t.test(
+  'times are whole microseconds, rounded up',
+  leavingNoFd((t) =>
+    withManager((manager) => {
+      notify({ RELOADING: 1, MONOTONIC_USEC: 1234.25, EXTEND_TIMEOUT_USEC: 0.1, WATCHDOG_USEC: 3 });
+      const expected = ['RELOADING=1', 'MONOTONIC_USEC=1235', 'EXTEND_TIMEOUT_USEC=1', 'WATCHDOG_USEC=3'];
+      t.strictSame(manager.read()?.lines, expected);
+      using loop = new EventLoop();
+      const before = process.hrtime.bigint();
+      notify({ RELOADING: 1, MONOTONIC_USEC: loop.now() * 1e3 });
+      const [, time = ''] = manager.read()?.lines[1]?.split('=') ?? [];
+      t.match(time, /^\d+$/);
+      t.ok(BigInt(time) * 1000n >= before, 'it does not lie before what came before');
+    }),
+  ),
+);
+
+t.test('what is undefined is left out', () =>
+  withManager((manager) => {
+    notify({ READY: 1, STATUS: undefined } as unknown as Notification);
+    t.strictSame(manager.read()?.lines, ['READY=1']);
+  }),
+);
+
+t.test(
+  'a status of 300 kB arrives whole',
+  leavingNoFd(async (t) => {
+    const socket = `@sdrx-test-${process.pid}-large`;
+    using manager = new ServiceManager(socket, 1_000_000);
+    const status = 'x'.repeat(300_000);
+    await withEnvironment({ NOTIFY_SOCKET: socket }, () => notify({ STATUS: status }));
+    t.equal(manager.read()?.lines[0], `STATUS=${status}`);
+  }),
+);
+
+t.test(
+  'a manager that does not read holds nothing up, and gets all in order when it does',
+  onLoop((t, loop) =>
+    withManager(async (manager) => {
+      using folder = new Folder();
+      writeFileSync(folder.join('file'), '');
+      const fd = openSync(folder.join('file'), 'r');
+      const inode = fstatSync(fd).ino;
+      for (let number = 0; number < 200; number++) t.ok(notify({ ERRNO: number }));
+      t.ok(notify({ FDSTORE: 1 }, [fd]));
+      closeSync(fd);
+      // Of these two kinds only the newest says anything.
+      for (let number = 0; number < 1000; number++) notify(number % 2 ? { WATCHDOG: 1 } : { STATUS: `at ${number}` });
+      const signal = firstValueFrom(loop.signal('SIGUSR2'));
+      process.kill(process.pid, 'SIGUSR2');
+      t.match(await signal, { signo: 12 });
+
+      const lines: string[] = [];
+      while (lines.at(-1) !== 'WATCHDOG=1') {
+        const { lines: received, fds } = await manager.next();
+        lines.push(...received);
+        for (const one of fds) {
+          t.equal(fstatSync(one.number).ino, inode, 'its descriptor, though ours was closed');
+          one.close();
+        }
+      }
+      const numbers = Array.from({ length: 200 }, (_, number) => `ERRNO=${number}`);
+      t.strictSame(lines, [...numbers, 'FDSTORE=1', 'STATUS=at 998', 'WATCHDOG=1']);
+      t.ok(notify({ READY: 1 }));
+      t.strictSame((await manager.next()).lines, ['READY=1'], 'then it is as before');
+    }),
+  ),
+);
+
+t.test(
+  'more than 256 messages that wait are an error, and those that wait are not lost by it',
+  leavingNoFd((t) =>
+    withManager(async (manager) => {
+      let sent = 0;
+      t.throws(
+        () => {
+          for (; sent < 2000; sent++) notify({ ERRNO: sent });
+        },
+        { code: 'ENOBUFS', message: /the service manager has not taken 256 messages/ },
+      );
+      const lines: string[] = [];
+      while (lines.length < sent) lines.push(...(await manager.next()).lines);
+      t.strictSame(
+        lines,
+        Array.from({ length: sent }, (_, number) => `ERRNO=${number}`),
+      );
+    }),
+  ),
+);
+
+t.test(
+  'what waits for a manager that goes is lost with a warning',
+  leavingNoFd(async (t) => {
+    const address = `@sdrx-test-${process.pid}-goes`;
+    using manager = new ServiceManager(address);
+    await withEnvironment({ NOTIFY_SOCKET: address }, () => {
+      for (let number = 0; number < 100; number++) notify({ ERRNO: number });
+    });
+    const warning = new Promise<Error>((resolve) => process.once('warning', resolve));
+    manager[Symbol.dispose]();
+    t.match(await warning, { message: /messages to the service manager are lost: ECONNREFUSED/ });
+  }),
+);
+
+t.test(
+  'a service whose manager never reads ends by SIGTERM all the same, and says what became of its messages',
+  async (t) => {
+    const address = `@sdrx-test-${process.pid}-deaf`;
+    using _ = new ServiceManager(address);
+    const env = { ...plainEnvironment, NOTIFY_SOCKET: address };
+    const child = spawn(process.execPath, [program], { env, stdio: ['inherit', 'pipe', 'pipe'] });
+    let said = '';
+    child.stderr.setEncoding('utf8').on('data', (text: string) => {
+      said += text;
+    });
+    await once(child.stdout, 'data');
+    child.kill('SIGTERM');
+    const [code] = await once(child, 'close');
+    t.equal(code, 0);
+    t.match(said, /has not taken \d+ messages for 5 s: ERRNO=/);
+  },
 );
 
 t.test('says that there is nobody to tell when NOTIFY_SOCKET is unset', () =>

@@ -9,9 +9,14 @@ export interface Received {
 /** The receiving end of sd_notify(3), bound to a path or `@abstract` name. */
 export class ServiceManager implements Disposable {
   readonly #socket = unixSocket(SOCK_DGRAM);
-  readonly #buffer = new ReceiveBuffer(65_536);
+  readonly #buffer: ReceiveBuffer;
 
-  constructor(readonly address: string) {
+  /** @param longest message that it can take, in bytes */
+  constructor(
+    readonly address: string,
+    longest = 65_536,
+  ) {
+    this.#buffer = new ReceiveBuffer(longest);
     bind(this.#socket.number, address);
   }
 

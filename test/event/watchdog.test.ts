@@ -32,6 +32,11 @@ t.test('there is none when it is unset, zero, or meant for another process', (t)
   t.end();
 });
 
+t.test('what is meant for another process may be malformed', (t) => {
+  t.equal(watchdogTimeout({ WATCHDOG_USEC: 'soon', WATCHDOG_PID: '1' }), undefined);
+  t.end();
+});
+
 t.test('what is malformed is an error that names it', (t) => {
   for (const value of ['', '1.5', '-1', '1e3', ' 5', '0x10', 'ten', '99999999999999999999']) {
     t.throws(() => watchdogTimeout({ WATCHDOG_USEC: value }), { name: 'EnvironmentError', variable: 'WATCHDOG_USEC' });

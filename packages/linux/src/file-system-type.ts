@@ -7,6 +7,8 @@ export const PROC_SUPER_MAGIC = 0x9fa0;
 export const CGROUP2_SUPER_MAGIC = 0x63677270;
 /** That of namespaces(7). */
 export const NSFS_MAGIC = 0x6e736673;
+/** That of pidfds, since Linux 6.9. */
+export const PIDFS_MAGIC = 0x50494446;
 
 const fstatfs = libc<(fd: number, buffer: Uint8Array) => number>('int fstatfs(int, void *)');
 

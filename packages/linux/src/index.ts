@@ -1,3 +1,4 @@
+export * from './arguments.js';
 export { beforeSpawn } from './before-spawn.js';
 export * from './byte-lock.js';
 export * from './capability.js';

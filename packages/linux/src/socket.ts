@@ -1,5 +1,5 @@
 import { cString } from './c-string.js';
-import { EAGAIN, ECONNABORTED, EINPROGRESS, EINTR, EINVAL, EMSGSIZE, EPROTO } from './errno.js';
+import { EAGAIN, ECONNABORTED, EINPROGRESS, EINTR, EINVAL, EMSGSIZE, EPERM, EPROTO } from './errno.js';
 import { Fd, isOpen } from './fd.js';
 import { allocate, errno, libc } from './libc.js';
 import { check, isSystemError, SystemError } from './system-error.js';
@@ -14,10 +14,12 @@ const SOCK_CLOEXEC = 0o2000000;
 const SOL_SOCKET = 1;
 const SO_TYPE = 3;
 const SO_ERROR = 4;
+const SO_SNDBUF = 7;
 const SO_PASSCRED = 16;
 const SO_RCVTIMEO = 20;
 const SO_PEERCRED = 17;
 const SO_ACCEPTCONN = 30;
+const SO_SNDBUFFORCE = 32;
 const SO_DOMAIN = 39;
 const SUN_PATH_SIZE = 108;
 
@@ -66,6 +68,19 @@ export function setReceiveTimeout(fd: number, milliseconds: number): void {
   time.writeBigInt64LE(BigInt(Math.floor(milliseconds / 1000)), 0);
   time.writeBigInt64LE(BigInt(Math.round((milliseconds % 1000) * 1000)), 8);
   check(setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, time, time.length), 'setsockopt', fd);
+}
+
+/**
+ * Makes room for so many bytes that were sent and not received, and for one datagram of nearly that size; without
+ * CAP_NET_ADMIN for as many as net.core.wmem_max allows, twice. socket(7) SO_SNDBUF, SO_SNDBUFFORCE. Throws EBADF, ENOTSOCK.
+ */
+export function enlargeSendBuffer(fd: number, size: number): void {
+  const value = Buffer.alloc(4);
+  value.writeUInt32LE(size);
+  check(setsockopt(fd, SOL_SOCKET, SO_SNDBUF, value, 4), 'setsockopt', fd);
+  if (setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, value, 4) === -1 && errno() !== EPERM) {
+    throw SystemError.last('setsockopt', fd);
+  }
 }
 
 /** What `unixSocket` and `socketPair` make. */

@@ -17,15 +17,17 @@ export class SystemError extends Error implements NodeJS.ErrnoException {
    * @param errno positive, as in errno(3)
    * @param syscall the call that failed
    * @param subject what it was done to: a path, an fd, an address
+   * @param reason what it means here, where the C library's words for the number would mislead
    */
   constructor(
     errno: number,
     readonly syscall: string,
     readonly subject?: string,
+    reason?: string,
   ) {
     const code = strerrorname(errno) ?? `E${errno}`;
     const what = subject === undefined ? syscall : `${syscall} '${subject}'`;
-    super(`${code}: ${(strerrordesc(errno) ?? 'unknown error').toLowerCase()}, ${what}`);
+    super(`${code}: ${reason ?? (strerrordesc(errno) ?? 'unknown error').toLowerCase()}, ${what}`);
     this.code = code;
     this.errno = -errno;
   }

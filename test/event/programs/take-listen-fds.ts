@@ -1,6 +1,7 @@
 // Takes the descriptors that were passed to it, and prints what it got, or the error, as JSON.
-import { readFileSync, readlinkSync } from 'node:fs';
+import { fstatSync, readFileSync, readlinkSync } from 'node:fs';
 import { EnvironmentError, listenFds } from '@sdrx/event';
+import { pidfdOpen } from '@sdrx/linux';
 
 const CLOSE_ON_EXEC = 0o2000000;
 
@@ -24,6 +25,10 @@ function take(): unknown {
   }
 }
 
+if (process.env.LISTEN_PIDFDID === 'OWN') {
+  using pidfd = pidfdOpen(process.pid);
+  process.env.LISTEN_PIDFDID = String(fstatSync(pidfd.number, { bigint: true }).ino);
+}
 const first = take();
 const second = take();
 const left = Object.keys(process.env).filter((name) => name.startsWith('LISTEN_'));

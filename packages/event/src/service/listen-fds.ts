@@ -1,6 +1,7 @@
 import { readlinkSync } from 'node:fs';
-import { Fd, isOpen, isSystemError, setCloseOnExec } from '@sdrx/linux';
-import { Decimal, EnvironmentError, readEnvironment } from '../environment.js';
+import { checkObject, Fd, isOpen, isSystemError, setCloseOnExec } from '@sdrx/linux';
+import { Decimal, Decimal64, EnvironmentError, readEnvironment } from '../environment.js';
+import { ownPidfdId } from './pidfd-id.js';
 
 const FIRST = 3;
 const VARIABLES = ['LISTEN_PID', 'LISTEN_FDS', 'LISTEN_FDNAMES', 'LISTEN_PIDFDID'];
@@ -16,17 +17,18 @@ export interface PassedFd {
 /**
  * Takes the descriptors that were passed to this process, close-on-exec from now on, in their order, and removes the
  * variables from the environment, so that neither a second call nor a child takes them again. sd_listen_fds(3).
- * @returns none when nothing was passed, or it was meant for another process (LISTEN_PID)
+ * @returns none when nothing was passed, or it was meant for another process (LISTEN_PID, LISTEN_PIDFDID), however malformed
  * Throws EnvironmentError for what is malformed: a count that is no number, names of another number than the descriptors,
  * a descriptor that is not open. The variables are removed all the same.
  */
 export function listenFds(environment: NodeJS.ProcessEnv = process.env): PassedFd[] {
+  checkObject('environment', environment);
   const passed = Object.fromEntries(VARIABLES.map((variable) => [variable, environment[variable]]));
   for (const variable of VARIABLES) delete environment[variable];
 
-  const pid = readEnvironment(passed, 'LISTEN_PID', Decimal);
+  if (!isForThisProcess(passed)) return [];
   const count = readEnvironment(passed, 'LISTEN_FDS', Decimal);
-  if (pid !== process.pid || count === undefined || count === 0) return [];
+  if (count === undefined || count === 0) return [];
   const names = passed.LISTEN_FDNAMES?.split(':');
   if (names !== undefined && names.length !== count) {
     throw new EnvironmentError('LISTEN_FDNAMES', passed.LISTEN_FDNAMES, `${count} names, as many as LISTEN_FDS says`);
@@ -41,6 +43,15 @@ export function listenFds(environment: NodeJS.ProcessEnv = process.env): PassedF
     setCloseOnExec(FIRST + index);
     return { fd: new Fd(FIRST + index), name: names?.[index] ?? 'unknown' };
   });
+}
+
+/** A pid may be another process's by now, which has it again; the id of its pidfd may not. */
+function isForThisProcess(environment: NodeJS.ProcessEnv): boolean {
+  if (readEnvironment(environment, 'LISTEN_PID', Decimal) !== process.pid) return false;
+  const id = readEnvironment(environment, 'LISTEN_PIDFDID', Decimal64);
+  if (id === undefined) return true;
+  const own = ownPidfdId();
+  return own === undefined || own === id;
 }
 
 /**

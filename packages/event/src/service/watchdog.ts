@@ -1,3 +1,4 @@
+import { checkObject } from '@sdrx/linux';
 import { defer, EMPTY, map, type Observable } from 'rxjs';
 import { Decimal, readEnvironment } from '../environment.js';
 import type { EventLoop } from '../loop.js';
@@ -9,10 +10,12 @@ import { notify } from './notify.js';
  * is meant for another process. sd_watchdog_enabled(3). Throws EnvironmentError.
  */
 export function watchdogTimeout(environment: NodeJS.ProcessEnv = process.env): number | undefined {
-  const microseconds = readEnvironment(environment, 'WATCHDOG_USEC', Decimal);
+  checkObject('environment', environment);
   const pid = readEnvironment(environment, 'WATCHDOG_PID', Decimal);
-  if (microseconds === undefined || microseconds === 0 || (pid !== undefined && pid !== process.pid)) return undefined;
-  return microseconds / 1e3;
+  // What is meant for another process may be malformed.
+  if (pid !== undefined && pid !== process.pid) return undefined;
+  const microseconds = readEnvironment(environment, 'WATCHDOG_USEC', Decimal);
+  return microseconds === undefined || microseconds === 0 ? undefined : microseconds / 1e3;
 }
 
 /**
