@@ -1,7 +1,11 @@
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { bind, ReceiveBuffer, SOCK_DGRAM, unixSocket } from '@sdrx/linux';
 import t from 'tap';
 import { startDaemon } from '../support/daemon.js';
+import { Folder } from '../support/folder.js';
 import { needsRoot } from '../support/privileges.js';
 import { settled } from '../support/settled.js';
+import { workersOf } from '../support/workers.js';
 
 for (const level of ['debug', '7']) {
   t.test(`SYSTEMD_LOG_LEVEL=${level} brings debug messages`, needsRoot, async (t) => {
@@ -49,7 +53,81 @@ t.test('SYSTEMD_LOG_TARGET=auto is the console', needsRoot, async (t) => {
   t.match(daemon.log(), new RegExp(`^nsresourced\\[${daemon.pid}\\]: userns-restrict not available`));
 });
 
+/** Runs the daemon with JOURNAL_STREAM as the manager sets it: the very file that is its standard error. */
+const beforeJournal = 'export JOURNAL_STREAM=$(stat -L -c %d:%i /proc/self/fd/2); exec "$@"';
+
 t.test('a journal that reads the standard error is told the level of each line', needsRoot, async (t) => {
-  const daemon = await startDaemon(t, { restriction: 'require', env: { JOURNAL_STREAM: '8:1' } });
+  const daemon = await startDaemon(t, { restriction: 'require', through: ['sh', '-c', beforeJournal, 'sh'] });
   t.match(daemon.log(), /^<5>userns-restrict not available/);
+});
+
+for (const stream of ['8:1', '', 'journal', '8:', '99999999999999999999:1']) {
+  t.test(`JOURNAL_STREAM=${stream} is not believed: that is another file`, needsRoot, async (t) => {
+    const daemon = await startDaemon(t, { restriction: 'require', env: { JOURNAL_STREAM: stream } });
+    t.match(daemon.log(), new RegExp(`^nsresourced\\[${daemon.pid}\\]: userns-restrict not available`));
+  });
+}
+
+t.test('SYSTEMD_LOG_LEVEL may have levels for targets, which workers are told, too', needsRoot, async (t) => {
+  const daemon = await startDaemon(t, { env: { SYSTEMD_LOG_LEVEL: 'debug,console:info' } });
+  const [worker] = await workersOf(daemon, 5, 'nsresourcework');
+  await settled(daemon.pid);
+  t.notMatch(daemon.log(), /started worker|no log level/);
+  t.ok(readFileSync(`/proc/${worker}/environ`, 'utf8').split('\0').includes('SYSTEMD_LOG_LEVEL=7,console:6'));
+});
+
+t.test('levels for other targets do not matter here', needsRoot, async (t) => {
+  const daemon = await startDaemon(t, { env: { SYSTEMD_LOG_LEVEL: 'kmsg:emerg,journal:0,syslog:err,debug' } });
+  await daemon.waitForLog(/started worker/);
+});
+
+t.test('the log level has precedence over those of targets', needsRoot, async (t) => {
+  const daemon = await startDaemon(t, { restriction: 'require', env: { SYSTEMD_LOG_LEVEL: 'warning,console:debug' } });
+  t.notMatch(daemon.log(), 'interfaces disabled');
+});
+
+for (const level of ['debug,', 'debug,loud', 'tty:debug', 'console:', 'console:info:debug', 'debug;info']) {
+  t.test(`SYSTEMD_LOG_LEVEL=${level} is warned of and ignored`, needsRoot, async (t) => {
+    const daemon = await startDaemon(t, { restriction: 'require', env: { SYSTEMD_LOG_LEVEL: level } });
+    t.match(daemon.log(), `SYSTEMD_LOG_LEVEL is no log level, ignored: '${level}'`);
+    t.match(daemon.log(), 'interfaces disabled');
+  });
+}
+
+t.test('SYSTEMD_LOG_TARGET=console-prefixed has facility and level before each line', needsRoot, async (t) => {
+  const daemon = await startDaemon(t, { restriction: 'require', env: { SYSTEMD_LOG_TARGET: 'console-prefixed' } });
+  t.match(daemon.log(), new RegExp(`^<29>nsresourced\\[${daemon.pid}\\]: userns-restrict not available`));
+});
+
+/** A /run and a /dev/kmsg of the daemon's own. */
+function ownPlaces(folder: Folder): string[] {
+  mkdirSync(folder.join('run', 'systemd', 'journal'), { recursive: true });
+  writeFileSync(folder.join('kmsg'), '');
+  const script = `mount --bind '${folder.join('run')}' /run && mount --bind '${folder.join('kmsg')}' /dev/kmsg && exec "$@"`;
+  return ['unshare', '--mount', 'sh', '-c', script, 'sh'];
+}
+
+const journalOrKmsg = { SYSTEMD_LOG_TARGET: 'journal-or-kmsg', SYSTEMD_LOG_LEVEL: 'debug' };
+
+t.test('SYSTEMD_LOG_TARGET=journal-or-kmsg is the journal', needsRoot, async (t) => {
+  using folder = new Folder();
+  const through = ownPlaces(folder);
+  using journal = unixSocket(SOCK_DGRAM);
+  bind(journal.number, folder.join('run', 'systemd', 'journal', 'socket'));
+  const daemon = await startDaemon(t, { restriction: 'require', env: journalOrKmsg, through });
+  const buffer = new ReceiveBuffer(4096);
+  const size = buffer.receive(journal.number, []);
+  t.match(buffer.bytes.toString('utf8', 0, size), /^MESSAGE=.+\nPRIORITY=\d\nSYSLOG_IDENTIFIER=nsresourced\n$/);
+  await daemon.stop();
+  t.equal(readFileSync(folder.join('kmsg'), 'utf8'), '');
+  t.notMatch(daemon.log(), 'interfaces disabled');
+});
+
+t.test('SYSTEMD_LOG_TARGET=journal-or-kmsg is the kernel log where there is no journal', needsRoot, async (t) => {
+  using folder = new Folder();
+  const through = ownPlaces(folder);
+  const daemon = await startDaemon(t, { restriction: 'require', env: journalOrKmsg, through });
+  await daemon.stop();
+  t.match(readFileSync(folder.join('kmsg'), 'utf8'), new RegExp(`^<5>nsresourced\\[${daemon.pid}\\]: .*`, 'm'));
+  t.notMatch(daemon.log(), 'interfaces disabled');
 });

@@ -1,5 +1,6 @@
 import { constants, openSync, writeSync } from 'node:fs';
-import { EAGAIN, SOCK_DGRAM, SystemError, sendMessage, unixSocket } from '@sdrx/linux';
+import { EAGAIN, isSystemError, SOCK_DGRAM, SystemError, sendMessage, unixSocket } from '@sdrx/linux';
+import { isJournalStream } from './journal-stream.js';
 import { logKind, logText } from './log-text.js';
 import { MessageRate } from './message-rate.js';
 import { StandardError } from './standard-error.js';
@@ -8,9 +9,18 @@ import { StandardError } from './standard-error.js';
 export const LOG_LEVELS = ['emerg', 'alert', 'crit', 'err', 'warning', 'notice', 'info', 'debug'] as const;
 export type LogLevel = (typeof LOG_LEVELS)[number];
 
-/** Where messages go, by the names of SYSTEMD_LOG_TARGET. */
-export const LOG_TARGETS = ['console', 'journal', 'kmsg', 'null'] as const;
+/**
+ * Where messages go, by the names of SYSTEMD_LOG_TARGET. `console-prefixed` has a level and a facility before each line,
+ * `journal-or-kmsg` is the journal as long as that takes them.
+ */
+export const LOG_TARGETS = ['console', 'console-prefixed', 'journal', 'journal-or-kmsg', 'kmsg', 'null'] as const;
 export type LogTarget = (typeof LOG_TARGETS)[number];
+
+/** The places that a message can end up at, each of which may have a level of its own. */
+export type LogPlace = 'console' | 'journal' | 'kmsg';
+
+/** LOG_DAEMON of syslog(3), as it is put before the level. */
+const FACILITY = 3 << 3;
 
 const JOURNAL_SOCKET = '/run/systemd/journal/socket';
 const KERNEL_LOG = '/dev/kmsg';
@@ -35,6 +45,8 @@ const standardError = new StandardError();
 export class Log {
   level: LogLevel = 'info';
   target: LogTarget = 'console';
+  /** What goes to a place goes there up to this level; the log's own has precedence. */
+  readonly targetLevels = new Map<LogPlace, LogLevel>();
   readonly #rate = new MessageRate(RATE_INTERVAL, RATE_BURST);
   readonly #verboseRate = new MessageRate(RATE_INTERVAL, RATE_BURST_VERBOSE);
   #summary: NodeJS.Timeout | undefined;
@@ -90,9 +102,19 @@ export class Log {
   #write(priority: number, text: string): void {
     if (this.target === 'null') return;
     try {
-      if (this.target === 'journal') this.#toJournal(priority, text);
-      else if (this.target === 'kmsg') this.#toKernelLog(priority, text);
-      else this.#toConsole(priority, text);
+      switch (this.target) {
+        case 'journal':
+          this.#toJournal(priority, text);
+          break;
+        case 'journal-or-kmsg':
+          this.#toJournalOrKernelLog(priority, text);
+          break;
+        case 'kmsg':
+          this.#toKernelLog(priority, text);
+          break;
+        default:
+          this.#toConsole(priority, text);
+      }
     } catch (error) {
       // Better in the wrong place than lost.
       this.#toConsole(priority, `${text} (not to the ${this.target}: ${logText(describe(error))})`);
@@ -100,12 +122,29 @@ export class Log {
   }
 
   #toConsole(priority: number, text: string): void {
+    if (!this.#wants('console', priority)) return;
+    const name = `${this.identifier}[${process.pid}]: `;
+    if (this.target === 'console-prefixed') writeLine(`<${FACILITY | priority}>${name}${text}`);
     // The journal, reading our standard error, takes the level from this prefix. sd-daemon(3)
-    const prefix = process.env.JOURNAL_STREAM === undefined ? `${this.identifier}[${process.pid}]: ` : `<${priority}>`;
-    writeLine(`${prefix}${text}`);
+    else writeLine(`${isJournalStream() ? `<${priority}>` : name}${text}`);
+  }
+
+  #wants(place: LogPlace, priority: number): boolean {
+    const level = this.targetLevels.get(place);
+    return level === undefined || priority <= LOG_LEVELS.indexOf(level);
+  }
+
+  #toJournalOrKernelLog(priority: number, text: string): void {
+    try {
+      this.#toJournal(priority, text);
+    } catch (error) {
+      if (!isSystemError(error)) throw error;
+      this.#toKernelLog(priority, text);
+    }
   }
 
   #toJournal(priority: number, text: string): void {
+    if (!this.#wants('journal', priority)) return;
     const fields = `MESSAGE=${text}\nPRIORITY=${priority}\nSYSLOG_IDENTIFIER=${this.identifier}\n`;
     using socket = unixSocket(SOCK_DGRAM);
     const sent = sendMessage(socket.number, Buffer.from(fields), { to: JOURNAL_SOCKET });
@@ -115,6 +154,7 @@ export class Log {
   #kernelLog: number | undefined;
 
   #toKernelLog(priority: number, text: string): void {
+    if (!this.#wants('kmsg', priority)) return;
     this.#kernelLog ??= openSync(KERNEL_LOG, constants.O_WRONLY | constants.O_NONBLOCK | constants.O_NOCTTY);
     writeSync(this.#kernelLog, `<${priority}>${this.identifier}[${process.pid}]: ${text}\n`);
   }

@@ -1,11 +1,14 @@
 import type { EventLoop } from '@sdrx/event';
 import type { SignalInfo } from '@sdrx/linux';
 import { type Observable, tap } from 'rxjs';
-import { LOG_LEVELS, LOG_TARGETS, type Log } from './log.js';
+import { LOG_LEVELS, type Log, type LogTarget } from './log.js';
 import { memoryStatistics, releaseMemory } from './memory.js';
 
 /** si_code of sigqueue(3), the only sender that passes a value. */
 const SI_QUEUE = -1;
+
+/** In the order of the commands for them. */
+const TARGETS: readonly LogTarget[] = ['console', 'journal', 'kmsg', 'null'];
 
 /**
  * Obeys the commands that SIGRTMIN+18 carries in its queued value: 0x100 to 0x107 sets the log level, 0x200 to 0x203 the
@@ -18,7 +21,7 @@ export function signalCommands(loop: EventLoop, log: Log): Observable<SignalInfo
 
 function obey({ code, value, pid }: SignalInfo, log: Log): void {
   const level = LOG_LEVELS[value - 0x100];
-  const target = LOG_TARGETS[value - 0x200];
+  const target = TARGETS[value - 0x200];
   if (code !== SI_QUEUE) {
     log.notice(`SIGRTMIN+18 from process ${pid} carries no command, ignored`);
   } else if (level !== undefined) {

@@ -1,7 +1,8 @@
 import { type ChildProcess, spawn } from '@sdrx/linux';
 import { limitArguments } from './limit-options.js';
 import type { Limits } from './limits.js';
-import { LOG_LEVELS, type Log } from './log.js';
+import type { Log } from './log.js';
+import { logLevelVariable } from './log-environment.js';
 import type { Restriction } from './restriction.js';
 
 /** The program that serves connections, and its arguments. */
@@ -63,7 +64,7 @@ export function startWorker(options: WorkerOptions): ChildProcess {
     LISTEN_FDS: '1',
     NSRESOURCE_FIXED_WORKER: fixed ? '1' : '0',
     NSRESOURCE_API: api ? '1' : '0',
-    SYSTEMD_LOG_LEVEL: String(LOG_LEVELS.indexOf(log.level)),
+    SYSTEMD_LOG_LEVEL: logLevelVariable(log),
     ...(notifySocket && { NOTIFY_SOCKET: notifySocket }),
   };
   for (const variable of OWN_VARIABLES) delete env[variable];
