@@ -160,7 +160,7 @@ t.test(
   ),
 );
 
-t.test('what is undefined is left out', () =>
+t.test('what is undefined is left out', (t) =>
   withManager((manager) => {
     notify({ READY: 1, STATUS: undefined } as unknown as Notification);
     t.strictSame(manager.read()?.lines, ['READY=1']);
