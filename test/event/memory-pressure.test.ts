@@ -152,7 +152,11 @@ t.test(
   'MEMORY_PRESSURE_WATCH=/dev/null turns it off: EHOSTDOWN',
   onLoop((t, loop) =>
     withEnvironment({ ...unset, MEMORY_PRESSURE_WATCH: '/dev/null' }, async () => {
-      await t.rejects(firstValueFrom(loop.memoryPressure()), { name: 'SystemError', code: 'EHOSTDOWN' });
+      await t.rejects(firstValueFrom(loop.memoryPressure()), {
+        name: 'SystemError',
+        code: 'EHOSTDOWN',
+        message: /turned off by MEMORY_PRESSURE_WATCH/,
+      });
       await t.rejects(firstValueFrom(loop.memoryPressure({ type: 'full' })), { code: 'EHOSTDOWN' });
     }),
   ),
@@ -200,7 +204,11 @@ t.test(
     const [path, manager] = fifo(folder);
     await withEnvironment({ ...unset, MEMORY_PRESSURE_WATCH: path }, async () => {
       const wishes: MemoryPressureOptions[] = [{ type: 'some' }, { threshold: 100 }, { window: 2000 }];
-      for (const wish of wishes) await t.rejects(firstValueFrom(loop.memoryPressure(wish)), { code: 'EBUSY' });
+      for (const wish of wishes)
+        await t.rejects(firstValueFrom(loop.memoryPressure(wish)), {
+          code: 'EBUSY',
+          message: /MEMORY_PRESSURE_WATCH says/,
+        });
       loop
         .memoryPressure({ priority: -1 })
         .subscribe({ error: (error) => t.fail(String(error)) })
@@ -213,10 +221,10 @@ t.test(
 t.test('a threshold or window out of range is refused at once', (t) => {
   using loop = new EventLoop();
   const wrong: readonly [MemoryPressureOptions, RegExp][] = [
-    [{ window: 499 }, /`window` must be 500 to 10000 ms, not 499/],
+    [{ window: 499 }, /`window` must be a number of milliseconds from 500 to 10000, not 499/],
     [{ window: 10_001 }, /`window`/],
     [{ window: Number.NaN }, /`window`/],
-    [{ threshold: 0 }, /`threshold` must be above 0/],
+    [{ threshold: 0 }, /`threshold` must be a number of milliseconds above 0/],
     [{ threshold: -1 }, /`threshold`/],
     [{ threshold: 2001 }, /at most the window's 2000 ms, not 2001/],
     [{ threshold: 501, window: 500 }, /`threshold`/],

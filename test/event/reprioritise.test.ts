@@ -229,7 +229,7 @@ t.test(
   onLoop(async (t, loop) => {
     using event = new EventFd();
     for (const wrong of [Number.NaN, 1.5, Number.POSITIVE_INFINITY]) {
-      const message = `priority must be an integer, not ${wrong}`;
+      const message = `\`priority\` must be an integer, not ${wrong}`;
       await t.rejects(firstValueFrom(loop.io(event.fd, { priority: of(wrong) })), { name: 'RangeError', message });
       const priority = new Subject<number>();
       const late = t.rejects(firstValueFrom(loop.io(event.fd, { priority })), { name: 'RangeError', message });

@@ -258,8 +258,8 @@ t.test('what is no time is refused at once', (t) => {
     [{ every: 1e-320 }, /`every` must be .* of 0.000001 or more/],
     [{ after: 1, accuracy: -1 }, /`accuracy` must be .* not -1/],
     [{ after: 1, accuracy: Number.POSITIVE_INFINITY }, /`accuracy` must be .* not Infinity/],
-    [{ after: 1, priority: 0.5 }, /priority must be an integer, not 0.5/],
-    [{ after: 1, exitOnFailure: 0.5 }, /exitOnFailure must be .* not 0.5/],
+    [{ after: 1, priority: 0.5 }, /`priority` must be an integer, not 0.5/],
+    [{ after: 1, exitOnFailure: 0.5 }, /`exitOnFailure` must be .* not 0.5/],
   ];
   for (const [options, message] of wrong)
     t.throws(() => loop.time(options as TimeOptions), { name: 'RangeError', message });

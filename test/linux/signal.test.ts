@@ -61,7 +61,10 @@ t.test('a number is its own number, from 1 to 64', (t) => {
 t.test('what names no signal throws a RangeError with the name', (t) => {
   const odd = ['SIGNOTHING', 'sigusr1', 'USR1', '', 'SIGRTMIN+31', 'SIGRTMIN-1', 'SIGRTMAX+1', 'SIGRTMAX-31'];
   for (const name of [...odd, 'SIGRTMIN+', 'SIGRTMIN+1.5', 'SIGRTMIN+1x', 'SIGRTMIN+ 1', 'constructor', '10']) {
-    t.throws(() => signalNumber(name as Signal), new RangeError(`no signal has the name ${name}`));
+    t.throws(() => signalNumber(name as Signal), {
+      name: 'RangeError',
+      message: `\`signal\` must be a signal's name, not '${name}'`,
+    });
   }
   t.end();
 });

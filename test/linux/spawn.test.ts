@@ -149,7 +149,7 @@ t.test(
     process.env.PATH = '/bin:/missing'; // a folder there that can't be searched makes it EACCES
     t.throws(() => spawn('sdrx-missing-program'), missing);
     process.env.PATH = PATH;
-    t.throws(() => spawn('true', { cwd: '/missing' }), missing);
+    t.throws(() => spawn('true', { cwd: '/missing' }), { ...missing, syscall: 'chdir' });
     t.throws(() => spawn(''), missing);
   }),
 );
@@ -226,6 +226,38 @@ t.test(
     t.throws(() => spawn('true', { fds: [0, 1, 2, 7, 9998, 9999] }), { code: 'EBADF' });
   }),
 );
+
+t.test(
+  'the error names what is at fault: the folder, the descriptor, or the program',
+  leavingNothing((t) => {
+    using folder = new Folder();
+    writeFileSync(folder.join('file'), '', { mode: 0o755 });
+    const missing = folder.join('missing');
+    const closed = new Fd(-1);
+    const faults: readonly [file: string, options: SpawnOptions, code: string, syscall: string, subject: string][] = [
+      ['true', { cwd: missing }, 'ENOENT', 'chdir', missing],
+      ['true', { cwd: folder.join('file') }, 'ENOTDIR', 'chdir', folder.join('file')],
+      [missing, { cwd: folder.path }, 'ENOENT', 'posix_spawn', missing],
+      [missing, {}, 'ENOENT', 'posix_spawn', missing],
+      ['true', { fds: [0, 1, 9999] }, 'EBADF', 'dup2', '9999'],
+      ['true', { fds: [0, 1, 2, closed] }, 'EBADF', 'dup2', '-1'],
+      ['true', { fds: [0, 1, 9999], cwd: missing }, 'EBADF', 'dup2', '9999'],
+      [folder.path, {}, 'EACCES', 'posix_spawn', folder.path],
+    ];
+    for (const [file, options, code, syscall, subject] of faults) {
+      t.throws(() => spawn(file, options), { code, syscall, subject });
+    }
+  }),
+);
+
+t.test("Node's order of arguments is refused with a word on ours", (t) => {
+  const ofNode = spawn as unknown as (file: string, args: readonly string[]) => void;
+  t.throws(() => ofNode('echo', ['hi']), {
+    name: 'TypeError',
+    message: "`options` must be an object, of which the arguments are `args`, not [ 'hi' ]",
+  });
+  t.end();
+});
 
 t.test('a descriptor beyond the limit throws EBADF, and starts nothing', (t) => {
   const program = programPath('./programs/fd-beyond-limit.js', import.meta.url);

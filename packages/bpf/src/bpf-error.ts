@@ -1,3 +1,5 @@
+import { checkArray, checkText } from '@sdrx/linux';
+
 /** What keeps a BPF program from working, as far as it can be told. */
 export type BpfErrorCode =
   /** There is no libbpf. */
@@ -39,6 +41,9 @@ export class BpfError extends Error {
     readonly log: readonly string[] = [],
     options?: ErrorOptions,
   ) {
+    checkText('code', code);
+    checkText('message', message);
+    checkArray('log', log, checkText);
     super(message, options);
   }
 }

@@ -1,4 +1,4 @@
-import type { Fd } from '@sdrx/linux';
+import { checkInstance, checkText, Fd } from '@sdrx/linux';
 import { bpfInfo } from './bpf-call.js';
 import { BpfProgram } from './bpf-program.js';
 import { openPinned, pin } from './pin.js';
@@ -24,6 +24,7 @@ export class BpfLink implements Disposable {
 
   /** Takes over `fd`, a descriptor of a link, and what libbpf has of it. */
   constructor(fd: Fd, libbpf?: LibbpfLink) {
+    checkInstance('fd', fd, Fd);
     this.#fd = fd;
     this.#libbpf = libbpf;
     try {
@@ -39,6 +40,7 @@ export class BpfLink implements Disposable {
 
   /** Opens a link that is pinned at `path`. Throws ENOENT, EACCES, and EINVAL if something else is pinned there. */
   static openPinned(path: string): BpfLink {
+    checkText('path', path);
     return new BpfLink(openPinned(path));
   }
 
@@ -59,6 +61,7 @@ export class BpfLink implements Disposable {
    * Of a link to a kprobe or a tracepoint one descriptor then stays open in this process: libbpf would detach it.
    */
   pin(path: string): void {
+    checkText('path', path);
     pin(this.fd, path);
     this.#pinned = true;
   }

@@ -1,5 +1,20 @@
 import { readFileSync } from 'node:fs';
-import { addressOf, allocate, EINVAL, ENOENT, errno, Fd, SystemError } from '@sdrx/linux';
+import {
+  addressOf,
+  allocate,
+  checkArray,
+  checkBytes,
+  checkChoice,
+  checkInstance,
+  checkObject,
+  checkText,
+  checkUint32,
+  EINVAL,
+  ENOENT,
+  errno,
+  Fd,
+  SystemError,
+} from '@sdrx/linux';
 import {
   BPF_MAP_CREATE,
   BPF_MAP_DELETE_BATCH,
@@ -90,6 +105,7 @@ export class BpfMap implements Disposable {
 
   /** Takes over `fd`, a descriptor of a map. Throws EBADF, and EINVAL for another descriptor. */
   constructor(fd: Fd) {
+    checkInstance('fd', fd, Fd);
     this.#fd = fd;
     try {
       const info = bpfInfo(fd.number, MAP_INFO_SIZE);
@@ -110,7 +126,9 @@ export class BpfMap implements Disposable {
   }
 
   /** Makes a map. bpf(2) BPF_MAP_CREATE. Throws EINVAL, E2BIG, ENOMEM, EPERM. */
-  static create({ type, keySize, valueSize, maxEntries, flags = 0, name = '', inner }: BpfMapOptions): BpfMap {
+  static create(options: BpfMapOptions): BpfMap {
+    checkMapOptions(options);
+    const { type, keySize, valueSize, maxEntries, flags = 0, name = '', inner } = options;
     const attributes = bpfAttributes();
     [type, keySize, valueSize, maxEntries, flags, inner?.fd ?? 0].forEach((value, index) => {
       attributes.writeUInt32LE(value, index * 4);
@@ -121,11 +139,13 @@ export class BpfMap implements Disposable {
 
   /** Opens a map that is pinned at `path`. Throws ENOENT, EACCES, and EINVAL if something else is pinned there. */
   static openPinned(path: string): BpfMap {
+    checkText('path', path);
     return new BpfMap(openPinned(path));
   }
 
   /** Opens a map by its id. bpf(2) BPF_MAP_GET_FD_BY_ID. Throws ENOENT, EPERM. */
   static byId(id: number): BpfMap {
+    checkUint32('id', id);
     const attributes = bpfAttributes();
     attributes.writeUInt32LE(id, 0);
     return new BpfMap(new Fd(bpf(BPF_MAP_GET_FD_BY_ID, attributes, 'MAP_GET_FD_BY_ID', id)));
@@ -138,6 +158,7 @@ export class BpfMap implements Disposable {
 
   /** The value of a key, undefined if there is none. bpf(2) BPF_MAP_LOOKUP_ELEM. Throws EBADF, EOPNOTSUPP. */
   get(key: Uint8Array): Buffer | undefined {
+    checkBytes('key', key);
     this.#setKey(key);
     return this.#call(BPF_MAP_LOOKUP_ELEM, 'MAP_LOOKUP_ELEM', this.#value) ? Buffer.from(this.#value) : undefined;
   }
@@ -147,6 +168,9 @@ export class BpfMap implements Disposable {
    * about 10 ms. Throws E2BIG if the map is full, EEXIST or ENOENT if `mode` does not allow it.
    */
   set(key: Uint8Array, value: Uint8Array, mode: keyof typeof MODES = 'any'): void {
+    checkBytes('key', key);
+    checkBytes('value', value);
+    checkChoice('mode', mode, Object.keys(MODES));
     this.#setKey(key);
     fill(this.#value, value, 'value', this.name);
     if (!this.#call(BPF_MAP_UPDATE_ELEM, 'MAP_UPDATE_ELEM', this.#value, MODES[mode]))
@@ -155,12 +179,14 @@ export class BpfMap implements Disposable {
 
   /** Removes a key. bpf(2) BPF_MAP_DELETE_ELEM. @returns whether it was there. Throws EINVAL for a map that is an array. */
   delete(key: Uint8Array): boolean {
+    checkBytes('key', key);
     this.#setKey(key);
     return this.#call(BPF_MAP_DELETE_ELEM, 'MAP_DELETE_ELEM');
   }
 
   /** Removes many keys in one call, those that are there. bpf(2) BPF_MAP_DELETE_BATCH. Throws EOPNOTSUPP. */
   deleteAll(keys: readonly Uint8Array[]): void {
+    checkArray('keys', keys, checkBytes);
     const all = allocate(keys.length * this.keySize);
     keys.forEach((key, index) => {
       fill(all.subarray(index * this.keySize, (index + 1) * this.keySize), key, 'key', this.name);
@@ -200,6 +226,7 @@ export class BpfMap implements Disposable {
 
   /** Names it in a BPF file system, where it stays; what has the name is replaced. Throws as open(2), EPERM elsewhere. */
   pin(path: string): void {
+    checkText('path', path);
     pin(this.fd, path);
   }
 
@@ -224,6 +251,15 @@ export class BpfMap implements Disposable {
     if (reason === ENOENT) return false;
     throw new SystemError(reason, `bpf(${call})`, this.name);
   }
+}
+
+function checkMapOptions(options: BpfMapOptions): void {
+  checkObject('options', options);
+  const { name, inner, flags = 0, ...sizes } = options;
+  for (const which of ['type', 'keySize', 'valueSize', 'maxEntries'] as const) checkUint32(which, sizes[which]);
+  checkUint32('flags', flags);
+  if (name !== undefined) checkText('name', name);
+  if (inner !== undefined) checkInstance('inner', inner, BpfMap);
 }
 
 function fill(target: Buffer, bytes: Uint8Array, what: string, map: string): void {

@@ -1,4 +1,19 @@
-import { close, duplicate, EINVAL, EOPNOTSUPP, errno, type Fd, SystemError } from '@sdrx/linux';
+import {
+  checkArray,
+  checkFunction,
+  checkInstance,
+  checkObject,
+  checkText,
+  checkUint32,
+  close,
+  duplicate,
+  EINVAL,
+  EOPNOTSUPP,
+  errno,
+  type Fd,
+  SystemError,
+  wrongKind,
+} from '@sdrx/linux';
 import { BpfError } from './bpf-error.js';
 import { BpfLink } from './bpf-link.js';
 import { BpfMap } from './bpf-map.js';
@@ -53,6 +68,9 @@ export class BpfObject implements Disposable {
    * Throws RangeError for programs and maps that the file does not have.
    */
   static load(file: string | Uint8Array, options: BpfObjectOptions = {}): BpfObject {
+    if (typeof file !== 'string' && !(file instanceof Uint8Array))
+      throw wrongKind('file', 'a path or the bytes of an object file', file);
+    checkLoadOptions(options);
     const object = new BpfObject(typeof file === 'string' ? file : 'BPF object', options);
     try {
       object.#open(file);
@@ -83,6 +101,7 @@ export class BpfObject implements Disposable {
 
   /** One of its programs. Throws RangeError for one that it has not, or that was not to be loaded. */
   program(name: string): BpfProgram {
+    checkText('name', name);
     return this.#own(`program ${name}`, () => {
       const fd = this.#libbpf.programFd(this.#find(this.#programs, 'program', name));
       if (fd < 0) throw new RangeError(`program '${name}' of ${this.#name} is not loaded`);
@@ -92,6 +111,7 @@ export class BpfObject implements Disposable {
 
   /** One of its maps. Throws RangeError for one that it has not. */
   map(name: string): BpfMap {
+    checkText('name', name);
     return this.#own(`map ${name}`, () => {
       return new BpfMap(duplicate(this.#libbpf.mapFd(this.#find(this.#maps, 'map', name))));
     });
@@ -99,6 +119,7 @@ export class BpfObject implements Disposable {
 
   /** One of its ring buffers. Throws RangeError for one that it has not, EINVAL for a map of another kind. */
   ringBuffer(name: string): RingBuffer {
+    checkText('name', name);
     return this.#own(`ring buffer ${name}`, () => new RingBuffer(this.map(name)));
   }
 
@@ -107,6 +128,7 @@ export class BpfObject implements Disposable {
    * RangeError for a program that it has not, or whose section does not say.
    */
   attach(program: string): BpfLink {
+    checkText('program', program);
     const link = this.#attach(program);
     if (link === undefined) throw new RangeError(`nothing says what program '${program}' of ${this.#name} belongs to`);
     return link;
@@ -232,4 +254,24 @@ export class BpfObject implements Disposable {
     for (const { level, message } of lines) this.#log(level, message);
     return lines;
   }
+}
+
+function checkLoadOptions(options: BpfObjectOptions): void {
+  checkObject('options', options);
+  const { programs, maps, log, library } = options;
+  if (programs !== undefined) checkArray('programs', programs, checkText);
+  if (log !== undefined) checkFunction('log', log);
+  if (library !== undefined) checkText('library', library);
+  if (maps === undefined) return;
+  checkObject('maps', maps);
+  for (const [name, settings] of Object.entries(maps)) checkMapSettings(`maps.${name}`, settings);
+}
+
+function checkMapSettings(name: string, settings: BpfMapSettings): void {
+  checkObject(name, settings);
+  const { maxEntries, inner, reuse, pinPath } = settings;
+  if (maxEntries !== undefined) checkUint32(`${name}.maxEntries`, maxEntries);
+  if (inner !== undefined) checkInstance(`${name}.inner`, inner, BpfMap);
+  if (reuse !== undefined) checkInstance(`${name}.reuse`, reuse, BpfMap);
+  if (pinPath !== undefined) checkText(`${name}.pinPath`, pinPath);
 }

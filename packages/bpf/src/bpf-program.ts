@@ -1,4 +1,4 @@
-import { addressOf, allocate, Fd } from '@sdrx/linux';
+import { addressOf, allocate, checkBytes, checkInstance, checkUint32, Fd } from '@sdrx/linux';
 import { BPF_PROG_GET_FD_BY_ID, BPF_PROG_TEST_RUN, bpf, bpfAttributes, bpfInfo, bpfName } from './bpf-call.js';
 
 const PROGRAM_INFO_SIZE = 80;
@@ -25,6 +25,7 @@ export class BpfProgram implements Disposable {
 
   /** Takes over `fd`, a descriptor of a program. Throws EBADF, and EINVAL for another descriptor. */
   constructor(fd: Fd) {
+    checkInstance('fd', fd, Fd);
     this.#fd = fd;
     try {
       const info = bpfInfo(fd.number, PROGRAM_INFO_SIZE);
@@ -40,6 +41,7 @@ export class BpfProgram implements Disposable {
 
   /** Opens a program by its id. bpf(2) BPF_PROG_GET_FD_BY_ID. Throws ENOENT, EPERM. */
   static byId(id: number): BpfProgram {
+    checkUint32('id', id);
     const attributes = bpfAttributes();
     attributes.writeUInt32LE(id, 0);
     return new BpfProgram(new Fd(bpf(BPF_PROG_GET_FD_BY_ID, attributes, 'PROG_GET_FD_BY_ID', id)));
@@ -66,6 +68,7 @@ export class BpfProgram implements Disposable {
    * Throws EINVAL for a packet that is too short, and EOPNOTSUPP for kinds of programs that can't be run so.
    */
   run(input: Uint8Array): BpfRun {
+    checkBytes('input', input);
     const packet = allocate(input.byteLength);
     packet.set(input);
     const output = allocate(input.byteLength);

@@ -1,10 +1,11 @@
-import { EIO, SystemError } from '@sdrx/linux';
+import { checkBytes, EIO, SystemError } from '@sdrx/linux';
 
 /**
  * Reads a record of the ring buffer: the inodes of namespaces that died, 32 bits each in the machine's byte order.
  * Throws EIO if the record is no multiple of 4 bytes.
  */
 export function readDeadNamespaces(record: Uint8Array): number[] {
+  checkBytes('record', record);
   const { buffer, byteOffset, byteLength } = record;
   if (byteLength % 4 !== 0) throw new SystemError(EIO, 'ring_buffer', `record of ${byteLength} bytes`);
   // In the ring records are aligned; elsewhere it takes a copy.

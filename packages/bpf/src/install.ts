@@ -1,7 +1,7 @@
 import { existsSync, mkdirSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import type { EventLoop } from '@sdrx/event';
-import { isSystemError } from '@sdrx/linux';
+import { checkFunction, checkMethods, checkObject, checkText, isSystemError } from '@sdrx/linux';
 import { HOOK_PROGRAMS } from './attach.js';
 import type { BpfMap } from './bpf-map.js';
 import { BpfObject } from './bpf-object.js';
@@ -53,14 +53,9 @@ export interface InstallOptions {
  * Throws BpfError, whose `code` tells why: no or an old libbpf, no object file, no BPF LSM, no BTF, not permitted, refused
  * by the verifier, no BPF file system, another process that is told of dead namespaces by the same maps.
  */
-export function installUsernsRestrict({
-  loop,
-  log = () => {},
-  directory = DIRECTORY,
-  former = FORMER_DIRECTORY,
-  library,
-  object = OBJECT,
-}: InstallOptions): InstalledUsernsRestrict {
+export function installUsernsRestrict(options: InstallOptions): InstalledUsernsRestrict {
+  checkInstallOptions(options);
+  const { loop, log = () => {}, directory = DIRECTORY, former = FORMER_DIRECTORY, library, object = OBJECT } = options;
   libbpf(library);
   requireObject(object);
   requireLsm();
@@ -88,6 +83,16 @@ export function installUsernsRestrict({
     throw error;
   } finally {
     for (const map of Object.values(pinned)) map[Symbol.dispose]();
+  }
+}
+
+function checkInstallOptions(options: InstallOptions): void {
+  checkObject('options', options);
+  const { loop, log, ...texts } = options;
+  checkMethods('loop', loop, 'an EventLoop', 'io');
+  if (log !== undefined) checkFunction('log', log);
+  for (const name of ['directory', 'former', 'library', 'object'] as const) {
+    if (texts[name] !== undefined) checkText(name, texts[name]);
   }
 }
 

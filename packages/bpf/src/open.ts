@@ -1,4 +1,5 @@
 import type { EventLoop } from '@sdrx/event';
+import { checkMethods, checkObject, checkText } from '@sdrx/linux';
 import { PinnedRestrict } from './pinned-restrict.js';
 import { DIRECTORY, usedPlace } from './restrict-maps.js';
 import type { UsernsRestrict } from './userns-restrict.js';
@@ -16,6 +17,10 @@ export interface OpenOptions {
  * Throws ENOENT if it is not installed, EACCES and EPERM without the privileges; with a loop BpfError with ERR_BPF_IN_USE while
  * another process is told of dead namespaces.
  */
-export function openUsernsRestrict({ directory = DIRECTORY, loop }: OpenOptions = {}): UsernsRestrict {
+export function openUsernsRestrict(options: OpenOptions = {}): UsernsRestrict {
+  checkObject('options', options);
+  const { directory = DIRECTORY, loop } = options;
+  checkText('directory', directory);
+  if (loop !== undefined) checkMethods('loop', loop, 'an EventLoop', 'io');
   return new PinnedRestrict(usedPlace(directory), loop);
 }

@@ -1,5 +1,7 @@
 import type { EventLoop, IoEvent, SourceOptions } from '@sdrx/event';
 import {
+  checkInstance,
+  checkMethods,
   duplicate,
   EINVAL,
   EIO,
@@ -11,7 +13,7 @@ import {
   SystemError,
 } from '@sdrx/linux';
 import { mergeMap, type Observable } from 'rxjs';
-import { BPF_MAP_TYPE_RINGBUF, type BpfMap } from './bpf-map.js';
+import { BPF_MAP_TYPE_RINGBUF, BpfMap } from './bpf-map.js';
 
 /** Bits of a record's header: its writer is not done yet; it is to be skipped. The others are its length. */
 const BUSY = 1 << 31;
@@ -43,6 +45,7 @@ export class RingBuffer implements Disposable {
 
   /** Reads `map`, which stays the caller's. Throws EINVAL for a map that is none, EPERM for one that is read-only. */
   constructor(map: BpfMap) {
+    checkInstance('map', map, BpfMap);
     if (map.type !== BPF_MAP_TYPE_RINGBUF) throw new SystemError(EINVAL, 'ring_buffer', map.name);
     this.#size = map.maxEntries;
     using fd = duplicate(map.fd);
@@ -68,11 +71,13 @@ export class RingBuffer implements Disposable {
    * that makes no sense; what was in it is skipped. Whoever disposes of the RingBuffer unsubscribes before.
    */
   records(loop: EventLoop, options?: SourceOptions): Observable<Buffer> {
+    checkMethods('loop', loop, 'an EventLoop', 'io');
     return this.ready(loop, options).pipe(mergeMap(() => this.read()));
   }
 
   /** Comes as long as there are records, for a reader who takes them by `read` or `peek`. */
   ready(loop: EventLoop, options?: SourceOptions): Observable<IoEvent> {
+    checkMethods('loop', loop, 'an EventLoop', 'io');
     return loop.io(this.#fd.number, options);
   }
 

@@ -1,3 +1,4 @@
+import { checkMethods } from '@sdrx/linux';
 import type { Observable } from 'rxjs';
 import type { UsernsRestrict } from './userns-restrict.js';
 
@@ -6,7 +7,9 @@ export class Unrestricted implements UsernsRestrict {
   readonly enforced = false;
   readonly hook = undefined;
 
-  constructor(readonly dead: Observable<readonly number[]>) {}
+  constructor(readonly dead: Observable<readonly number[]>) {
+    checkMethods('dead', dead, 'an Observable', 'subscribe');
+  }
 
   put(): void {}
   putInode(): void {}

@@ -34,7 +34,8 @@ export function childrenChanged(): void {
  * Throws EOPNOTSUPP outside of the main thread, where Node tells of no signals.
  */
 export function onChildStateChange(listener: () => void): () => void {
-  if (!isMainThread()) throw new SystemError(EOPNOTSUPP, 'SIGCHLD outside of the main thread');
+  if (!isMainThread())
+    throw new SystemError(EOPNOTSUPP, 'signal', 'SIGCHLD', 'only the main thread can listen to signals');
   listeners.add(listener);
   install();
   return () => {

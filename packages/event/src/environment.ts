@@ -1,3 +1,5 @@
+import { checkMethods, checkObject, checkText } from '@sdrx/linux';
+
 /** A variable of the environment that does not hold what its protocol says. */
 export class EnvironmentError extends Error {
   /** What tells it from other errors. */
@@ -12,6 +14,9 @@ export class EnvironmentError extends Error {
     readonly value: string | undefined,
     expected: string,
   ) {
+    checkText('variable', variable);
+    if (value !== undefined) checkText('value', value);
+    checkText('expected', expected);
     super(`environment variable ${variable} must be ${expected}, not ${value === undefined ? 'unset' : `'${value}'`}`);
   }
 }
@@ -64,6 +69,9 @@ export function readEnvironment<A>(
   variable: string,
   decoder: Decoder<A>,
 ): A | undefined {
+  checkObject('environment', environment);
+  checkText('variable', variable);
+  checkMethods('decoder', decoder, 'a decoder', 'decode');
   const value = environment[variable];
   if (value === undefined) return undefined;
   const decoded = decoder.decode(value);

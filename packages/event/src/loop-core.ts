@@ -1,9 +1,20 @@
-import { type Clock, EBUSY, ECHILD, ESTALE, isForked, NodePoll, now, SystemError } from '@sdrx/linux';
-import { Observable } from 'rxjs';
+import {
+  type Clock,
+  checkClock,
+  checkInteger,
+  EBUSY,
+  ECHILD,
+  ESTALE,
+  isForked,
+  NodePoll,
+  now,
+  SystemError,
+} from '@sdrx/linux';
+import type { Observable } from 'rxjs';
+import { checkSourceOptions } from './check-options.js';
 import { InotifyHub } from './inotify-hub.js';
 import { KernelPriorities } from './kernel-priorities.js';
 import { PendingQueue } from './pending.js';
-import { checkRateLimit } from './rate-limit.js';
 import type { Attach, Dispatchable, SourceKind, SourceOptions } from './source.js';
 import { SourceObservable, surface } from './source-observable.js';
 import { Timers } from './timers.js';
@@ -20,6 +31,9 @@ const QUICK = TURN / 10;
 
 /** … but no more than so many: the next ones may be slow. */
 const STRIDE = 16;
+
+/** What ESTALE means of a loop. */
+const FINISHED = 'the loop has finished, and a loop runs only once';
 
 /**
  * Where a loop stands. Not run yet, `initial`; while it runs, `preparing` in a `prepare` callback, `running` in a handler,
@@ -104,7 +118,9 @@ export class LoopCore implements Disposable {
         'boottime-alarm': boottime,
       };
     }
-    return this.#times[clock];
+    const time: number | undefined = this.#times[clock];
+    if (typeof time !== 'number') checkClock(clock);
+    return time;
   }
 
   /**
@@ -117,14 +133,14 @@ export class LoopCore implements Disposable {
     options: O,
     attach: Attach<T, O>,
   ): Observable<T> {
-    checkOptions(options);
+    checkSourceOptions(options);
     return new SourceObservable(this, kind, options, attach);
   }
 
   /** Throws ESTALE once the loop finished, ECHILD in a forked process. */
   requireUsable(description: string | undefined): void {
     this.#refuseFork();
-    if (this.#phase === 'finished') throw new SystemError(ESTALE, 'EventLoop', description);
+    if (this.#phase === 'finished') throw new SystemError(ESTALE, 'EventLoop', description, FINISHED);
   }
 
   /** Adds a source that is being subscribed to. */
@@ -203,7 +219,8 @@ export class LoopCore implements Disposable {
   /** Throws ESTALE when the loop has finished, EBUSY while it runs, ECHILD in a forked process. */
   run(): Promise<number> {
     this.#refuseFork();
-    if (this.#phase !== 'initial') throw new SystemError(this.#phase === 'finished' ? ESTALE : EBUSY, 'EventLoop.run');
+    if (this.#phase === 'finished') throw new SystemError(ESTALE, 'EventLoop.run', undefined, FINISHED);
+    if (this.#phase !== 'initial') throw new SystemError(EBUSY, 'EventLoop.run', undefined, 'the loop runs already');
     this.#poll = new NodePoll(this.watcher.fd, () => this.wake());
     this.#phase = 'running';
     this.wake();
@@ -218,7 +235,7 @@ export class LoopCore implements Disposable {
   /** Begins the exit; the last code given is the one that counts. Throws ECHILD in a forked process. */
   exit(code: number): void {
     this.#refuseFork();
-    if (!Number.isInteger(code)) throw new RangeError(`an exit code must be an integer, not ${code}`);
+    checkInteger('code', code);
     this.#exitCode = code;
     this.wake();
   }
@@ -259,7 +276,8 @@ export class LoopCore implements Disposable {
   }
 
   #refuseFork(): void {
-    if (isForked()) throw new SystemError(ECHILD, 'EventLoop of another process');
+    if (isForked())
+      throw new SystemError(ECHILD, 'EventLoop', undefined, 'the loop is that of the process that forked this one');
   }
 
   /** Iterates for one turn of Node's loop; goes on in the next one if there is more to do. */
@@ -392,17 +410,6 @@ export class LoopCore implements Disposable {
     this.#iteration++;
     this.#dispatch(next);
   }
-}
-
-/** Throws RangeError for options out of their range. */
-function checkOptions({ priority = 0, exitOnFailure = false, ratelimit }: SourceOptions): void {
-  if (!(priority instanceof Observable) && !Number.isInteger(priority)) {
-    throw new RangeError(`priority must be an integer, not ${priority}`);
-  }
-  if (typeof exitOnFailure === 'number' && !Number.isInteger(exitOnFailure)) {
-    throw new RangeError(`exitOnFailure must be a boolean or an integer, not ${exitOnFailure}`);
-  }
-  if (ratelimit !== undefined) checkRateLimit(ratelimit);
 }
 
 function callPrepare(source: Dispatchable): void {

@@ -1,5 +1,6 @@
-import type { ChildChange, Clock, Fd, Signal, SignalInfo } from '@sdrx/linux';
+import { type ChildChange, type Clock, checkObject, type Fd, type Signal, type SignalInfo } from '@sdrx/linux';
 import type { Observable } from 'rxjs';
+import { checkObservable } from './check-options.js';
 import { LoopCore, type LoopState } from './loop-core.js';
 import type { SourceOptions } from './source.js';
 import { type Child, type ChildExit, type ChildExitOptions, type ChildOptions, child } from './sources/child.js';
@@ -33,6 +34,7 @@ export class EventLoop implements Disposable {
    * Fails with EPERM for a regular file, EBADF.
    */
   io(fd: number | Fd, options?: IoOptions): Observable<IoEvent> {
+    if (options !== undefined) checkObject('options', options);
     return io(this.#core, fd, options);
   }
 
@@ -45,6 +47,7 @@ export class EventLoop implements Disposable {
    * Fails with EPERM for an alarm clock without CAP_WAKE_ALARM.
    */
   time(options: TimeOptions): Observable<TimeEvent> {
+    checkObject('options', options);
     return time(this.#core, options);
   }
 
@@ -59,6 +62,7 @@ export class EventLoop implements Disposable {
    * Throws RangeError for an unknown signal. Fails with EINVAL for SIGKILL and SIGSTOP, EOPNOTSUPP in a worker thread.
    */
   signal(which: Signal, options?: SourceOptions): Observable<SignalInfo> {
+    if (options !== undefined) checkObject('options', options);
     return signal(this.#core, which, options);
   }
 
@@ -75,6 +79,7 @@ export class EventLoop implements Disposable {
   child(which: Child, options?: ChildExitOptions): Observable<ChildExit>;
   child(which: Child, options?: ChildOptions): Observable<ChildChange>;
   child(which: Child, options?: ChildOptions): Observable<ChildChange> {
+    if (options !== undefined) checkObject('options', options);
     return child(this.#core, which, options);
   }
 
@@ -86,21 +91,25 @@ export class EventLoop implements Disposable {
    * Fails with ENOENT, EACCES, ENOSPC (fs.inotify.max_user_watches), EMFILE (fs.inotify.max_user_instances).
    */
   inotify(which: string | number, options?: InotifyOptions): Observable<InotifyEvent> {
+    if (options !== undefined) checkObject('options', options);
     return inotify(this.#core, which, options);
   }
 
   /** Comes once, as soon as it is its turn, and completes; or on every iteration. sd_event_add_defer(3). */
   defer(options?: DeferOptions): Observable<void> {
+    if (options !== undefined) checkObject('options', options);
     return defer(this.#core, options);
   }
 
   /** Comes after every iteration in which a source of another kind ran. sd_event_add_post(3). */
   post(options?: SourceOptions): Observable<void> {
+    if (options !== undefined) checkObject('options', options);
     return post(this.#core, options);
   }
 
   /** Comes once, when the loop exits, before `run` resolves, and completes; by priority. sd_event_add_exit(3). */
   exiting(options?: SourceOptions): Observable<void> {
+    if (options !== undefined) checkObject('options', options);
     return exiting(this.#core, options);
   }
 
@@ -116,6 +125,7 @@ export class EventLoop implements Disposable {
    * is gone later, with its cgroup. Completes when the other end of a socket is gone.
    */
   memoryPressure(options?: MemoryPressureOptions): Observable<void> {
+    if (options !== undefined) checkObject('options', options);
     return memoryPressure(this.#core, options);
   }
 
@@ -144,6 +154,7 @@ export class EventLoop implements Disposable {
    * while it runs
    */
   async run(program?: Observable<unknown>): Promise<number> {
+    if (program !== undefined) checkObservable('program', program);
     const finished = this.#core.run();
     // Only now: a loop that can't be run must not be disturbed by the program either.
     const subscription = program?.subscribe({ error: (error) => this.#core.abort(error) });

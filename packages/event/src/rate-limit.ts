@@ -14,16 +14,6 @@ export interface RateLimitOptions {
   readonly leave?: Observable<unknown>;
 }
 
-/** Throws RangeError for numbers out of their range. */
-export function checkRateLimit({ interval, burst }: RateLimitOptions): void {
-  if (!(interval > 0 && Number.isFinite(interval))) {
-    throw new RangeError(`\`ratelimit.interval\` must be a number of milliseconds above 0, not ${interval}`);
-  }
-  if (!(Number.isInteger(burst) && burst >= 1)) {
-    throw new RangeError(`\`ratelimit.burst\` must be an integer of 1 or more, not ${burst}`);
-  }
-}
-
 /** What a limit does to its source. */
 interface Limited {
   /** It is held back from now on. */

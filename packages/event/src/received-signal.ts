@@ -103,7 +103,8 @@ class ReceivedSignal {
  * Throws EINVAL for SIGKILL and SIGSTOP, and EOPNOTSUPP in a worker thread: the kernel delivers to the main one.
  */
 export function listenToSignal(signo: number, watcher: Watcher, listener: (info: SignalInfo) => void): () => void {
-  if (!isMainThread()) throw new SystemError(EOPNOTSUPP, 'signal outside of the main thread', signalName(signo));
+  if (!isMainThread())
+    throw new SystemError(EOPNOTSUPP, 'signal', signalName(signo), 'only the main thread can listen to signals');
   let signal = received.get(signo);
   if (signal === undefined) {
     signal = new ReceivedSignal(signo);

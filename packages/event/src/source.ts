@@ -1,4 +1,5 @@
 import type { Observable, Subscriber, Unsubscribable } from 'rxjs';
+import { checkPriority } from './check-options.js';
 import type { LoopCore } from './loop-core.js';
 import type { Pending } from './pending.js';
 import { RateLimit, type RateLimitOptions } from './rate-limit.js';
@@ -236,7 +237,7 @@ export class Source<T> implements Dispatchable, Unsubscribable {
   }
 
   #reprioritize(priority: number): void {
-    if (!Number.isInteger(priority)) throw new RangeError(`priority must be an integer, not ${priority}`);
+    checkPriority(priority);
     this.#core.reprioritize(this, priority);
   }
 }

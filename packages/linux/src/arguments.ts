@@ -9,7 +9,7 @@ import { inspect } from 'node:util';
 const INT_MIN = -0x8000_0000;
 const INT_MAX = 0x7fff_ffff;
 
-/** What a C function of 32 bits without a sign takes: masks, ids. */
+/** The largest number of 32 bits without a sign. */
 export const UINT32_MAX = 0xffff_ffff;
 
 /** The error for an argument of a wrong kind: `name` must be `expected`. */
@@ -35,7 +35,7 @@ export function checkNumber(
   what = 'a number',
 ): asserts value is number {
   if (typeof value !== 'number') throw wrongKind(name, what, value);
-  if (!(value >= least && value <= most)) throw outOfRange(name, `${what} ${range(least, most)}`, value);
+  if (!(value >= least && value <= most)) throw outOfRange(name, `${what}${range(least, most)}`, value);
 }
 
 /** Throws unless `value` is an integer from `least` to `most`, by default any that a number holds exactly. */
@@ -47,14 +47,14 @@ export function checkInteger(
 ): asserts value is number {
   if (typeof value !== 'number') throw wrongKind(name, 'an integer', value);
   if (!(Number.isInteger(value) && value >= least && value <= most)) {
-    throw outOfRange(name, `an integer ${range(least, most)}`, value);
+    throw outOfRange(name, `an integer${range(least, most)}`, value);
   }
 }
 
 function range(least: number, most: number): string {
-  if (most >= Number.MAX_SAFE_INTEGER)
-    return least <= Number.MIN_SAFE_INTEGER ? 'that is finite' : `of ${least} or more`;
-  return `from ${least} to ${most}`;
+  if (most < Number.MAX_SAFE_INTEGER) return ` from ${least} to ${most}`;
+  if (least <= Number.MIN_SAFE_INTEGER) return '';
+  return least === Number.MIN_VALUE ? ' above 0' : ` of ${least} or more`;
 }
 
 /**
@@ -66,9 +66,20 @@ export function checkFd(value: unknown, name = 'fd'): asserts value is number {
   if ((value | 0) !== value) throw outOfRange(name, `an integer from ${INT_MIN} to ${INT_MAX}`, value);
 }
 
-/** Throws unless `value` is an integer of 32 bits without a sign: a mask, a user's id. */
+/** Throws unless `value` is an integer of 32 bits without a sign: a user's id, a size. */
 export function checkUint32(name: string, value: unknown): asserts value is number {
   checkInteger(name, value, 0, UINT32_MAX);
+}
+
+/** Throws unless `value` is a mask of 32 bits, which is negative where JavaScript's `|` put the uppermost one. */
+export function checkMask(name: string, value: unknown): asserts value is number {
+  checkInteger(name, value, INT_MIN, UINT32_MAX);
+}
+
+/** Throws unless `value` is a bigint of 64 bits without a sign. */
+export function checkUint64(name: string, value: unknown): asserts value is bigint {
+  if (typeof value !== 'bigint') throw wrongKind(name, 'a bigint', value);
+  if (value < 0n || value >= 1n << 64n) throw outOfRange(name, 'a bigint from 0 to 2⁶⁴ − 1', value);
 }
 
 /** Throws unless `value` can be a process's id. */
@@ -118,6 +129,11 @@ export function checkArray(name: string, value: unknown, checkItem: (name: strin
 export function checkMethods(name: string, value: unknown, what: string, ...methods: readonly string[]): void {
   const members = value as Readonly<Record<string, unknown>> | null | undefined;
   if (!methods.every((method) => typeof members?.[method] === 'function')) throw wrongKind(name, what, value);
+}
+
+/** Throws unless `value` is an array of what can be descriptors' numbers. */
+export function checkFds(name: string, value: unknown): void {
+  checkArray(name, value, (item, fd) => checkFd(fd, item));
 }
 
 /** Throws unless `value` was made by `kind`. */

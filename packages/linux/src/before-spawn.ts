@@ -1,3 +1,5 @@
+import { checkFunction } from './arguments.js';
+
 const callbacks = new Set<() => void>();
 
 /**
@@ -6,6 +8,7 @@ const callbacks = new Set<() => void>();
  * @returns what ends that
  */
 export function beforeSpawn(callback: () => void): Disposable {
+  checkFunction('callback', callback);
   callbacks.add(callback);
   return { [Symbol.dispose]: () => callbacks.delete(callback) };
 }

@@ -1,3 +1,4 @@
+import { checkFd, checkInteger } from './arguments.js';
 import { EACCES, EAGAIN } from './errno.js';
 import { errno, libc } from './libc.js';
 import { SystemError } from './system-error.js';
@@ -15,11 +16,15 @@ const fcntl = libc<(fd: number, command: number, lock: Uint8Array) => number>('i
  * @returns whether it was free, or this open file's already
  */
 export function tryLockByte(fd: number, offset: number): boolean {
+  checkFd(fd);
+  checkInteger('offset', offset, 0);
   return setLock(fd, F_WRLCK, offset);
 }
 
 /** Gives the lock of a byte back; harmless without one. Throws EBADF. */
 export function unlockByte(fd: number, offset: number): void {
+  checkFd(fd);
+  checkInteger('offset', offset, 0);
   setLock(fd, F_UNLCK, offset);
 }
 

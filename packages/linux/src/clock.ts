@@ -1,3 +1,4 @@
+import { checkChoice } from './arguments.js';
 import { allocate, libc } from './libc.js';
 import { check } from './system-error.js';
 
@@ -19,6 +20,11 @@ const READABLE: Readonly<Record<Clock, number>> = {
   'boottime-alarm': CLOCKS.boottime,
 };
 
+/** Throws RangeError or TypeError unless `clock` is one of `CLOCKS`. */
+export function checkClock(clock: unknown): void {
+  checkChoice('clock', clock, Object.keys(CLOCKS));
+}
+
 const clockGettime = libc<(clock: number, time: Uint8Array) => number>('int clock_gettime(int, void *)');
 const timespec = allocate(16);
 const words = new Uint32Array(timespec.buffer, timespec.byteOffset, 4);
@@ -28,7 +34,9 @@ const words = new Uint32Array(timespec.buffer, timespec.byteOffset, 4);
  * clock_gettime(2). A number holds today's realtime to a quarter of a microsecond, the others to a nanosecond or better.
  */
 export function now(clock: Clock = 'monotonic'): number {
-  check(clockGettime(READABLE[clock], timespec), 'clock_gettime', clock);
+  const number: unknown = READABLE[clock];
+  if (typeof number !== 'number') checkClock(clock);
+  check(clockGettime(number as number, timespec), 'clock_gettime', clock);
   const [low = 0, high = 0, nanoseconds = 0] = words;
   return (high * 0x1_0000_0000 + low) * 1e3 + nanoseconds / 1e6;
 }

@@ -1,3 +1,4 @@
+import { checkFd, checkFds } from './arguments.js';
 import { isOpen } from './fd.js';
 import { allocate, libc } from './libc.js';
 import { SIGRTMAX, signalSet } from './signal.js';
@@ -37,6 +38,7 @@ export class ClosingThread {
 
   /** Throws EAGAIN when there may be no more threads. */
   constructor(fd: number) {
+    checkFd(fd);
     attributes ??= makeAttributes();
     const error = create(thread, attributes, closeFunction, fd);
     if (error !== 0) throw new SystemError(error, 'pthread_create', String(fd));
@@ -61,6 +63,7 @@ export class ClosingThread {
  * @returns a thread for each; fewer when there may be no more threads, then the last descriptors stay the caller's
  */
 export function closeInThreads(fds: readonly number[]): ClosingThread[] {
+  checkFds('fds', fds);
   const threads: ClosingThread[] = [];
   try {
     for (const fd of fds) threads.push(new ClosingThread(fd));

@@ -1,4 +1,5 @@
 import { openSync } from 'node:fs';
+import { checkFd } from './arguments.js';
 import { Fd } from './fd.js';
 import { CGROUP2_SUPER_MAGIC, fileSystemType, NSFS_MAGIC } from './file-system-type.js';
 import { readKernelFile } from './read-kernel-file.js';
@@ -18,12 +19,14 @@ let namespaces: string | undefined;
 
 /** Whether `fd` stands for a namespace, also one opened with O_PATH. namespaces(7). Throws EBADF. Never blocks. */
 export function isNamespace(fd: number): boolean {
+  checkFd(fd);
   namespaces ??= deviceOfNamespaces();
   return look(fd)?.device === namespaces;
 }
 
 /** Whether `fd` stands for a cgroup: a directory of cgroups(7) version 2, mounted where we are. Throws EBADF. Never blocks. */
 export function isCgroup(fd: number): boolean {
+  checkFd(fd);
   const found = look(fd);
   if (found?.isDirectory !== true || !cgroup2Devices().includes(found.device)) return false;
   // Known to answer by now. Another file system may have the device of one that was unmounted meanwhile.

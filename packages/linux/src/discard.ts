@@ -1,3 +1,4 @@
+import { checkBytes } from './arguments.js';
 import { addressOf, libc } from './libc.js';
 
 const MADV_DONTNEED = 4;
@@ -13,6 +14,7 @@ const PAGE = sysconf(SC_PAGESIZE);
  * so at a time of its own choice. What the Buffer held is lost. madvise(2) MADV_DONTNEED
  */
 export function discard(buffer: Buffer): void {
+  checkBytes('buffer', buffer);
   if (buffer.length < PAGE) return;
   const start = addressOf(buffer);
   const before = Number(start % BigInt(PAGE));

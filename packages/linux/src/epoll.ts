@@ -1,3 +1,4 @@
+import { checkFd, checkInteger, checkMask, checkUint32 } from './arguments.js';
 import { EINTR } from './errno.js';
 import { Fd } from './fd.js';
 import { allocate, errno, libc } from './libc.js';
@@ -48,16 +49,23 @@ export class Epoll implements Disposable {
 
   /** Throws EPERM for an fd that can't be polled (a regular file, a directory), EEXIST, EBADF. */
   add(fd: number, events: number, data: number): void {
+    checkFd(fd);
+    checkMask('events', events);
+    checkUint32('data', data);
     this.#control(EPOLL_CTL_ADD, fd, events, data);
   }
 
   /** Changes what to wait for, and the number; wakes an EPOLLONESHOT entry again. Throws ENOENT, EBADF. */
   modify(fd: number, events: number, data: number): void {
+    checkFd(fd);
+    checkMask('events', events);
+    checkUint32('data', data);
     this.#control(EPOLL_CTL_MOD, fd, events, data);
   }
 
   /** Harmless for an fd that was closed, which epoll forgets by itself. */
   remove(fd: number): void {
+    checkFd(fd);
     epollCtl(this.fd, EPOLL_CTL_DEL, fd, null);
   }
 
@@ -74,10 +82,12 @@ export class Epoll implements Disposable {
   }
 
   data(index: number): number {
+    checkInteger('index', index, 0, CAPACITY - 1);
     return this.#words[index * WORDS + DATA] as number;
   }
 
   revents(index: number): number {
+    checkInteger('index', index, 0, CAPACITY - 1);
     return this.#words[index * WORDS] as number;
   }
 

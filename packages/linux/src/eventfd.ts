@@ -1,3 +1,4 @@
+import { checkBoolean, checkInteger, checkObject, checkUint32 } from './arguments.js';
 import { EAGAIN } from './errno.js';
 import { Fd } from './fd.js';
 import { addressOf, allocate, errno, libc } from './libc.js';
@@ -21,6 +22,7 @@ const counterAddress = Number(addressOf(counter));
  * @param initial 0 to 2³² − 1
  */
 export function eventfd(initial = 0): Fd {
+  checkUint32('initial', initial);
   return new Fd(check(eventfdCall(initial, EFD_CLOEXEC | EFD_NONBLOCK), 'eventfd'));
 }
 
@@ -30,10 +32,14 @@ export class EventFd implements Disposable {
 
   /**
    * @param initial 0 to 2³² − 1
-   * @param semaphore whether `take` takes 1 at a time instead of everything
+   * @param options.semaphore whether `take` takes 1 at a time instead of everything
    * Throws EMFILE.
    */
-  constructor(initial = 0, { semaphore = false }: { readonly semaphore?: boolean } = {}) {
+  constructor(initial = 0, options: { readonly semaphore?: boolean } = {}) {
+    checkObject('options', options);
+    const { semaphore = false } = options;
+    checkUint32('initial', initial);
+    checkBoolean('semaphore', semaphore);
     const flags = EFD_CLOEXEC | EFD_NONBLOCK | (semaphore ? EFD_SEMAPHORE : 0);
     this.#fd = new Fd(check(eventfdCall(initial, flags), 'eventfd'));
   }
@@ -49,6 +55,7 @@ export class EventFd implements Disposable {
    * Throws EAGAIN when the counter would exceed 2⁶⁴ − 2, EBADF.
    */
   add(count = 1): void {
+    checkInteger('count', count, 0);
     check(writeCounter(this.#fd.number, count), 'eventfd_write', this.#fd.number);
   }
 

@@ -1,3 +1,4 @@
+import { checkBoolean, checkBytes, checkFd, checkInteger } from './arguments.js';
 import { EAGAIN, EINTR } from './errno.js';
 import { errno, libc } from './libc.js';
 import { check, SystemError } from './system-error.js';
@@ -29,6 +30,7 @@ export class Fd implements Disposable {
 
   /** Takes over `number`, which nobody else may close from now on. */
   constructor(number: number) {
+    checkFd(number, 'number');
     this.#number = number;
   }
 
@@ -56,6 +58,7 @@ export class Fd implements Disposable {
 
 /** Closes `fd`. close(2). Errors are not reported: the descriptor is gone whatever it answers. */
 export function close(fd: number): void {
+  checkFd(fd);
   closeCall(fd);
 }
 
@@ -64,28 +67,36 @@ export function close(fd: number): void {
  * Throws EBADF, EMFILE, and EINVAL for a `lowest` beyond the limit.
  */
 export function duplicate(fd: number, lowest = 3): Fd {
+  checkFd(fd);
+  checkFd(lowest, 'lowest');
   return new Fd(check(fcntl(fd, F_DUPFD_CLOEXEC, lowest), 'fcntl', fd));
 }
 
 /** The open file's flags, O_*. fcntl(2) F_GETFL. Throws EBADF. */
 export function statusFlags(fd: number): number {
+  checkFd(fd);
   return check(fcntl(fd, F_GETFL, 0), 'fcntl', fd);
 }
 
 /** Sets or clears O_NONBLOCK, which every descriptor of the same open file shares. fcntl(2) F_SETFL. Throws EBADF. */
 export function setNonBlocking(fd: number, on = true): void {
+  checkFd(fd);
+  checkBoolean('on', on);
   const flags = statusFlags(fd);
   check(fcntl(fd, F_SETFL, on ? flags | O_NONBLOCK : flags & ~O_NONBLOCK), 'fcntl', fd);
 }
 
 /** Sets or clears close-on-exec. fcntl(2) F_SETFD. Throws EBADF. */
 export function setCloseOnExec(fd: number, on = true): void {
+  checkFd(fd);
+  checkBoolean('on', on);
   const flags = check(fcntl(fd, F_GETFD, 0), 'fcntl', fd);
   check(fcntl(fd, F_SETFD, on ? flags | FD_CLOEXEC : flags & ~FD_CLOEXEC), 'fcntl', fd);
 }
 
 /** Whether `fd` is open in this process. */
 export function isOpen(fd: number): boolean {
+  checkFd(fd);
   return fcntl(fd, F_GETFD, 0) !== -1;
 }
 
@@ -94,6 +105,9 @@ export function isOpen(fd: number): boolean {
  * @returns how many bytes, 0 at the end, undefined when a non-blocking descriptor has nothing now
  */
 export function read(fd: number, buffer: Uint8Array, size = buffer.byteLength): number | undefined {
+  checkFd(fd);
+  checkBytes('buffer', buffer);
+  checkInteger('size', size, 0);
   for (;;) {
     const count = readCall(fd, buffer, Math.min(size, buffer.byteLength));
     if (count !== -1) return count;
@@ -108,6 +122,9 @@ export function read(fd: number, buffer: Uint8Array, size = buffer.byteLength): 
  * @returns how many bytes, undefined when a non-blocking descriptor takes none now
  */
 export function write(fd: number, buffer: Uint8Array, size = buffer.byteLength): number | undefined {
+  checkFd(fd);
+  checkBytes('buffer', buffer);
+  checkInteger('size', size, 0);
   for (;;) {
     const count = writeCall(fd, buffer, Math.min(size, buffer.byteLength));
     if (count !== -1) return count;

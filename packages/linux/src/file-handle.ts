@@ -1,3 +1,4 @@
+import { checkBytes, checkFd } from './arguments.js';
 import { Fd } from './fd.js';
 import { allocate, libc } from './libc.js';
 import { check } from './system-error.js';
@@ -16,6 +17,10 @@ const openByHandleAt = libc<(mount: number, handle: Uint8Array, flags: number) =
  * Throws ESTALE when the file is gone, EPERM without CAP_DAC_READ_SEARCH, EBADF and EOPNOTSUPP on kernels without support.
  */
 export function openByHandle(mount: number, type: number, bytes: Uint8Array, flags = 0): Fd {
+  checkFd(mount, 'mount');
+  checkFd(type, 'type');
+  checkBytes('bytes', bytes);
+  checkFd(flags, 'flags');
   const handle = allocate(8 + bytes.byteLength);
   handle.writeUInt32LE(bytes.byteLength, 0);
   handle.writeInt32LE(type, 4);

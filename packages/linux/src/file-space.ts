@@ -1,3 +1,4 @@
+import { checkFd, checkInteger } from './arguments.js';
 import { EINTR } from './errno.js';
 import { libc } from './libc.js';
 import { SystemError } from './system-error.js';
@@ -12,6 +13,9 @@ const posixFallocate = libc<(fd: number, offset: number, size: number) => number
  * Throws ENOSPC, EFBIG, EINVAL, EBADF, EIO.
  */
 export function reserveSpace(fd: number, offset: number, size: number): void {
+  checkFd(fd);
+  checkInteger('offset', offset);
+  checkInteger('size', size);
   let error = EINTR;
   while (error === EINTR) error = posixFallocate(fd, offset, size);
   if (error !== 0) throw new SystemError(error, 'posix_fallocate', String(fd));

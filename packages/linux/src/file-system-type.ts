@@ -1,3 +1,4 @@
+import { checkFd } from './arguments.js';
 import { allocate, libc } from './libc.js';
 import { check } from './system-error.js';
 
@@ -16,6 +17,7 @@ const statfs = allocate(256);
 
 /** The magic number of the file system that `fd` is on. statfs(2). Throws EBADF. */
 export function fileSystemType(fd: number): number {
+  checkFd(fd);
   check(fstatfs(fd, statfs), 'fstatfs', fd);
   return statfs.readUInt32LE(0);
 }

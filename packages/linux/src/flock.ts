@@ -1,3 +1,4 @@
+import { checkFd } from './arguments.js';
 import { EINTR, EWOULDBLOCK } from './errno.js';
 import { errno, libc } from './libc.js';
 import { SystemError } from './system-error.js';
@@ -13,16 +14,19 @@ const flockCall = libc<(fd: number, operation: number) => number>('int flock(int
  * killed. flock(2). Throws EBADF, ENOLCK.
  */
 export function lockExclusive(fd: number): void {
+  checkFd(fd);
   if (!flock(fd, LOCK_EX)) throw new SystemError(EWOULDBLOCK, 'flock', String(fd));
 }
 
 /** Takes the exclusive lock unless another open file holds it. flock(2). Throws EBADF, ENOLCK. */
 export function tryLockExclusive(fd: number): boolean {
+  checkFd(fd);
   return flock(fd, LOCK_EX | LOCK_NB);
 }
 
 /** Gives the lock back; harmless without one. flock(2). Throws EBADF. */
 export function unlock(fd: number): void {
+  checkFd(fd);
   flock(fd, LOCK_UN);
 }
 

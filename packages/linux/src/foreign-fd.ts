@@ -1,4 +1,5 @@
 import { readlinkSync } from 'node:fs';
+import { checkFd } from './arguments.js';
 import { O_PATH, statusFlags } from './fd.js';
 import { allocate, libc } from './libc.js';
 
@@ -27,6 +28,7 @@ const buffer = allocate(256);
  * with it. False for one that is not open, and where there is no /proc.
  */
 export function closesAtOnce(fd: number): boolean {
+  checkFd(fd);
   try {
     return USER_OR_NETWORK.test(readlinkSync(`/proc/self/fd/${fd}`));
   } catch {
@@ -40,6 +42,7 @@ export function closesAtOnce(fd: number): boolean {
  * is started while one is open hangs before it begins, with its parent. Throws EBADF.
  */
 export function isNeverFlushed(fd: number): boolean {
+  checkFd(fd);
   return (statusFlags(fd) & O_PATH) !== 0 || closesAtOnce(fd) || isDirectory(fd);
 }
 

@@ -1,3 +1,4 @@
+import { checkArray, checkChoice, checkInteger, checkObject, checkText, checkUint32 } from './arguments.js';
 import { readKernelFile } from './read-kernel-file.js';
 
 /** One line of uid_map or gid_map: `count` ids from `inside` on are the ids from `outside` on. user_namespaces(7). */
@@ -15,11 +16,14 @@ export type IdMapKind = 'uid_map' | 'gid_map';
  * @param directory the process's own
  */
 export function readIdMap(kind: IdMapKind, directory = '/proc/self'): IdMapEntry[] {
+  checkChoice('kind', kind, ['uid_map', 'gid_map']);
+  checkText('directory', directory);
   return parseIdMap(readKernelFile(`${directory}/${kind}`));
 }
 
 /** Reads a map as the kernel writes it: three columns of decimal numbers. */
 export function parseIdMap(text: string): IdMapEntry[] {
+  checkText('text', text);
   return text
     .split('\n')
     .filter((line) => line !== '')
@@ -31,6 +35,9 @@ export function parseIdMap(text: string): IdMapEntry[] {
 
 /** Whether all of the `size` ids from `start` on, as numbered inside, are in the map, if need be over several entries. */
 export function mapCovers(map: readonly IdMapEntry[], start: number, size: number): boolean {
+  checkArray('map', map, checkObject);
+  checkUint32('start', start);
+  checkInteger('size', size, 0);
   let next = start;
   const end = start + size;
   for (const { inside, count } of [...map].sort((a, b) => a.inside - b.inside)) {
@@ -43,6 +50,9 @@ export function mapCovers(map: readonly IdMapEntry[], start: number, size: numbe
 
 /** Whether any of the `size` ids from `start` on, as numbered inside, is in the map. */
 export function mapOverlaps(map: readonly IdMapEntry[], start: number, size: number): boolean {
+  checkArray('map', map, checkObject);
+  checkUint32('start', start);
+  checkInteger('size', size, 0);
   return map.some(({ inside, count }) => inside < start + size && start < inside + count);
 }
 
@@ -54,6 +64,8 @@ export interface IdRun {
 
 /** The ids that a map is for, as numbered on one side of it: in order, and what adjoins is one run. */
 export function mappedIds(map: readonly IdMapEntry[], side: 'inside' | 'outside'): IdRun[] {
+  checkArray('map', map, checkObject);
+  checkChoice('side', side, ['inside', 'outside']);
   const runs: IdRun[] = [];
   for (const { [side]: first, count } of [...map].sort((a, b) => a[side] - b[side])) {
     const last = runs.at(-1);

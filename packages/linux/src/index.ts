@@ -40,6 +40,7 @@ export { SignalFd, type SignalInfo } from './signalfd.js';
 export * from './socket.js';
 export * from './socket-message.js';
 export * from './spawn.js';
+export type { SpawnOptions } from './spawn-options.js';
 export * from './statx.js';
 export * from './subreaper.js';
 export * from './system-error.js';

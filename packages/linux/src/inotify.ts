@@ -1,3 +1,4 @@
+import { checkFd, checkMask, checkText } from './arguments.js';
 import { Fd, read } from './fd.js';
 import { allocate, libc } from './libc.js';
 import { check } from './system-error.js';
@@ -68,11 +69,14 @@ export class Inotify implements Disposable {
    * @returns the watch, the same for the same inode
    */
   add(path: string, mask: number): number {
+    checkText('path', path);
+    checkMask('mask', mask);
     return check(inotifyAddWatch(this.fd, path, mask), 'inotify_add_watch', path);
   }
 
   /** Ends a watch; harmless when the kernel has already. */
   remove(watch: number): void {
+    checkFd(watch, 'watch');
     inotifyRmWatch(this.fd, watch);
   }
 

@@ -1,4 +1,5 @@
 import koffi from 'koffi';
+import { checkChoice, checkInteger, checkText, wrongKind } from './arguments.js';
 
 const library = koffi.load('libc.so.6');
 
@@ -15,15 +16,26 @@ const library = koffi.load('libc.so.6');
  * A string goes as UTF-8 and ends for C at its first NUL, so one from outside needs a check before.
  */
 export function libc<F extends (...args: never[]) => unknown>(prototype: string, how: 'sync' | 'async' = 'sync'): F {
+  checkText('prototype', prototype);
+  checkChoice('how', how, ['sync', 'async']);
   const call = library.func(prototype);
   return (how === 'sync' ? call : call.async) as unknown as F;
 }
 
-/** Ends the process without waiting for threads, nor for anything else; what was not written is lost. _exit(2) */
-export const exitAtOnce = libc<(code: number) => never>('void _exit(int)');
+const exit = libc<(code: number) => never>('void _exit(int)');
+
+/**
+ * Ends the process without waiting for threads, nor for anything else; what was not written is lost. _exit(2)
+ * @param code 0 to 255
+ */
+export function exitAtOnce(code: number): never {
+  checkInteger('code', code, 0, 255);
+  return exit(code);
+}
 
 /** The address of a Buffer's bytes. The caller keeps the Buffer alive for as long as the address is used. */
 export function addressOf(buffer: ArrayBufferView): bigint {
+  if (!ArrayBuffer.isView(buffer)) throw wrongKind('buffer', 'a Buffer or another view', buffer);
   return koffi.address(buffer);
 }
 
@@ -32,6 +44,7 @@ export function addressOf(buffer: ArrayBufferView): bigint {
  * @param size in bytes
  */
 export function allocate(size: number): Buffer {
+  checkInteger('size', size, 0);
   return Buffer.allocUnsafeSlow(size).fill(0);
 }
 

@@ -1,3 +1,4 @@
+import { checkText } from './arguments.js';
 import { cString } from './c-string.js';
 import { EINVAL } from './errno.js';
 import { Fd } from './fd.js';
@@ -15,6 +16,7 @@ const memfdCreate = libc<(name: string, flags: number) => number>('int memfd_cre
  * @param name for /proc/PID/fd, at most 249 bytes; means nothing
  */
 export function memoryFile(name: string): Fd {
+  checkText('name', name);
   const text = cString(name, 'memfd_create');
   const fd = memfdCreate(text, MFD_CLOEXEC | MFD_EXEC);
   // Kernels before 6.3 don't know the flag, and need none.

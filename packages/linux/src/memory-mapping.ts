@@ -1,4 +1,5 @@
 import koffi from 'koffi';
+import { checkFd, checkInteger, checkMask, checkText } from './arguments.js';
 import { errno, libc } from './libc.js';
 import { SystemError } from './system-error.js';
 
@@ -40,6 +41,11 @@ export class MemoryMapping implements Disposable {
    * @param what the file is, for errors. Throws EACCES, EBADF, EINVAL, ENODEV, ENOMEM.
    */
   constructor(fd: number, offset: number, size: number, protection: number, what: string) {
+    checkFd(fd);
+    checkInteger('offset', offset, 0);
+    checkInteger('size', size, 0);
+    checkMask('protection', protection);
+    checkText('what', what);
     const address = BigInt(mmap(0n, size, protection, MAP_SHARED, fd, offset));
     if (address === -1n) throw new SystemError(errno(), 'mmap', what);
     this.bytes = koffi.view(address, size);

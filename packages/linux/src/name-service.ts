@@ -1,3 +1,4 @@
+import { checkUint32, wrongKind } from './arguments.js';
 import { cString } from './c-string.js';
 import { EINTR, ERANGE } from './errno.js';
 import { allocate, libc } from './libc.js';
@@ -23,13 +24,21 @@ const getgrgid = libc<Look<number>>('int getgrgid_r(uint, void *, void *, size_t
  * thread: a service behind it may take its time, or never answer. Rejects with EINVAL for a name with a NUL in it, EIO,
  * EMFILE, ENOMEM.
  */
-export function userExists(user: string | number): Promise<boolean> {
+export async function userExists(user: string | number): Promise<boolean> {
+  checkNameOrId('user', user);
   return typeof user === 'string' ? exists(getpwnam, 'getpwnam_r', user) : exists(getpwuid, 'getpwuid_r', user);
 }
 
 /** Whether the system's group database knows a group, by name or by gid; otherwise as `userExists`. getgrnam(3). */
-export function groupExists(group: string | number): Promise<boolean> {
+export async function groupExists(group: string | number): Promise<boolean> {
+  checkNameOrId('group', group);
   return typeof group === 'string' ? exists(getgrnam, 'getgrnam_r', group) : exists(getgrgid, 'getgrgid_r', group);
+}
+
+function checkNameOrId(name: string, value: unknown): void {
+  if (typeof value === 'string') return;
+  if (typeof value !== 'number') throw wrongKind(name, 'a name or an id', value);
+  checkUint32(name, value);
 }
 
 // POSIX lets an unknown name be one of these errors instead of a plain "not found".

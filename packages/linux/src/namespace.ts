@@ -1,3 +1,4 @@
+import { checkFd, checkUint32, checkUint64 } from './arguments.js';
 import { CAP_SYS_ADMIN, hasCapability } from './capability.js';
 import { isNamespace } from './descriptor-kind.js';
 import { EPERM } from './errno.js';
@@ -31,6 +32,7 @@ const answer = allocate(8);
  * Never blocks, whatever else it stands for. Throws EBADF, also for an O_PATH descriptor of a namespace.
  */
 export function namespaceType(fd: number): number | undefined {
+  checkFd(fd);
   if (!isNamespace(fd)) return undefined;
   return check(ioctl(fd, NS_GET_NSTYPE, null), 'ioctl(NS_GET_NSTYPE)', fd);
 }
@@ -40,12 +42,14 @@ export function namespaceType(fd: number): number | undefined {
  * Throws EINVAL for another kind of namespace, ENOTTY for what is none, EBADF.
  */
 export function namespaceOwner(fd: number): number {
+  checkFd(fd);
   check(ioctl(fd, NS_GET_OWNER_UID, answer), 'ioctl(NS_GET_OWNER_UID)', fd);
   return answer.readUInt32LE(0);
 }
 
 /** The user namespace that owns the namespace `fd`. ioctl_ns(2). Throws EPERM when it is outside ours, ENOTTY. */
 export function owningUserNamespace(fd: number): Fd {
+  checkFd(fd);
   return new Fd(check(ioctl(fd, NS_GET_USERNS, null), 'ioctl(NS_GET_USERNS)', fd));
 }
 
@@ -54,11 +58,13 @@ export function owningUserNamespace(fd: number): Fd {
  * Throws EPERM when it is outside ours or there is none, EINVAL for another kind of namespace, ENOTTY.
  */
 export function parentNamespace(fd: number): Fd {
+  checkFd(fd);
   return new Fd(check(ioctl(fd, NS_GET_PARENT, null), 'ioctl(NS_GET_PARENT)', fd));
 }
 
 /** The number that names a namespace while it lives; it is given again after that. namespaces(7). Never blocks. Throws EBADF. */
 export function namespaceInode(fd: number): number {
+  checkFd(fd);
   return Number(statx(fd).inode);
 }
 
@@ -68,6 +74,7 @@ export function namespaceInode(fd: number): number {
  * Throws EBADF.
  */
 export function namespaceId(fd: number): bigint | undefined {
+  checkFd(fd);
   try {
     check(ioctl(fd, NS_GET_ID, answer), 'ioctl(NS_GET_ID)', fd);
     return answer.readBigUInt64LE(0);
@@ -83,6 +90,8 @@ export function namespaceId(fd: number): bigint | undefined {
  * can't (before 6.18).
  */
 export function openUserNamespace(id: bigint, inode: number): Fd {
+  checkUint64('id', id);
+  checkUint32('inode', inode);
   const handle = Buffer.alloc(16);
   handle.writeBigUInt64LE(id, 0);
   handle.writeUInt32LE(CLONE_NEWUSER, 8);

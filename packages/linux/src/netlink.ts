@@ -1,3 +1,4 @@
+import { checkArray, checkBytes, checkFd, checkInteger, checkObject, checkText, checkUint32 } from './arguments.js';
 import { EBADMSG, EINTR, ETIMEDOUT } from './errno.js';
 import { type Fd, read, write } from './fd.js';
 import { allocate, libc } from './libc.js';
@@ -73,6 +74,7 @@ export class Netlink implements Disposable {
 
   /** @param family NETLINK_*; throws EPROTONOSUPPORT, EMFILE */
   constructor(family = NETLINK_ROUTE) {
+    checkFd(family, 'family');
     this.#fd = makeSocket(AF_NETLINK, SOCK_RAW, family);
     try {
       // Errors in words, without our own request.
@@ -86,6 +88,7 @@ export class Netlink implements Disposable {
 
   /** Has something done. Throws what the kernel answers, with its words if it has any. */
   request(request: NetlinkRequest): void {
+    checkRequest(request);
     this.#ask(request, NLM_F_ACK);
   }
 
@@ -94,6 +97,7 @@ export class Netlink implements Disposable {
    * at a time. Dispose of the connection only when it is done.
    */
   async requestInThread(request: NetlinkRequest): Promise<void> {
+    checkRequest(request);
     const sequence = ++this.#sequence;
     const message = format(request, sequence, NLM_F_ACK);
     const sent = await new Promise<number>((resolve, reject) => {
@@ -108,6 +112,7 @@ export class Netlink implements Disposable {
 
   /** Asks for one thing. @returns the body of the answer */
   get(request: NetlinkRequest): Buffer {
+    checkRequest(request);
     const [answer] = this.#ask(request, NLM_F_ACK);
     if (answer === undefined) throw new SystemError(EBADMSG, request.name, request.subject);
     return answer.body;
@@ -115,6 +120,7 @@ export class Netlink implements Disposable {
 
   /** Asks for all of a kind. Throws EINTR for what changes all the time. @returns the bodies of the answers */
   dump(request: NetlinkRequest): Buffer[] {
+    checkRequest(request);
     for (let tries = 1; ; tries++) {
       const answers = this.#ask(request, NLM_F_DUMP);
       // Something changed on the way: what came may be half old, half new.
@@ -166,6 +172,16 @@ export class Netlink implements Disposable {
     }
     return messages;
   }
+}
+
+function checkRequest(request: NetlinkRequest): void {
+  checkObject('request', request);
+  const { type, name, subject, flags = 0, body } = request;
+  checkInteger('request.type', type, 0, 0xffff);
+  checkText('request.name', name);
+  if (subject !== undefined) checkText('request.subject', subject);
+  checkUint32('request.flags', flags);
+  checkArray('request.body', body, checkBytes);
 }
 
 /** A message as it is sent. */

@@ -1,4 +1,5 @@
 import koffi, { type node } from 'koffi';
+import { checkFd, checkFunction } from './arguments.js';
 import { EPOLLIN, Epoll } from './epoll.js';
 import { EEXIST } from './errno.js';
 import { SystemError } from './system-error.js';
@@ -20,6 +21,8 @@ export class NodePoll implements Disposable {
    * An fd that Node itself watches, one of its sockets, ends the process.
    */
   constructor(fd: number, ready: () => void) {
+    checkFd(fd);
+    checkFunction('ready', ready);
     if (watched.has(fd)) throw new SystemError(EEXIST, 'poll', String(fd));
     requirePollable(fd);
     this.#fd = fd;

@@ -1,3 +1,4 @@
+import { checkFd, checkPid } from './arguments.js';
 import { EAGAIN, EINTR } from './errno.js';
 import { Fd } from './fd.js';
 import { allocate, errno, libc } from './libc.js';
@@ -37,8 +38,9 @@ export interface ChildChange {
   readonly status: number;
 }
 
-/** A descriptor for a process, close-on-exec, readable once the process ended. pidfd_open(2). Throws ESRCH, EINVAL, EMFILE. */
+/** A descriptor for a process, close-on-exec, readable once the process ended. pidfd_open(2). Throws ESRCH, EMFILE. */
 export function pidfdOpen(pid: number): Fd {
+  checkPid(pid);
   return new Fd(check(syscall3(SYS_PIDFD_OPEN, pid, 0), 'pidfd_open', pid));
 }
 
@@ -47,6 +49,7 @@ export function pidfdOpen(pid: number): Fd {
  * Throws ESRCH once it ended and was reaped, EPERM, EBADF.
  */
 export function pidfdSendSignal(pidfd: number, signal: Signal): void {
+  checkFd(pidfd, 'pidfd');
   check(syscall5(SYS_PIDFD_SEND_SIGNAL, pidfd, signalNumber(signal), null, 0), 'pidfd_send_signal', pidfd);
 }
 
@@ -56,11 +59,15 @@ export function pidfdSendSignal(pidfd: number, signal: Signal): void {
  * @returns undefined when there is none. Throws ECHILD when it is no child of ours or was already reaped.
  */
 export function waitPidfd(pidfd: number, options: number): ChildChange | undefined {
+  checkFd(pidfd, 'pidfd');
+  checkFd(options, 'options');
   return wait(P_PIDFD, pidfd, options);
 }
 
 /** As `waitPidfd`, by the id of a child, which is certain to be the one meant until it is reaped. */
 export function waitPid(pid: number, options: number): ChildChange | undefined {
+  checkPid(pid);
+  checkFd(options, 'options');
   return wait(P_PID, pid, options);
 }
 

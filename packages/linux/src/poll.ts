@@ -1,3 +1,4 @@
+import { checkFd, checkMask } from './arguments.js';
 import { EBADF, EINTR } from './errno.js';
 import { allocate, errno, libc } from './libc.js';
 import { SystemError } from './system-error.js';
@@ -10,6 +11,8 @@ const pollfd = allocate(8);
 
 /** Which of `events`, an EPOLL* mask, `fd` has right now; EPOLLERR and EPOLLHUP unasked. poll(2). Throws EBADF. */
 export function pollNow(fd: number, events: number): number {
+  checkFd(fd);
+  checkMask('events', events);
   pollfd.writeInt32LE(fd, 0);
   pollfd.writeInt16LE(events, 4);
   pollfd.writeInt16LE(0, 6);

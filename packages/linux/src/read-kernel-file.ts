@@ -1,4 +1,5 @@
 import { openSync } from 'node:fs';
+import { checkText } from './arguments.js';
 import { Fd, read } from './fd.js';
 
 const buffer = Buffer.alloc(4096);
@@ -8,6 +9,7 @@ const buffer = Buffer.alloc(4096);
  * a file has not, and has closed it also when that fails. Throws what open(2) and read(2) do.
  */
 export function readKernelFile(path: string): string {
+  checkText('path', path);
   using file = new Fd(openSync(path, 'r'));
   let text = '';
   for (;;) {

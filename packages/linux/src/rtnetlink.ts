@@ -1,3 +1,4 @@
+import { checkBoolean, checkBytes, checkFd, checkObject, checkText } from './arguments.js';
 import { EBADMSG } from './errno.js';
 import { NETLINK_ROUTE, Netlink, type NetlinkRequest, NLM_F_APPEND, NLM_F_CREATE, NLM_F_EXCL } from './netlink.js';
 import { attribute, nested, readAttributes, readText, textAttribute, uint32Attribute } from './netlink-attribute.js';
@@ -56,6 +57,7 @@ export class Links implements Disposable {
 
   /** Finds an interface by its name or an alternative one; undefined if there is none. */
   find(name: string): Link | undefined {
+    checkText('name', name);
     try {
       return parseLink(
         this.#netlink.get({ type: RTM_GETLINK, name: 'RTM_GETLINK', subject: name, body: [header(), nameOf(name)] }),
@@ -72,16 +74,24 @@ export class Links implements Disposable {
    * address, ERANGE for a name that is too long, EPERM, EOPNOTSUPP without veth.
    */
   createVeth(end: VethEnd, peer: VethEnd, namespace: number): void {
+    checkEnd('end', end);
+    checkEnd('peer', peer);
+    checkFd(namespace, 'namespace');
     this.#netlink.request(newVeth(end, peer, namespace));
   }
 
   /** The same in a thread: it may have to wait for what others have done with their interfaces. */
   async createVethInThread(end: VethEnd, peer: VethEnd, namespace: number): Promise<void> {
+    checkEnd('end', end);
+    checkEnd('peer', peer);
+    checkFd(namespace, 'namespace');
     await this.#netlink.requestInThread(newVeth(end, peer, namespace));
   }
 
   /** Gives an interface a name more. Throws EEXIST, ENODEV, ERANGE for one of more than 127 bytes. Needs Linux 5.5. */
   addAlternativeName(name: string, alternative: string): void {
+    checkText('name', name);
+    checkText('alternative', alternative);
     const list = nested(IFLA_PROP_LIST, textAttribute(IFLA_ALT_IFNAME, alternative));
     const flags = NLM_F_CREATE | NLM_F_EXCL | NLM_F_APPEND;
     this.#change(RTM_NEWLINKPROP, 'RTM_NEWLINKPROP', name, flags, [header(), nameOf(name), list]);
@@ -89,18 +99,24 @@ export class Links implements Disposable {
 
   /** Takes an alternative name away. Throws ENODEV, and EINVAL for a name that is none of the interface. */
   deleteAlternativeName(name: string, alternative: string): void {
+    checkText('name', name);
+    checkText('alternative', alternative);
     const list = nested(IFLA_PROP_LIST, textAttribute(IFLA_ALT_IFNAME, alternative));
     this.#change(RTM_DELLINKPROP, 'RTM_DELLINKPROP', name, 0, [header(), nameOf(name), list]);
   }
 
   /** Sets the hardware address. Throws ENODEV, EADDRNOTAVAIL for one that can't be, EBUSY. */
   setAddress(name: string, address: Uint8Array): void {
+    checkText('name', name);
+    checkBytes('address', address);
     const body = [header(), nameOf(name), attribute(IFLA_ADDRESS, address)];
     this.#change(RTM_NEWLINK, 'RTM_NEWLINK', name, 0, body);
   }
 
   /** Switches an interface on or off. Throws ENODEV. */
   setUp(name: string, up = true): void {
+    checkText('name', name);
+    checkBoolean('up', up);
     this.#change(RTM_NEWLINK, 'RTM_NEWLINK', name, 0, [
       header({ flags: up ? IFF_UP : 0, change: IFF_UP }),
       nameOf(name),
@@ -109,17 +125,21 @@ export class Links implements Disposable {
 
   /** Moves an interface to the network namespace that `namespace` is a descriptor of. Throws ENODEV, EEXIST, EPERM. */
   move(name: string, namespace: number): void {
+    checkText('name', name);
+    checkFd(namespace, 'namespace');
     const body = [header(), nameOf(name), uint32Attribute(IFLA_NET_NS_FD, namespace)];
     this.#change(RTM_NEWLINK, 'RTM_NEWLINK', name, 0, body);
   }
 
   /** Removes an interface, by its name or an alternative one, and the peer that it may have. Throws ENODEV. */
   delete(name: string): void {
+    checkText('name', name);
     this.#netlink.request(delLink(name));
   }
 
   /** The same in a thread. */
   async deleteInThread(name: string): Promise<void> {
+    checkText('name', name);
     await this.#netlink.requestInThread(delLink(name));
   }
 
@@ -142,6 +162,12 @@ function newVeth(end: VethEnd, peer: VethEnd, namespace: number): NetlinkRequest
 
 function delLink(name: string): NetlinkRequest {
   return { type: RTM_DELLINK, name: 'RTM_DELLINK', subject: name, body: [header(), nameOf(name)] };
+}
+
+function checkEnd(name: string, end: VethEnd): void {
+  checkObject(name, end);
+  checkText(`${name}.name`, end.name);
+  if (end.address !== undefined) checkBytes(`${name}.address`, end.address);
 }
 
 function vethEnd({ name, address }: VethEnd): Buffer[] {

@@ -1,3 +1,4 @@
+import { checkBytes, checkFd } from './arguments.js';
 import { EAGAIN, EINTR } from './errno.js';
 import { errno, libc } from './libc.js';
 import { SystemError } from './system-error.js';
@@ -15,6 +16,8 @@ const send = libc<(fd: number, bytes: Uint8Array, size: number, flags: number) =
  * @returns how many bytes were taken, undefined when none are now. Throws EPIPE, ECONNRESET, ENOTSOCK, EBADF, EMSGSIZE.
  */
 export function sendNow(fd: number, bytes: Uint8Array): number | undefined {
+  checkFd(fd);
+  checkBytes('bytes', bytes);
   for (;;) {
     const count = send(fd, bytes, bytes.byteLength, MSG_DONTWAIT | MSG_NOSIGNAL);
     if (count !== -1) return count;

@@ -1,3 +1,4 @@
+import { checkFd, checkInteger } from './arguments.js';
 import { write } from './fd.js';
 import { allocate, libc } from './libc.js';
 import { memoryFile } from './memfd.js';
@@ -138,6 +139,8 @@ function loadCode(code: Buffer): bigint {
 
 /** The code that a signal was sent with, from the code and the error number of one that may have been forwarded. */
 export function originalCode(code: number, errno: number): number {
+  checkFd(code, 'code');
+  checkFd(errno, 'errno');
   return code === SI_ASYNCNL ? errno : code;
 }
 
@@ -154,6 +157,7 @@ export function isMainThread(): boolean {
  * @returns a function that puts the previous disposition back, unless another one was set since
  */
 export function forwardToMainThread(signo: number): () => void {
+  checkInteger('signo', signo, 1, 64);
   handler ??= loadCode(handlerCode(process.pid, process.pid));
   const action = allocate(SIGACTION_SIZE);
   const previous = allocate(SIGACTION_SIZE);

@@ -1,4 +1,5 @@
 import { constants } from 'node:os';
+import { checkBoolean, checkInteger, checkPid, outOfRange, wrongKind } from './arguments.js';
 import { allocate, libc } from './libc.js';
 import { check, SystemError } from './system-error.js';
 
@@ -37,15 +38,17 @@ export type Signal = NodeJS.Signals | `SIGRTMIN${'' | `+${number}`}` | `SIGRTMAX
 export function signalNumber(signal: Signal): number {
   if (typeof signal === 'number') {
     if (Number.isInteger(signal) && signal >= 1 && signal <= SIGRTMAX) return signal;
-    throw new RangeError(`no signal has the number ${signal}`);
+    throw outOfRange('signal', `a signal's number, from 1 to ${SIGRTMAX}`, signal);
   }
+  if (typeof signal !== 'string') throw wrongKind('signal', "a signal's name or number", signal);
   const known = NAMES.get(signal);
   if (known !== undefined) return known;
-  throw new RangeError(`no signal has the name ${signal}`);
+  throw outOfRange('signal', "a signal's name", signal);
 }
 
 /** The name of a signal by its number, as signal(7) has it; `signal n` for a number without a name. */
 export function signalName(signo: number): string {
+  checkInteger('signo', signo);
   const known = NUMBERS.get(signo);
   if (known !== undefined) return known;
   return signo >= SIGRTMIN && signo <= SIGRTMAX ? `SIGRTMIN+${signo - SIGRTMIN}` : `signal ${signo}`;
@@ -53,6 +56,7 @@ export function signalName(signo: number): string {
 
 /** The C library's sigset_t of these signal numbers. */
 export function signalSet(...signos: readonly number[]): Buffer {
+  for (const signo of signos) checkInteger('signo', signo, 1, SIGRTMAX);
   const set = allocate(SIGSET_SIZE);
   for (const signo of signos) {
     const byte = (signo - 1) >> 3;
@@ -66,12 +70,15 @@ export function signalSet(...signos: readonly number[]): Buffer {
  * without an error. Throws RangeError for a number that no set can hold.
  */
 export function setBlocked(signo: number, blocked: boolean): void {
+  checkInteger('signo', signo, 1, SIGRTMAX);
+  checkBoolean('blocked', blocked);
   const error = pthreadSigmask(blocked ? SIG_BLOCK : SIG_UNBLOCK, signalSet(signo), null);
   if (error !== 0) throw new SystemError(error, 'pthread_sigmask', signalName(signo));
 }
 
 /** Whether the calling thread blocks a signal. */
 export function isBlocked(signo: number): boolean {
+  checkInteger('signo', signo, 1, SIGRTMAX);
   const set = allocate(SIGSET_SIZE);
   pthreadSigmask(SIG_BLOCK, signalSet(), set);
   return (set.readUInt8((signo - 1) >> 3) & (1 << ((signo - 1) & 7))) !== 0;
@@ -83,6 +90,7 @@ export function isBlocked(signo: number): boolean {
  * Throws ESRCH, EPERM, EAGAIN (the receiver's RLIMIT_SIGPENDING is reached), RangeError for a value of another kind.
  */
 export function sigqueue(pid: number, signal: Signal, value: number): void {
-  if ((value | 0) !== value) throw new RangeError(`a signal carries no value ${value}, but a 32-bit integer`);
+  checkPid(pid);
+  checkInteger('value', value, -0x8000_0000, 0x7fff_ffff);
   check(sigqueueCall(pid, signalNumber(signal), value), 'sigqueue', pid);
 }

@@ -1,3 +1,4 @@
+import { checkInteger } from './arguments.js';
 import { Fd, read } from './fd.js';
 import { allocate, libc } from './libc.js';
 import { signalNumber, signalSet } from './signal.js';
@@ -39,6 +40,7 @@ export class SignalFd implements Disposable {
 
   /** Throws EMFILE, ENFILE, ENOMEM; RangeError for a number that no signal set can hold. */
   constructor(signo: number) {
+    checkInteger('signo', signo, 1, 64);
     this.#fd = new Fd(check(signalfdCall(-1, signalSet(signo), SFD_NONBLOCK | SFD_CLOEXEC), 'signalfd', signo));
   }
 

@@ -1,3 +1,4 @@
+import { checkBytes, checkFd, checkFds, checkInteger, checkObject, checkText } from './arguments.js';
 import { EAGAIN, EINTR, EINVAL, EMFILE, EMSGSIZE } from './errno.js';
 import { close } from './fd.js';
 import { addressOf, allocate, errno, libc } from './libc.js';
@@ -76,7 +77,13 @@ export interface SendOptions {
  * Throws EPIPE, ECONNRESET, ETOOMANYREFS, EBADF, EINVAL for more than 253 descriptors, EMSGSIZE for a datagram that is too
  * long, and with `to` what connect(2) and `unixAddress` throw.
  */
-export function sendMessage(fd: number, bytes: Uint8Array, { fds = [], to }: SendOptions = {}): number | undefined {
+export function sendMessage(fd: number, bytes: Uint8Array, options: SendOptions = {}): number | undefined {
+  checkFd(fd);
+  checkBytes('bytes', bytes);
+  checkObject('options', options);
+  const { fds = [], to } = options;
+  checkFds('fds', fds);
+  if (to !== undefined) checkText('to', to);
   if (fds.length > MAX_PASSED_FDS) throw new SystemError(EINVAL, 'sendmsg', `${fds.length} descriptors`);
   const address = to === undefined ? undefined : unixAddress(to);
   held.memory = [bytes, address];
@@ -122,6 +129,7 @@ export class ReceiveBuffer {
 
   /** @param size in bytes: what one receive takes at most */
   constructor(size: number) {
+    checkInteger('size', size, 1, 0x7fff_ffff);
     this.bytes = allocate(size);
     this.#address = addressOf(this.bytes);
   }
@@ -136,6 +144,9 @@ export class ReceiveBuffer {
    * of `bytes` is filled, so a stream can only be closed.
    */
   receive(fd: number, fds: number[], lost?: number[]): number | undefined {
+    checkFd(fd);
+    checkFds('fds', fds);
+    if (lost !== undefined) checkFds('lost', lost);
     this.#sender = undefined;
     setName(undefined);
     held.memory = [this.bytes];

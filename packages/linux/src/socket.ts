@@ -1,3 +1,4 @@
+import { checkChoice, checkFd, checkInteger, checkNumber, checkText } from './arguments.js';
 import { cString } from './c-string.js';
 import { EAGAIN, ECONNABORTED, EINPROGRESS, EINTR, EINVAL, EMSGSIZE, EPERM, EPROTO } from './errno.js';
 import { Fd, isOpen } from './fd.js';
@@ -64,6 +65,8 @@ export interface PeerCredentials {
  * socket(7) SO_RCVTIMEO. Throws EBADF, ENOTSOCK.
  */
 export function setReceiveTimeout(fd: number, milliseconds: number): void {
+  checkFd(fd);
+  checkNumber('milliseconds', milliseconds, 0, Number.MAX_SAFE_INTEGER);
   const time = Buffer.alloc(16);
   time.writeBigInt64LE(BigInt(Math.floor(milliseconds / 1000)), 0);
   time.writeBigInt64LE(BigInt(Math.round((milliseconds % 1000) * 1000)), 8);
@@ -75,6 +78,8 @@ export function setReceiveTimeout(fd: number, milliseconds: number): void {
  * CAP_NET_ADMIN for as many as net.core.wmem_max allows, twice. socket(7) SO_SNDBUF, SO_SNDBUFFORCE. Throws EBADF, ENOTSOCK.
  */
 export function enlargeSendBuffer(fd: number, size: number): void {
+  checkFd(fd);
+  checkInteger('size', size, 0, 0x7fff_ffff);
   const value = Buffer.alloc(4);
   value.writeUInt32LE(size);
   check(setsockopt(fd, SOL_SOCKET, SO_SNDBUF, value, 4), 'setsockopt', fd);
@@ -88,16 +93,21 @@ export type SocketType = typeof SOCK_STREAM | typeof SOCK_DGRAM | typeof SOCK_SE
 
 /** A socket of the family AF_UNIX, close-on-exec and non-blocking. socket(2). */
 export function unixSocket(type: SocketType = SOCK_STREAM): Fd {
+  checkChoice('type', type, [SOCK_STREAM, SOCK_DGRAM, SOCK_SEQPACKET]);
   return makeSocket(AF_UNIX, type | SOCK_NONBLOCK);
 }
 
 /** A socket, close-on-exec. Throws EAFNOSUPPORT, EPROTONOSUPPORT, EMFILE, ENFILE. socket(2). */
 export function makeSocket(family: number, type: number, protocol = 0): Fd {
+  checkFd(family, 'family');
+  checkFd(type, 'type');
+  checkFd(protocol, 'protocol');
   return new Fd(check(socketCall(family, type | SOCK_CLOEXEC, protocol), 'socket'));
 }
 
 /** Two connected sockets of the family AF_UNIX, close-on-exec and non-blocking. socketpair(2). */
 export function socketPair(type: SocketType = SOCK_STREAM): [Fd, Fd] {
+  checkChoice('type', type, [SOCK_STREAM, SOCK_DGRAM, SOCK_SEQPACKET]);
   const fds = allocate(8);
   check(socketpairCall(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds), 'socketpair');
   return [new Fd(fds.readInt32LE(0)), new Fd(fds.readInt32LE(4))];
@@ -109,6 +119,7 @@ export function socketPair(type: SocketType = SOCK_STREAM): [Fd, Fd] {
  * be the abstract name without a byte) or a path with a NUL in it.
  */
 export function unixAddress(path: string): Buffer {
+  checkText('path', path);
   if (path === '') throw new SystemError(EINVAL, 'sockaddr_un', path);
   const abstract = path.startsWith('@');
   const bytes = Buffer.from(abstract ? `\0${path.slice(1)}` : `${cString(path, 'sockaddr_un')}\0`);
@@ -121,12 +132,16 @@ export function unixAddress(path: string): Buffer {
 
 /** Binds a socket to a path or `@abstract` name. bind(2). Throws EADDRINUSE, ENOENT, EACCES, and as `unixAddress`. */
 export function bind(fd: number, path: string): void {
+  checkFd(fd);
+  checkText('path', path);
   const address = unixAddress(path);
   check(bindCall(fd, address, address.length), 'bind', path);
 }
 
 /** Makes a socket accept connections; the kernel caps `backlog` at net.core.somaxconn. listen(2). */
 export function listen(fd: number, backlog = 4096): void {
+  checkFd(fd);
+  checkFd(backlog, 'backlog');
   check(listenCall(fd, backlog), 'listen', fd);
 }
 
@@ -135,6 +150,8 @@ export function listen(fd: number, backlog = 4096): void {
  * Throws ENOENT, ECONNREFUSED, EACCES, EAGAIN when a non-blocking socket meets a full backlog, and as `unixAddress`.
  */
 export function connect(fd: number, path: string): void {
+  checkFd(fd);
+  checkText('path', path);
   const address = unixAddress(path);
   if (connectCall(fd, address, address.length) === -1 && errno() !== EINPROGRESS) {
     throw SystemError.last('connect', path);
@@ -146,6 +163,7 @@ export function connect(fd: number, path: string): void {
  * @returns undefined when none waits, or the one that did is gone again
  */
 export function accept(fd: number): Fd | undefined {
+  checkFd(fd);
   for (;;) {
     const connection = accept4(fd, null, null, SOCK_CLOEXEC | SOCK_NONBLOCK);
     if (connection !== -1) return new Fd(connection);
@@ -175,23 +193,29 @@ function socketOption(fd: number, name: number): Buffer {
  * there is nobody (not connected, or not AF_UNIX). Throws ENOTSOCK, EBADF.
  */
 export function peerCredentials(fd: number): PeerCredentials {
+  checkFd(fd);
   const credentials = socketOption(fd, SO_PEERCRED);
   return { pid: credentials.readInt32LE(0), uid: credentials.readUInt32LE(4), gid: credentials.readUInt32LE(8) };
 }
 
 /** Lets every message tell who sent it: `ReceiveBuffer.sender`. unix(7) SO_PASSCRED. Throws ENOTSOCK, EBADF. */
 export function receiveSenders(fd: number): void {
+  checkFd(fd);
   enableSocketOption(fd, SOL_SOCKET, SO_PASSCRED);
 }
 
 /** Sets an option that is on or off. Throws ENOTSOCK, EBADF, ENOPROTOOPT where there is no such option. setsockopt(2). */
 export function enableSocketOption(fd: number, level: number, name: number): void {
+  checkFd(fd);
+  checkFd(level, 'level');
+  checkFd(name, 'name');
   option.writeInt32LE(1);
   check(setsockopt(fd, level, name, option, 4), 'setsockopt', fd);
 }
 
 /** Whether `fd` is a listening stream socket of the family AF_UNIX; false for whatever else it may be. Throws EBADF. */
 export function isListeningUnixStream(fd: number): boolean {
+  checkFd(fd);
   try {
     return (
       socketOption(fd, SO_DOMAIN).readInt32LE() === AF_UNIX &&
@@ -207,11 +231,13 @@ export function isListeningUnixStream(fd: number): boolean {
 
 /** Takes the socket's pending error, a positive errno(3), 0 for none. socket(7) SO_ERROR. */
 export function takeSocketError(fd: number): number {
+  checkFd(fd);
   return socketOption(fd, SO_ERROR).readInt32LE();
 }
 
 /** Ends a connection in both directions; what has arrived can still be read, nothing more arrives. shutdown(2). Throws ENOTSOCK. */
 export function shutdown(fd: number): void {
+  checkFd(fd);
   check(shutdownCall(fd, SHUT_RDWR), 'shutdown', fd);
 }
 
@@ -220,6 +246,7 @@ export function shutdown(fd: number): void {
  * Throws EINVAL for a listening one, EBADF.
  */
 export function unreadBytes(fd: number): number {
+  checkFd(fd);
   check(ioctl(fd, SIOCINQ, option), 'ioctl(SIOCINQ)', fd);
   return option.readInt32LE();
 }
@@ -229,6 +256,7 @@ export function unreadBytes(fd: number): number {
  * Throws EBADF.
  */
 export function untakenBytes(fd: number): number {
+  checkFd(fd);
   check(ioctl(fd, SIOCOUTQ, option), 'ioctl(SIOCOUTQ)', fd);
   return option.readInt32LE();
 }

@@ -1,12 +1,15 @@
+import { checkInstance, checkPid, checkText } from './arguments.js';
 import { prepareSpawn } from './before-spawn.js';
 import { cString } from './c-string.js';
 import { environ } from './environ.js';
 import { EINTR } from './errno.js';
-import { duplicate, type Fd } from './fd.js';
+import { duplicate, Fd } from './fd.js';
 import { allocate, errno, libc } from './libc.js';
 import { pidfdOpen, pidfdSendSignal } from './pidfd.js';
-import { SIGRTMAX, type Signal, signalSet } from './signal.js';
+import { SIGRTMAX, type Signal, signalNumber, signalSet } from './signal.js';
 import { isMainThread } from './signal-forwarder.js';
+import { spawnFailure } from './spawn-failure.js';
+import { checkSpawnOptions, type SpawnOptions } from './spawn-options.js';
 import { SystemError } from './system-error.js';
 
 const POSIX_SPAWN_SETPGROUP = 0x02;
@@ -74,41 +77,23 @@ function makeAttributes(groupFlag: number): Memory {
 /** Somebody may put another object in its place. */
 const initialEnv = process.env;
 
-export interface SpawnOptions {
-  /** The arguments after the program's name. */
-  readonly args?: readonly string[];
-  /** The whole environment; by default this process's own. */
-  readonly env?: Readonly<NodeJS.ProcessEnv>;
-  /**
-   * What the child finds as its descriptors 0, 1, 2, …: one of ours, which it gets a copy of, or `null` for /dev/null.
-   * By default it shares 0 to 2, which must then be open.
-   */
-  readonly fds?: readonly (number | Fd | null)[];
-  /**
-   * What becomes of all others, of which the child has copies until then: `closed`, the default, while this call waits; or
-   * `close-on-exec`, those that are so, once the program has begun. Closing a copy may wait for ever, as for a FUSE server
-   * that does not answer, and then it is better that the child does so alone.
-   */
-  readonly others?: 'closed' | 'close-on-exec';
-  /** Where it starts; also what a `file` with a slash that is not absolute is relative to. */
-  readonly cwd?: string;
-  /** Runs it in a new session, or in a new process group, of its own. */
-  readonly group?: 'session' | 'process-group';
-}
-
 /** A child process: its id, and a pidfd that this object owns and that can't ever mean another process. */
 export class ChildProcess implements Disposable {
   /** Takes over `pidfd`. */
   constructor(
     readonly pid: number,
     readonly pidfd: Fd,
-  ) {}
+  ) {
+    checkPid(pid);
+    checkInstance('pidfd', pidfd, Fd);
+  }
 
   /**
    * Sends it a signal; false when it has ended and was reaped. One that ended and was not takes a signal without effect.
    * Throws EPERM when it took another user's identity.
    */
   kill(signal: Signal = 'SIGTERM'): boolean {
+    signalNumber(signal);
     try {
       pidfdSendSignal(this.pidfd.number, signal);
       return true;
@@ -132,6 +117,8 @@ export class ChildProcess implements Disposable {
  * for an fd that is not open, EINVAL for a string with a NUL in it, EAGAIN at the limit of processes, EMFILE.
  */
 export function spawn(file: string, options: SpawnOptions = {}): ChildProcess {
+  checkText('file', file);
+  checkSpawnOptions(options);
   const { args = [], env, fds = [0, 1, 2], others = 'closed', cwd, group = 'none' } = options;
   const path = cString(file, 'posix_spawn');
   const argv = [path, ...args.map((argument) => cString(argument, 'posix_spawn'))];
@@ -139,7 +126,9 @@ export function spawn(file: string, options: SpawnOptions = {}): ChildProcess {
   const moved: Fd[] = [];
   prepareSpawn();
   const succeed = (error: number) => {
-    if (error !== 0) throw new SystemError(error, 'posix_spawn', file);
+    if (error === 0) return;
+    const sources = fds.flatMap((fd) => (fd === null ? [] : typeof fd === 'number' ? fd : fd.number));
+    throw spawnFailure(error, { file, cwd, sources });
   };
   actionsInit(actions);
   try {

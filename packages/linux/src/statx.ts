@@ -1,3 +1,4 @@
+import { checkFd } from './arguments.js';
 import { allocate, libc } from './libc.js';
 import { check } from './system-error.js';
 
@@ -34,6 +35,7 @@ export interface Statx {
  * for us to see.
  */
 export function statx(fd: number): Statx {
+  checkFd(fd);
   const mask = STATX_TYPE | STATX_INO | STATX_MNT_ID;
   check(statxCall(fd, '', AT_EMPTY_PATH | AT_STATX_DONT_SYNC, mask, buffer), 'statx', fd);
   const type = buffer.readUInt16LE(28) & S_IFMT;

@@ -1,3 +1,4 @@
+import { checkInteger, checkText, wrongKind } from './arguments.js';
 import { errno as lastErrno, libc } from './libc.js';
 
 const strerrorname = libc<(errno: number) => string | null>('const char *strerrorname_np(int errnum)');
@@ -25,6 +26,10 @@ export class SystemError extends Error implements NodeJS.ErrnoException {
     readonly subject?: string,
     reason?: string,
   ) {
+    checkInteger('errno', errno, 0, 0x7fff_ffff);
+    checkText('syscall', syscall);
+    if (subject !== undefined) checkText('subject', subject);
+    if (reason !== undefined) checkText('reason', reason);
     const code = strerrorname(errno) ?? `E${errno}`;
     const what = subject === undefined ? syscall : `${syscall} '${subject}'`;
     super(`${code}: ${reason ?? (strerrordesc(errno) ?? 'unknown error').toLowerCase()}, ${what}`);
@@ -36,18 +41,21 @@ export class SystemError extends Error implements NodeJS.ErrnoException {
   static last(syscall: string, subject?: string | number): SystemError {
     // First of all: the rest may make garbage.
     const error = lastErrno();
-    return new SystemError(error, syscall, subject === undefined ? undefined : String(subject));
+    if (typeof subject !== 'number') return new SystemError(error, syscall, subject);
+    return new SystemError(error, syscall, String(subject));
   }
 }
 
 /** Whether `error` is a failed system call, of ours or of Node's, with one of the errno(3) names `codes` (any if none). */
 export function isSystemError(error: unknown, ...codes: readonly string[]): error is NodeJS.ErrnoException {
+  for (const code of codes) checkText('codes', code);
   if (!(error instanceof Error) || !('code' in error) || !('syscall' in error)) return false;
   return codes.length === 0 || codes.includes(String(error.code));
 }
 
 /** Passes on what a call returned, or throws the SystemError that its −1 stands for. */
 export function check(result: number, syscall: string, subject?: string | number): number {
+  if (typeof result !== 'number') throw wrongKind('result', 'a number', result);
   if (result === -1) throw SystemError.last(syscall, subject);
   return result;
 }

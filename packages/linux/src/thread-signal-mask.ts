@@ -1,4 +1,5 @@
 import { readdirSync, readFileSync } from 'node:fs';
+import { checkInteger } from './arguments.js';
 import { allocate, libc } from './libc.js';
 import { IN_HANDLER, SI_ASYNCNL } from './signal-forwarder.js';
 
@@ -24,6 +25,7 @@ const never = new Int32Array(new SharedArrayBuffer(4));
  * a second blocks it when it does.
  */
 export function blockInOtherThreads(signo: number): void {
+  checkInteger('signo', signo, 1, 64);
   const info = allocate(SIGINFO_SIZE);
   info.writeInt32LE(signo, 0);
   info.writeInt32LE(SI_ASYNCNL, 8);

@@ -1,4 +1,5 @@
-import { CLOCKS, type Clock } from './clock.js';
+import { outOfRange, wrongKind } from './arguments.js';
+import { CLOCKS, type Clock, checkClock } from './clock.js';
 import { Fd, read } from './fd.js';
 import { allocate, libc } from './libc.js';
 import { check, isSystemError, SystemError } from './system-error.js';
@@ -18,6 +19,7 @@ const timerfdSettime = libc<(fd: number, flags: number, value: Uint8Array, old: 
  * never early. Below zero is zero; more than 2⁵³ − 1 is that much. Throws RangeError for NaN.
  */
 export function toTimespec(milliseconds: number): [seconds: bigint, nanoseconds: bigint] {
+  checkTime('milliseconds', milliseconds);
   const time = Math.min(Math.max(milliseconds, 0), Number.MAX_SAFE_INTEGER);
   const seconds = Math.floor(time / 1e3);
   const nanoseconds = Math.ceil((time - seconds * 1e3) * 1e6);
@@ -35,6 +37,7 @@ export class TimerFd implements Disposable {
 
   /** Throws EPERM for an alarm clock without CAP_WAKE_ALARM. */
   constructor(readonly clock: Clock) {
+    checkClock(clock);
     this.#fd = new Fd(check(timerfdCreate(CLOCKS[clock], TFD_CLOEXEC | TFD_NONBLOCK), 'timerfd_create', clock));
     const settable = clock === 'realtime' || clock === 'realtime-alarm';
     this.#flags = TFD_TIMER_ABSTIME | (settable ? TFD_TIMER_CANCEL_ON_SET : 0);
@@ -49,6 +52,7 @@ export class TimerFd implements Disposable {
    * fires early); Infinity disarms it. A time in the past expires at once. timerfd_settime(2). Throws RangeError for NaN.
    */
   arm(at: number): void {
+    checkTime('at', at);
     if (at === Number.POSITIVE_INFINITY) {
       value[2] = value[3] = 0n;
     } else {
@@ -77,4 +81,10 @@ export class TimerFd implements Disposable {
   [Symbol.dispose](): void {
     this.#fd.close();
   }
+}
+
+/** Infinities are times, too: never, and long ago. */
+function checkTime(name: string, value: unknown): void {
+  if (typeof value !== 'number') throw wrongKind(name, 'a number of milliseconds', value);
+  if (Number.isNaN(value)) throw outOfRange(name, 'a number of milliseconds', value);
 }

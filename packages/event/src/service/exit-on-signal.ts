@@ -1,5 +1,6 @@
-import type { Signal, SignalInfo } from '@sdrx/linux';
+import { checkArray, checkMethods, checkObject, type Signal, type SignalInfo, signalNumber } from '@sdrx/linux';
 import { merge, type Observable, tap } from 'rxjs';
+import { checkSourceOptions } from '../check-options.js';
 import type { EventLoop } from '../loop.js';
 import type { SourceOptions } from '../source.js';
 
@@ -9,5 +10,9 @@ export function exitOnSignal(
   signals: readonly Signal[] = ['SIGTERM', 'SIGINT'],
   options: SourceOptions = {},
 ): Observable<SignalInfo> {
+  checkMethods('loop', loop, 'an EventLoop', 'signal', 'exit');
+  checkArray('signals', signals, (_, signal) => signalNumber(signal as Signal));
+  checkObject('options', options);
+  checkSourceOptions(options);
   return merge(...signals.map((signal) => loop.signal(signal, options))).pipe(tap(() => loop.exit(0)));
 }

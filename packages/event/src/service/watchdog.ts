@@ -1,5 +1,6 @@
-import { checkObject } from '@sdrx/linux';
+import { checkMethods, checkObject } from '@sdrx/linux';
 import { defer, EMPTY, map, type Observable } from 'rxjs';
+import { checkSourceOptions } from '../check-options.js';
 import { Decimal, readEnvironment } from '../environment.js';
 import type { EventLoop } from '../loop.js';
 import type { SourceOptions } from '../source.js';
@@ -24,6 +25,9 @@ export function watchdogTimeout(environment: NodeJS.ProcessEnv = process.env): n
  * sd_event_set_watchdog(3)
  */
 export function watchdog(loop: EventLoop, options: SourceOptions = {}): Observable<number> {
+  checkMethods('loop', loop, 'an EventLoop', 'time');
+  checkObject('options', options);
+  checkSourceOptions(options);
   return defer(() => {
     const timeout = watchdogTimeout();
     if (timeout === undefined) return EMPTY;

@@ -1,6 +1,8 @@
 import {
   type ChildChange,
   type ChildProcess,
+  checkBoolean,
+  checkPid,
   EPOLLIN,
   Fd,
   isSystemError,
@@ -13,6 +15,7 @@ import {
   WSTOPPED,
   waitPid,
   waitPidfd,
+  wrongKind,
 } from '@sdrx/linux';
 import type { Observable } from 'rxjs';
 import { onChildStateChange } from '../child-state-change.js';
@@ -52,7 +55,17 @@ export type Child = ChildProcess | Fd | number;
 export function child(core: LoopCore, which: Child, options?: ChildExitOptions): Observable<ChildExit>;
 export function child(core: LoopCore, which: Child, options?: ChildOptions): Observable<ChildChange>;
 export function child(core: LoopCore, which: Child, options: ChildOptions = {}): Observable<ChildChange> {
+  checkChild(which);
+  for (const name of ['stopped', 'continued', 'own'] as const) {
+    if (options[name] !== undefined) checkBoolean(name, options[name]);
+  }
   return core.source<ChildChange>('kernel', options, (source) => new WatchedChild(core, source, which, options));
+}
+
+function checkChild(which: Child): void {
+  if (which instanceof Fd || (which as ChildProcess | undefined)?.pidfd instanceof Fd) return;
+  if (typeof which !== 'number') throw wrongKind('which', 'a child process, its pidfd as an Fd, or its id', which);
+  checkPid(which, 'which');
 }
 
 /** Options with which a child's end is all that comes. */

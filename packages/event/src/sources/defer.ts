@@ -1,3 +1,4 @@
+import { checkBoolean } from '@sdrx/linux';
 import type { Observable } from 'rxjs';
 import type { LoopCore } from '../loop-core.js';
 import type { SourceOptions } from '../source.js';
@@ -9,6 +10,7 @@ export interface DeferOptions extends SourceOptions {
 
 /** `EventLoop.defer`, which tells what users need to know. */
 export function defer(core: LoopCore, { repeat = false, ...options }: DeferOptions = {}): Observable<void> {
+  checkBoolean('repeat', repeat);
   return core.source<void>('defer', options, (source) => {
     source.pend();
     return { dispatched: () => (repeat ? source.pend() : source.complete()) };

@@ -1,4 +1,13 @@
-import { IN_ALL_EVENTS, IN_IGNORED, IN_Q_OVERFLOW, IN_UNMOUNT, type InotifyRecord } from '@sdrx/linux';
+import {
+  checkFd,
+  checkMask,
+  checkText,
+  IN_ALL_EVENTS,
+  IN_IGNORED,
+  IN_Q_OVERFLOW,
+  IN_UNMOUNT,
+  type InotifyRecord,
+} from '@sdrx/linux';
 import type { Observable } from 'rxjs';
 import type { LoopCore } from '../loop-core.js';
 import type { SourceOptions } from '../source.js';
@@ -27,6 +36,9 @@ export function inotify(
   which: string | number,
   { mask = IN_ALL_EVENTS, ...options }: InotifyOptions = {},
 ): Observable<InotifyEvent> {
+  if (typeof which === 'number') checkFd(which, 'which');
+  else checkText('which', which);
+  checkMask('mask', mask);
   const path = typeof which === 'number' ? `/proc/self/fd/${which}` : which;
   return core.source<InotifyEvent>('kernel', options, (source) => {
     const detach = core.inotify.listen(path, mask, core.watcher, ({ mask: happened, cookie, name }: InotifyRecord) => {

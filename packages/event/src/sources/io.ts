@@ -1,5 +1,6 @@
-import { EPOLLIN, Fd } from '@sdrx/linux';
+import { checkBoolean, checkFd, checkMask, EPOLLIN, Fd } from '@sdrx/linux';
 import { Observable } from 'rxjs';
+import { isObservable } from '../check-options.js';
 import type { LoopCore } from '../loop-core.js';
 import type { SourceOptions } from '../source.js';
 
@@ -31,6 +32,9 @@ export function io(
   fd: number | Fd,
   { events = EPOLLIN, own = false, ...options }: IoOptions = {},
 ): Observable<IoEvent> {
+  if (!(fd instanceof Fd)) checkFd(fd);
+  if (!isObservable(events)) checkMask('events', events);
+  checkBoolean('own', own);
   return core.source<IoEvent>('kernel', options, (source) => {
     const number = typeof fd === 'number' ? fd : fd.number;
     const owned = own ? new Fd(typeof fd === 'number' ? fd : fd.take()) : undefined;
@@ -44,6 +48,7 @@ export function io(
       const watch = core.watcher.watch(number, typeof events === 'number' ? events : 0, ready);
       if (events instanceof Observable) {
         source.follow(events, (mask) => {
+          checkMask('events', mask);
           source.withdraw();
           watch.change(mask);
         });

@@ -1,5 +1,7 @@
 import { constants, openSync, readFileSync, statSync } from 'node:fs';
 import {
+  checkChoice,
+  checkNumber,
   connect,
   EBUSY,
   EHOSTDOWN,
@@ -10,6 +12,7 @@ import {
   EPOLLPRI,
   Fd,
   isSystemError,
+  outOfRange,
   read,
   SystemError,
   unixSocket,
@@ -32,6 +35,7 @@ export interface MemoryPressureOptions extends SourceOptions {
 /** `EventLoop.memoryPressure`, which tells what users need to know. */
 export function memoryPressure(core: LoopCore, options: MemoryPressureOptions = {}): Observable<void> {
   const { type, threshold, window, ...rest } = options;
+  if (type !== undefined) checkChoice('type', type, ['some', 'full']);
   const trigger = psiTrigger(type ?? 'some', threshold ?? 200, window ?? 2000);
   return core.source<void>('kernel', rest, (source) => {
     const fixed = type !== undefined || threshold !== undefined || window !== undefined;
@@ -41,7 +45,13 @@ export function memoryPressure(core: LoopCore, options: MemoryPressureOptions = 
         try {
           if (events === EPOLLIN && !drain(fd.number)) source.pendComplete();
           // A pressure file that was removed reports an error, and pressure with it, for ever.
-          else if (events === EPOLLPRI && (revents & EPOLLERR) !== 0) throw new SystemError(EIO, 'memory_pressure');
+          else if (events === EPOLLPRI && (revents & EPOLLERR) !== 0)
+            throw new SystemError(
+              EIO,
+              'memory_pressure',
+              undefined,
+              'the pressure file is gone, with its control group',
+            );
           else source.pend();
         } catch (error) {
           source.pendError(error);
@@ -67,10 +77,9 @@ interface PressureFile {
 
 /** The line that psi.rst wants written, NUL and all. */
 function psiTrigger(type: 'some' | 'full', threshold: number, window: number): Buffer {
-  if (!(window >= 500 && window <= 10_000)) throw new RangeError(`\`window\` must be 500 to 10000 ms, not ${window}`);
-  if (!(threshold > 0 && threshold <= window)) {
-    throw new RangeError(`\`threshold\` must be above 0 and at most the window's ${window} ms, not ${threshold}`);
-  }
+  checkNumber('window', window, 500, 10_000, 'a number of milliseconds');
+  checkNumber('threshold', threshold, Number.MIN_VALUE, Number.MAX_VALUE, 'a number of milliseconds');
+  if (threshold > window) throw outOfRange('threshold', `at most the window's ${window} ms`, threshold);
   return Buffer.from(`${type} ${Math.round(threshold * 1e3)} ${Math.round(window * 1e3)}\0`);
 }
 
@@ -81,8 +90,15 @@ const Base64 = textDecoder('base64', (text) =>
 function openFromEnvironment(environment: NodeJS.ProcessEnv, fixed: boolean): PressureFile | undefined {
   const path = readEnvironment(environment, 'MEMORY_PRESSURE_WATCH', AbsolutePath);
   if (path === undefined) return undefined;
-  if (path === '/dev/null') throw new SystemError(EHOSTDOWN, 'memory_pressure', path);
-  if (fixed) throw new SystemError(EBUSY, 'memory_pressure', 'MEMORY_PRESSURE_WATCH');
+  if (path === '/dev/null')
+    throw new SystemError(EHOSTDOWN, 'memory_pressure', path, 'turned off by MEMORY_PRESSURE_WATCH');
+  if (fixed)
+    throw new SystemError(
+      EBUSY,
+      'memory_pressure',
+      path,
+      'MEMORY_PRESSURE_WATCH says what to watch for, so options can not',
+    );
   const trigger = readEnvironment(environment, 'MEMORY_PRESSURE_WRITE', Base64);
   const kind = statSync(path);
   if (kind.isSocket()) {
@@ -104,7 +120,12 @@ function openPressureFile(trigger: Buffer): PressureFile {
       if (!isSystemError(error, 'ENOENT', 'ENOTDIR', 'EACCES', 'EPERM', 'EROFS', 'EOPNOTSUPP')) throw error;
     }
   }
-  throw new SystemError(EOPNOTSUPP, 'memory_pressure');
+  throw new SystemError(
+    EOPNOTSUPP,
+    'memory_pressure',
+    undefined,
+    'neither the control group nor the system has pressure information',
+  );
 }
 
 /** The own cgroup's file, where cgroup v2 is mounted, then the system's. */

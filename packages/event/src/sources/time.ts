@@ -1,4 +1,4 @@
-import { type Clock, now } from '@sdrx/linux';
+import { type Clock, checkClock, checkNumber, now } from '@sdrx/linux';
 import type { Observable } from 'rxjs';
 import type { LoopCore } from '../loop-core.js';
 import type { Attachment, Source, SourceOptions } from '../source.js';
@@ -64,10 +64,11 @@ export interface TimeEvent {
 /** `EventLoop.time`, which tells what users need to know. */
 export function time(core: LoopCore, options: TimeOptions): Observable<TimeEvent> {
   const { after, at, every, accuracy } = options;
-  requireDuration('after', after);
-  requireDuration('at', at);
-  requireDuration('accuracy', accuracy);
-  requireDuration('every', every, SHORTEST);
+  if (options.clock !== undefined) checkClock(options.clock);
+  checkDuration('after', after);
+  checkDuration('at', at);
+  checkDuration('accuracy', accuracy);
+  checkDuration('every', every, SHORTEST);
   if (after !== undefined && at !== undefined) throw new RangeError('a timer takes `after` or `at`, not both');
   if (after === undefined && at === undefined && every === undefined) {
     throw new RangeError('a timer takes one of `after`, `at` and `every`');
@@ -123,7 +124,6 @@ class Schedule extends Timer implements Attachment<TimeEvent> {
   }
 }
 
-function requireDuration(name: string, value: number | undefined, least = 0): void {
-  if (value === undefined || (value >= least && value < Number.POSITIVE_INFINITY)) return;
-  throw new RangeError(`\`${name}\` must be a number of milliseconds of ${least} or more, not ${value}`);
+function checkDuration(name: string, value: number | undefined, least = 0): void {
+  if (value !== undefined) checkNumber(name, value, least, Number.MAX_VALUE, 'a number of milliseconds');
 }
