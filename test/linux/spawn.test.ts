@@ -240,7 +240,7 @@ t.test(
       [missing, { cwd: folder.path }, 'ENOENT', 'posix_spawn', missing],
       [missing, {}, 'ENOENT', 'posix_spawn', missing],
       ['true', { fds: [0, 1, 9999] }, 'EBADF', 'dup2', '9999'],
-      ['true', { fds: [0, 1, 2, closed] }, 'EBADF', 'dup2', '-1'],
+      ['true', { fds: [0, 1, 2, closed] }, 'EBADF', 'fcntl', '-1'],
       ['true', { fds: [0, 1, 9999], cwd: missing }, 'EBADF', 'dup2', '9999'],
       [folder.path, {}, 'EACCES', 'posix_spawn', folder.path],
     ];

@@ -25,7 +25,7 @@ export interface SpawnOptions {
 
 /** Throws TypeError and RangeError for what no child can be given. */
 export function checkSpawnOptions(options: SpawnOptions): void {
-  checkObject('options', options, 'an object, of which the arguments are `args`,');
+  checkObject('options', options, 'an object, of which the arguments are `args`');
   const { args, env, fds, others, cwd, group } = options;
   if (args !== undefined) checkArray('args', args, checkText);
   if (env !== undefined) checkEnvironment(env);
