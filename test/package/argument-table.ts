@@ -171,6 +171,7 @@ export const linux: Table = {
   pidfdSendSignal: [fd('pidfd'), signal()],
   pipe: [],
   pollNow: [fd(), mask('events')],
+  putInFlight: [array('sockets', fd)],
   read: [fd(), bytes('buffer'), optional(natural('size'))],
   readAttributes: [bytes('bytes')],
   readIdMap: [choice('kind', 'uid_map'), optional(text('directory'))],

@@ -1,3 +1,4 @@
+import { checkFds, outOfRange } from './arguments.js';
 import { close, type Fd } from './fd.js';
 import { socketPair } from './socket.js';
 import { MAX_PASSED_FDS, sendMessage } from './socket-message.js';
@@ -12,8 +13,9 @@ const byte = Buffer.alloc(1);
  * EMFILE, ENFILE, ETOOMANYREFS, ENOMEM, then they stay the caller's.
  */
 export function putInFlight(sockets: readonly number[]): Fd {
+  checkFds('sockets', sockets);
   if (sockets.length === 0 || sockets.length > MAX_PASSED_FDS) {
-    throw new RangeError(`${sockets.length} descriptors can't be in one flight`);
+    throw outOfRange('sockets', `1 to ${MAX_PASSED_FDS} descriptors`, sockets.length);
   }
   const [sender, receiver] = socketPair();
   try {
