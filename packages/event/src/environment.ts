@@ -21,8 +21,22 @@ export class EnvironmentError extends Error {
   }
 }
 
-/** What `Decoder.decode` answers: the value on the right, or why there is none on the left. */
-export type Decoded<A> = { readonly _tag: 'Left' } | { readonly _tag: 'Right'; readonly right: A };
+/** What `Decoder.decode` answers: a value on the right, or none. The names are those of fp-ts. */
+export type Decoded<A> = NotDecoded | DecodedValue<A>;
+
+/** There is no value. */
+export interface NotDecoded {
+  /** Tells it from the other. */
+  readonly _tag: 'Left';
+}
+
+/** There is one. */
+export interface DecodedValue<A> {
+  /** Tells it from the other. */
+  readonly _tag: 'Right';
+  /** The value. */
+  readonly right: A;
+}
 
 /**
  * What turns the text of a variable into a value. Every codec and decoder of io-ts is one. The package itself does not

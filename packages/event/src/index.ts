@@ -1,4 +1,11 @@
-export { type Decoded, type Decoder, EnvironmentError, readEnvironment } from './environment.js';
+export {
+  type Decoded,
+  type DecodedValue,
+  type Decoder,
+  EnvironmentError,
+  type NotDecoded,
+  readEnvironment,
+} from './environment.js';
 export { EventLoop } from './loop.js';
 export type { LoopState } from './loop-core.js';
 export type { RateLimitOptions } from './rate-limit.js';
