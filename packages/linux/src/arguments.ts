@@ -133,7 +133,12 @@ export function checkMethods(name: string, value: unknown, what: string, ...meth
 
 /** Throws unless `value` is an array of what can be descriptors' numbers. */
 export function checkFds(name: string, value: unknown): void {
-  checkArray(name, value, (item, fd) => checkFd(fd, item));
+  if (!Array.isArray(value)) throw wrongKind(name, 'an array', value);
+  // Of descriptors many are passed: the name of one is made only if it is needed.
+  for (let index = 0; index < value.length; index++) {
+    const fd: unknown = value[index];
+    if (typeof fd !== 'number' || (fd | 0) !== fd) checkFd(fd, `${name}[${index}]`);
+  }
 }
 
 /** Throws unless `value` was made by `kind`. */

@@ -1,4 +1,4 @@
-import { checkArray, checkFd, checkMethods, EPOLLHUP, MAX_PASSED_FDS, outOfRange, pipe } from '@sdrx/linux';
+import { checkFds, checkMethods, EPOLLHUP, MAX_PASSED_FDS, outOfRange, pipe } from '@sdrx/linux';
 import { defer, finalize, map, type Observable, of, take } from 'rxjs';
 import { readEnvironment, textDecoder } from '../environment.js';
 import type { EventLoop } from '../loop.js';
@@ -25,7 +25,7 @@ const REPEATED = /^(STATUS|WATCHDOG)=[^\n]*$/;
  */
 export function notify(notification: Notification, fds: readonly number[] = []): boolean {
   const text = formatNotification(notification);
-  checkArray('fds', fds, (name, fd) => checkFd(fd, name));
+  checkFds('fds', fds);
   if (fds.length > MAX_PASSED_FDS) throw outOfRange('fds', `at most ${MAX_PASSED_FDS} descriptors`, fds.length);
   const to = readEnvironment(process.env, 'NOTIFY_SOCKET', NotifySocket);
   if (to === undefined) return false;
