@@ -1,8 +1,9 @@
 import { fstatSync } from 'node:fs';
-import { accept, bind, type Fd, listen, sendMessage, socketPair, unixSocket } from '@sdrx/linux';
-import { type Answer, ConnectionClosedError, connect, ProtocolError, type VarlinkClient } from '@sdrx/varlink';
+import { socketPair } from '@sdrx/linux';
+import { ConnectionClosedError, connect, ProtocolError, type VarlinkClient } from '@sdrx/varlink';
 import { firstValueFrom, from, lastValueFrom, Observable, toArray } from 'rxjs';
 import t from 'tap';
+import { answeredWith } from './answered-with.js';
 import { example, exampleService } from './example.js';
 import { openFds, turn, until, withServer } from './fixture.js';
 
@@ -145,34 +146,6 @@ t.test('megabytes go both ways', (t) =>
   }),
 );
 
-/** A service that answers the first call with given bytes. */
-async function answeredWith(
-  bytes: string,
-  ask: (client: VarlinkClient) => Promise<Answer>,
-  fds: readonly number[] = [],
-): Promise<unknown> {
-  let result: unknown;
-  await withServer(exampleService(), async (fixture) => {
-    const path = `${fixture.folder}/odd`;
-    const listener = unixSocket();
-    bind(listener.number, path);
-    listen(listener.number);
-    const client = connect(fixture.loop, path);
-    const answer = ask(client).catch((error: unknown) => error);
-    let connection: Fd | undefined;
-    await until('the client', () => {
-      connection = accept(listener.number);
-      return connection !== undefined;
-    });
-    sendMessage(connection?.number ?? -1, Buffer.from(bytes), { fds });
-    result = await answer;
-    client[Symbol.dispose]();
-    connection?.close();
-    listener.close();
-  });
-  return result;
-}
-
 t.test('an answer that is no Varlink, or not as declared, is a ProtocolError', async (t) => {
   const ask = (client: VarlinkClient) => client.call(methods.Later, { value: 1 });
   for (const bytes of [
@@ -190,6 +163,48 @@ t.test('an answer that is no Varlink, or not as declared, is a ProtocolError', a
 t.test('fields that a newer service adds to a reply are let through', async (t) => {
   const ask = (client: VarlinkClient) => client.call(methods.Later, { value: 1 });
   t.match(await answeredWith('{"parameters":{"value":1,"extra":2}}\0', ask), { parameters: { value: 1 } });
+});
+
+t.test('a service that does not answer, or not to the end, is waited for no longer than said', async (t) => {
+  const ask = (client: VarlinkClient) => client.call(methods.Later, { value: 1 });
+  for (const bytes of ['', '{"parameters":{"val']) {
+    const late = await answeredWith(bytes, ask, [], { callTime: 50 });
+    t.match(late, { name: 'ConnectionClosedError', message: /no reply to org\.example\.test\.Later within 50 ms/ });
+  }
+  const once = (client: VarlinkClient) => client.call(methods.Later, { value: 1 }, { callTime: 50 });
+  t.match(await answeredWith('', once, [], { callTime: Number.POSITIVE_INFINITY }), { message: /within 50 ms/ });
+  // The replies of one call may come at any time, unless said otherwise.
+  const some = (client: VarlinkClient) => lastValueFrom(client.more(methods.Count, { to: 2 }, { callTime: 50 }));
+  t.match(await answeredWith('{"parameters":{"value":1},"continues":true}\0', some), { message: /within 50 ms/ });
+});
+
+t.test('an answer in time ends the time; replies to one call with more have none', (t) =>
+  withServer(exampleService({ Later: async ({ value }) => ({ value }) }), async (fixture) => {
+    using client = connect(fixture.loop, fixture.path, { callTime: 200 });
+    using other = connect(fixture.loop, fixture.path, { callTime: 100 });
+    const watching = firstValueFrom(client.more(methods.Watch, {})).catch((error: unknown) => error);
+    const late = other.more(methods.Watch, {});
+    await other.call(methods.Later, { value: 1 });
+    // A call that is never answered tells that the time has passed.
+    const waiting = firstValueFrom(late).catch((error: unknown) => error);
+    await t.rejects(other.call(methods.Nothing, {}), { message: /Nothing within 100 ms/ });
+    t.match(await waiting, { name: 'ConnectionClosedError' });
+    await t.rejects(client.call(methods.Nothing, {}), { message: /Nothing within 200 ms/ });
+    t.match(await watching, { name: 'ConnectionClosedError' });
+  }),
+);
+
+t.test('a service that gives several replies to a call for one is not listened to', async (t) => {
+  const ask = (client: VarlinkClient) => client.call(methods.Nothing, {});
+  const bytes = '{"parameters":{},"continues":true}\0{"parameters":{},"continues":true}\0';
+  t.type(await answeredWith(bytes, ask, [0, 0]), ProtocolError);
+});
+
+t.test('a reply of any depth that systemd would take is taken, one beyond is not', async (t) => {
+  const ask = (client: VarlinkClient) => client.call(methods.Mirror, { thing: {} });
+  const reply = (depth: number) => `{"parameters":{"thing":${'{"a":'.repeat(depth)}1${'}'.repeat(depth)}}}\0`;
+  t.match(await answeredWith(reply(2046), ask), { parameters: { thing: { a: { a: {} } } } });
+  t.type(await answeredWith(reply(2047), ask), ProtocolError);
 });
 
 t.test('descriptors that come with an error or with garbage are closed', async (t) => {

@@ -14,7 +14,7 @@ import {
   varlinkInterface,
 } from '@sdrx/varlink';
 import * as t from 'io-ts';
-import { NEVER } from 'rxjs';
+import { from, map, NEVER } from 'rxjs';
 
 const Colour = t.keyof({ red: null, green: null, light_blue: null });
 const Point = struct({ x: field(int), y: field(int, 'Downwards') });
@@ -48,6 +48,11 @@ export const example = varlinkInterface({
     Inode: { parameters: { fd: field(fdIndex) }, reply: { inode: field(int), count: field(int) } },
     Keep: { parameters: { fd: field(fdIndex) } },
     Open: { parameters: { path: field(t.string) }, reply: { fd: field(fdIndex) } },
+    OpenAll: { more: true, parameters: { paths: field(t.array(t.string)) }, reply: { fds: field(t.array(fdIndex)) } },
+    Mirror: {
+      parameters: { thing: field(foreignObject), ratio: optional(t.number) },
+      reply: { thing: field(foreignObject), ratio: optional(t.number) },
+    },
   },
   errors: { Refused: { description: 'No.', fields: { why: field(t.string), when: optional(int) } }, Plain: {} },
 });
@@ -62,6 +67,9 @@ export function exampleService(handlers: Handlers = {}): Implementation[] {
       Nothing: () => {},
       Watch: () => NEVER,
       Inode: ({ fd }, call) => ({ inode: fstatSync(call.fd(fd)).ino, count: call.fdCount }),
+      Mirror: ({ thing, ratio }) => ({ thing, ratio }),
+      OpenAll: ({ paths }, call) =>
+        from(paths).pipe(map((path) => ({ fds: [call.passFd(new Fd(openSync(path, 'r')))] }))),
       Open: ({ path }, call) => ({ fd: call.passFd(new Fd(openSync(path, 'r'))) }),
       ...handlers,
     }),

@@ -1,8 +1,12 @@
-import { closeSync, fstatSync, openSync, readFileSync } from 'node:fs';
-import { type Fd, socketPair } from '@sdrx/linux';
+import { closeSync, fstatSync, mkdtempSync, openSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Fd, socketPair } from '@sdrx/linux';
+import type { Answer, Call } from '@sdrx/varlink';
+import { from, lastValueFrom, map, Observable, takeWhile, tap, timer, toArray } from 'rxjs';
 import t from 'tap';
-import { call, exampleService } from './example.js';
-import { frame, openFds, systemError, turn, until, withServer } from './fixture.js';
+import { call, example, exampleService } from './example.js';
+import { type Fixture, frame, openFds, systemError, turn, until, withServer } from './fixture.js';
 
 /** Runs `body` with as many open files, each of another inode. */
 async function withFiles(count: number, body: (fds: number[]) => Promise<void>): Promise<void> {
@@ -242,3 +246,214 @@ t.test('descriptors for a reply that is not sent are closed', (t) => {
     t.equal(client.fds.length, 0);
   });
 });
+
+/** The inodes of all that this process has open. */
+function openInodes(): number[] {
+  return readdirSync('/proc/self/fd').flatMap((fd) => {
+    try {
+      return [inode(Number(fd))];
+    } catch {
+      // That of the folder itself is closed again.
+      return [];
+    }
+  });
+}
+
+/** What came with each of the replies: which of the files, and what the reply says of them. */
+async function passed(fixture: Fixture, files: readonly number[]): Promise<[number[], unknown][]> {
+  const paths = files.map((fd) => `/proc/self/fd/${fd}`);
+  const answers = await lastValueFrom(fixture.client().more(example.methods.OpenAll, { paths }).pipe(toArray()));
+  return answers.map(({ fds, parameters }) => {
+    const places = fds.map((fd) => files.findIndex((file) => inode(file) === inode(fd.number)));
+    for (const fd of fds) fd.close();
+    return [places, parameters.fds];
+  });
+}
+
+/** As many files, each of another inode, that can be opened once more. */
+function withOpenable(count: number, body: (fds: number[]) => Promise<void>): Promise<void> {
+  const folder = mkdtempSync(join(tmpdir(), 'sdrx-fds-'));
+  const fds = Array.from({ length: count }, (_, index) => openSync(join(folder, String(index)), 'w+'));
+  return body(fds).finally(() => {
+    for (const fd of fds) closeSync(fd);
+    rmSync(folder, { recursive: true });
+  });
+}
+
+type OpenAll = NonNullable<NonNullable<Parameters<typeof exampleService>[0]>['OpenAll']>;
+
+/** Two files go with the first reply, none with the second, and the third with the last. */
+function* replies(paths: readonly string[], call: Call): Generator<{ fds: number[] }, undefined> {
+  const [one = '', two = '', three = ''] = paths;
+  yield { fds: [pass(call, one), pass(call, two)] };
+  yield { fds: [] };
+  yield { fds: [pass(call, three)] };
+  return undefined;
+}
+
+function pass(call: Call, path: string): number {
+  return call.passFd(new Fd(openSync(path, 'r')));
+}
+
+const ways: [string, OpenAll][] = [
+  ['given at once', ({ paths }, call) => from(replies(paths, call))],
+  [
+    'given one by one',
+    ({ paths }, call) => {
+      const all = replies(paths, call);
+      return timer(0, 1).pipe(
+        map(() => all.next().value),
+        takeWhile((reply) => reply !== undefined),
+      );
+    },
+  ],
+  [
+    'told by notify, but for the last',
+    ({ paths }, call) =>
+      new Observable((subscriber) => {
+        const all = replies(paths, call);
+        for (let next = all.next(); next.done !== true; next = all.next()) {
+          if (next.value.fds.length === 1) subscriber.next(next.value);
+          else call.notify(next.value);
+        }
+        subscriber.complete();
+      }),
+  ],
+];
+
+for (const [how, handler] of ways) {
+  t.test(`each of several replies, ${how}, comes with the descriptors passed for it`, (t) =>
+    withOpenable(3, (files) =>
+      withServer(exampleService({ OpenAll: handler }), async (fixture) => {
+        t.same(await passed(fixture, files), [
+          [
+            [0, 1],
+            [0, 1],
+          ],
+          [[], []],
+          [[2], [0]],
+        ]);
+      }),
+    ),
+  );
+}
+
+t.test('a descriptor a reply: each comes with its own', (t) =>
+  withOpenable(5, (files) =>
+    withServer(exampleService(), async (fixture) => {
+      t.same(
+        await passed(fixture, files),
+        files.map((_, index) => [[index], [0]]),
+      );
+    }),
+  ),
+);
+
+t.test(
+  'descriptors that no reply takes are closed: of a call that fails, after the last reply, of a client that left',
+  (t) =>
+    withOpenable(2, (files) => {
+      const [one = '', two = ''] = files.map((fd) => `/proc/self/fd/${fd}`);
+      let end: () => void = () => {};
+      const service = exampleService({
+        OpenAll: ({ paths: [how] }, call) =>
+          new Observable((subscriber) => {
+            subscriber.next({ fds: [pass(call, one)] });
+            pass(call, two);
+            if (how === 'fail') subscriber.error(example.errors.Plain());
+            if (how === 'complete') subscriber.complete();
+            end = () => subscriber.complete();
+          }),
+      });
+      return withServer(service, async (fixture) => {
+        const { OpenAll } = example.methods;
+        for (const how of ['fail', 'complete']) {
+          const places: number[] = [];
+          const all = fixture.client().more(OpenAll, { paths: [how] });
+          const take = tap<Answer>(({ fds }) => {
+            for (const fd of fds) {
+              places.push(files.findIndex((file) => inode(file) === inode(fd.number)));
+              fd.close();
+            }
+          });
+          await lastValueFrom(all.pipe(take)).catch((error: unknown) =>
+            t.match(error, { error: 'org.example.test.Plain' }),
+          );
+          t.same(places, [0], how);
+        }
+        const client = fixture.client();
+        client.more(OpenAll, { paths: ['stay'] }).subscribe({ error: () => {} });
+        const copies = () => files.map((file) => openInodes().filter((other) => other === inode(file)).length);
+        await until('both to be passed', () => copies().every((count) => count === 2));
+        client[Symbol.dispose]();
+        await until('both to be closed', () => copies().every((count) => count === 1));
+        end();
+        t.same(fixture.failures, []);
+      });
+    }),
+);
+
+t.test('a client that takes one reply, or none, leaves no descriptor behind', (t) =>
+  withOpenable(3, (files) => {
+    const paths = files.map((fd) => `/proc/self/fd/${fd}`);
+    const notifying: OpenAll = ({ paths: [one = '', two = ''] }, call) => {
+      call.notify({ fds: [pass(call, one)] });
+      return { fds: [pass(call, two)] };
+    };
+    return withServer(exampleService({ OpenAll: notifying }), async (fixture) => {
+      const client = fixture.client();
+      client.oneway(example.methods.OpenAll, { paths });
+      const { fds, parameters } = await client.call(example.methods.OpenAll, { paths });
+      t.same(parameters.fds, [0]);
+      t.same(
+        fds.map((fd) => inode(fd.number)),
+        [inode(files[1])],
+      );
+      for (const fd of fds) fd.close();
+    });
+  }),
+);
+
+t.test('a reply is what it was when it was given, whatever becomes of the object', (t) => {
+  const reply = { value: 0 };
+  const service = exampleService({
+    Count: ({ to }) =>
+      new Observable((subscriber) => {
+        for (; reply.value < to; reply.value++) subscriber.next(reply);
+        subscriber.complete();
+      }),
+  });
+  return withServer(service, async (fixture) => {
+    const client = fixture.raw();
+    client.send(call('Count', { to: 3 }, { more: true }));
+    t.same(await client.replies(3), [
+      { parameters: { value: 0 }, continues: true },
+      { parameters: { value: 1 }, continues: true },
+      { parameters: { value: 2 } },
+    ]);
+  });
+});
+
+t.test('more descriptors than a message carries are refused, and closed', (t) =>
+  withOpenable(1, (files) => {
+    const path = `/proc/self/fd/${files[0]}`;
+    let thrown: unknown;
+    const service = exampleService({
+      OpenAll: (_, call) => {
+        const fds = Array.from({ length: 253 }, () => pass(call, path));
+        try {
+          pass(call, path);
+        } catch (error) {
+          thrown = error;
+        }
+        return { fds };
+      },
+    });
+    return withServer(service, async (fixture) => {
+      const { fds } = await fixture.client().call(example.methods.OpenAll, { paths: [] });
+      t.equal(fds.length, 253);
+      for (const fd of fds) fd.close();
+      t.match(thrown, { name: 'RangeError', message: /253/ });
+    });
+  }),
+);

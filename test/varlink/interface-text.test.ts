@@ -113,6 +113,12 @@ t.test('a type may contain itself', (t) => {
   t.end();
 });
 
+t.test('a comment is of lines that a parser takes for such, whatever ends them in the description', (t) => {
+  const { text } = varlinkInterface({ name: 'a.b', description: 'one\rtwo\r\nthree\u2028four\u2029five' });
+  t.equal(text, '# one\n# two\n# three\n# four\n# five\ninterface a.b\n');
+  t.end();
+});
+
 /** What the definition language does not allow. */
 const forbidden: [string, () => AnyInterface][] = [
   ['an interface without a dot', () => varlinkInterface({ name: 'example' })],

@@ -9,6 +9,19 @@ function invalid(parameter: string): object {
   return { error: 'org.varlink.service.InvalidParameter', parameters: { parameter } };
 }
 
+function notFound(method: string): object {
+  return { error: 'org.varlink.service.MethodNotFound', parameters: { method: `org.example.test.${method}` } };
+}
+
+function mirrored(thing: string): object {
+  return { parameters: { thing: JSON.parse(thing) } };
+}
+
+/** A call whose parameters are a text. */
+function raw(method: string, parameters: string): string {
+  return `{"method":"org.example.test.${method}","parameters":${parameters}}`;
+}
+
 /** What is asked, and the reply. */
 const answered: [string, unknown, object][] = [
   ...['org.example.test.Missing', 'org.example.missing.Method', 'foo', 'a.b', ''].map(
@@ -59,6 +72,31 @@ const answered: [string, unknown, object][] = [
     '{"method":"org.example.test.Echo","parameters":{"text":"x","number":1.0}}',
     { parameters: { text: 'x', number: 1 } },
   ],
+  ['a key twice among the parameters', raw('Echo', '{"text":"x","text":"x"}'), invalid('text')],
+  ['a key twice in an object', raw('Mirror', '{"thing":{"a":1,"b":{"c":[{"d":1,"e":2,"d":1}]}}}'), invalid('d')],
+  ['a key twice in a struct', raw('Echo', '{"text":"x","points":[{"x":1,"y":2,"x":3}]}'), invalid('x')],
+  ['a key twice, once by its code', raw('Echo', '{"text":"x","\\u0074ext":"x"}'), invalid('text')],
+  ['__proto__ twice', raw('Mirror', '{"thing":{"__proto__":1,"__proto__":1}}'), invalid('__proto__')],
+  ['a key twice for a method there is not', raw('No', '{"a":1,"a":1}'), notFound('No')],
+  [
+    'a key in two objects',
+    raw('Mirror', '{"thing":{"thing":{"a":":","b:":"a"}}}'),
+    mirrored('{"thing":{"a":":","b:":"a"}}'),
+  ],
+  ['a surrogate pair by its codes', raw('Echo', '{"text":"\\ud83d\\ude42"}'), { parameters: { text: '🙂' } }],
+  ['a control character', raw('Echo', '{"text":"\\u0001\x7f\\u007f"}'), { parameters: { text: '\x01\x7f\x7f' } }],
+  [
+    'the largest int',
+    call('Echo', { text: 'x', number: 2 ** 53 - 1 }),
+    { parameters: { text: 'x', number: 2 ** 53 - 1 } },
+  ],
+  ['an int that JavaScript would round', raw('Echo', '{"text":"x","number":9007199254740993}'), invalid('number')],
+  ['an int of 65 bits', raw('Echo', '{"text":"x","number":-18446744073709551616}'), invalid('number')],
+  [
+    'a float without fraction',
+    raw('Mirror', '{"thing":{},"ratio":100000000000000000000}'),
+    { parameters: { thing: {}, ratio: 1e20 } },
+  ],
   ['flags that are false', { ...call('Nothing'), more: false, oneway: false, upgrade: false }, { parameters: {} }],
   ['white space around', ` \n${JSON.stringify(call('Nothing'))}\t `, { parameters: {} }],
   ['a replacement character', call('Echo', { text: '\ufffd' }), { parameters: { text: '\ufffd' } }],
@@ -73,6 +111,10 @@ for (const [what, message, reply] of answered) {
       t.same(fixture.failures, []);
     }),
   );
+}
+
+function latin1(text: string): Buffer {
+  return Buffer.from(`${text}\0`, 'latin1');
 }
 
 /** What ends a connection without a reply. */
@@ -92,6 +134,22 @@ const refused: [string, (client: RawClient) => void][] = [
   ['an upgrade', (client) => client.send({ ...call('Nothing'), upgrade: true })],
   ['text after the object', (client) => client.send(`${JSON.stringify(call('Nothing'))} x`)],
   ['no JSON at all', (client) => client.send('GET / HTTP/1.1')],
+  ['a method twice', (client) => client.send('{"method":"a.b","method":"a.b"}')],
+  ['parameters twice', (client) => client.send('{"method":"a.b","parameters":{"a":1,"a":1},"parameters":{}}')],
+  ['a flag twice', (client) => client.send('{"method":"a.b","more":true,"more":true}')],
+  ['NUL in a text', (client) => client.send(raw('Echo', '{"text":"a\\u0000b"}'))],
+  ['NUL in a key', (client) => client.send(raw('Mirror', '{"thing":{"a\\u0000":1}}'))],
+  ['NUL in the method', (client) => client.send('{"method":"org.example.test.Nothing\\u0000"}')],
+  ['half of a surrogate pair, the first', (client) => client.send(raw('Echo', '{"text":"\\ud83d"}'))],
+  ['half of a surrogate pair, the second', (client) => client.send(raw('Echo', '{"text":"\\ude42"}'))],
+  ['a surrogate pair the wrong way round', (client) => client.send(raw('Echo', '{"text":"\\ude42\\ud83d"}'))],
+  ['half of a surrogate pair in a key', (client) => client.send(raw('Mirror', '{"thing":{"\\ud83d":1}}'))],
+  ['half of a surrogate pair as UTF-8', (client) => client.sendBytes(latin1(raw('Echo', '{"text":"\xed\xa0\xbd"}')))],
+  ['a number too large', (client) => client.send(raw('Mirror', '{"thing":{"a":1e999}}'))],
+  ['a number too small', (client) => client.send(raw('Mirror', '{"thing":[-1e999]}'))],
+  ['an integer of more than 64 bits', (client) => client.send(raw('Mirror', '{"thing":{"a":18446744073709551617}}'))],
+  ['an integer without end', (client) => client.send(raw('Mirror', `{"thing":{"a":${'7'.repeat(50_000)}}}`))],
+  ['a byte order mark', (client) => client.send(`\ufeff${JSON.stringify(call('Nothing'))}`)],
   ['bytes that are no UTF-8', (client) => client.sendBytes(Buffer.from('{"method":"a.\xff"}\0', 'latin1'))],
 ];
 
@@ -109,6 +167,14 @@ for (const [what, send] of refused) {
     }),
   );
 }
+
+t.test('a call for no reply that has a key twice is not answered', (t) =>
+  withServer(exampleService(), async (fixture) => {
+    const client = fixture.raw();
+    client.send('{"method":"org.example.test.Echo","parameters":{"text":"x","text":"x"},"oneway":true}', echo);
+    t.same(await client.replies(1), [alive]);
+  }),
+);
 
 t.test('calls before the garbage are answered, those after it are not', (t) =>
   withServer(exampleService(), async (fixture) => {

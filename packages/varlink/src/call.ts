@@ -1,5 +1,7 @@
-import { Fd, type PeerCredentials } from '@sdrx/linux';
+import { Fd, MAX_PASSED_FDS, type PeerCredentials } from '@sdrx/linux';
 import type { Subscription } from 'rxjs';
+import { requireFdObject, shown } from './arguments.js';
+import { closeAll } from './outbox.js';
 import { systemFailure } from './system-failure.js';
 
 /** No such device or address: there is no such descriptor. errno(3) */
@@ -21,7 +23,8 @@ export interface Call<R = object> {
   /**
    * A descriptor that came with the call. It stays the call's, which closes it once it is answered: when the handler
    * returned, its promise settled or its Observable ended, also after the client went away.
-   * Throws a VarlinkError `io.systemd.System` with ENXIO, as systemd, when there is none of that index or it was taken.
+   * Throws a VarlinkError `io.systemd.System` with ENXIO, as systemd, when there is none of that index or it was taken, RangeError
+   * for what is no index.
    */
   fd(index: number): number;
 
@@ -29,14 +32,17 @@ export interface Call<R = object> {
   takeFd(index: number): Fd;
 
   /**
-   * Sends a descriptor along with the next reply, and closes it then.
+   * Sends a descriptor along with the next reply that the handler gives, and closes it then.
+   * Throws TypeError for what is no Fd, RangeError for the 254th descriptor of one reply, which is closed: no message carries
+   * more.
    * @returns its index, for the reply to name it
    */
   passFd(fd: Fd): number;
 
   /**
    * Sends a reply with `continues` at once, for what never ends or comes slowly: of an Observable's values the last one
-   * waits until it is known whether another follows. Does nothing unless the client asked for `more`.
+   * waits until it is known whether another follows. Does nothing unless the client asked for `more`. Throws TypeError or
+   * RangeError that names the field which can't be sent.
    */
   notify(reply: R): void;
 }
@@ -55,6 +61,13 @@ export interface CallHost {
   gaveFd(): void;
 }
 
+/** A reply that is not sent yet, with the descriptors that go with it. */
+export interface HeldReply {
+  /** Its parameters as JSON. */
+  readonly text: string;
+  readonly fds: readonly Fd[];
+}
+
 const NO_FDS: readonly Fd[] = [];
 
 /** The owner of a call's descriptors until it is answered. */
@@ -62,6 +75,7 @@ export class ReceivedCall implements Call, Disposable {
   readonly #host: CallHost;
   readonly #fds: number[];
   #passed: Fd[] | undefined;
+  #held: HeldReply | undefined;
   #closed = false;
   /** What a handler's Observable runs as. */
   subscription: Subscription | undefined;
@@ -93,6 +107,7 @@ export class ReceivedCall implements Call, Disposable {
   }
 
   fd(index: number): number {
+    if (!Number.isInteger(index)) throw new RangeError(`\`index\` must be a whole number, not ${shown(index)}`);
     const fd = this.#fds[index];
     if (fd === undefined || fd < 0) throw systemFailure(ENXIO, 'ENXIO');
     return fd;
@@ -114,16 +129,33 @@ export class ReceivedCall implements Call, Disposable {
   }
 
   passFd(fd: Fd): number {
+    requireFdObject(fd, 'fd');
     if (this.#closed) {
       fd.close();
       return 0;
     }
     this.#passed ??= [];
+    if (this.#passed.length === MAX_PASSED_FDS) {
+      fd.close();
+      throw new RangeError(`a reply carries ${MAX_PASSED_FDS} descriptors at most`);
+    }
     return this.#passed.push(fd) - 1;
   }
 
   notify(reply: object): void {
     this.#host.notify(this, reply);
+  }
+
+  /** Keeps a reply until it is known whether it is the last, with the descriptors passed for it. */
+  hold(text: string): void {
+    this.#held = { text, fds: this.takePassed() };
+  }
+
+  /** The reply that is kept; it is the caller's from now on. */
+  takeHeld(): HeldReply | undefined {
+    const held = this.#held;
+    this.#held = undefined;
+    return held;
   }
 
   /** The descriptors that go with the next reply; they are the caller's from now on. */
@@ -140,7 +172,8 @@ export class ReceivedCall implements Call, Disposable {
       this.#host.dropFds(this.#fds);
       this.#fds.fill(-1);
     }
-    for (const fd of this.takePassed()) fd.close();
+    closeAll(this.takePassed());
+    closeAll(this.takeHeld()?.fds ?? NO_FDS);
     this.#host.callEnded();
   }
 }

@@ -10,10 +10,19 @@ import {
   unixSocket,
 } from '@sdrx/linux';
 import { Observable, type Subscription } from 'rxjs';
+import {
+  requireFd,
+  requireFdObject,
+  requireMethod,
+  requireObject,
+  requireText,
+  requireTime,
+  shown,
+} from './arguments.js';
 import { Inbox, type InboxBounds } from './inbox.js';
 import type { AnyMethod, Method } from './interface.js';
 import { decodeReply, encodeCall, MAX_MESSAGE, type ReplyMessage } from './message.js';
-import { Outbox } from './outbox.js';
+import { closeAll, Outbox } from './outbox.js';
 import { ReceivePool } from './receive-pool.js';
 import { type Fields, failedField, type ValuesOf } from './struct.js';
 import { ConnectionClosedError, ProtocolError, VarlinkError } from './varlink-error.js';
@@ -23,16 +32,32 @@ const READS_A_TURN = 16;
 
 const receivers = new ReceivePool();
 
-/** The client chose whom to ask, so a service may answer as it likes, within reason. */
+/** The client chose whom to ask, so a service may answer as it likes, within reason. The depth is systemd's limit. */
 const BOUNDS: InboxBounds = {
   messageSize: MAX_MESSAGE,
-  messageDepth: Number.POSITIVE_INFINITY,
+  messageDepth: 2048,
   messageFds: MAX_PASSED_FDS,
 };
+
+/** How long a call may be without a reply unless said otherwise, in milliseconds, as in systemd. */
+const CALL_TIME = 45_000;
+
+/** The longest time of a timer of Node's, in milliseconds: 24 days. */
+const MAX_TIMER = 0x7fff_ffff;
+
+export interface ClientOptions {
+  /**
+   * How long a call may be without its reply, in milliseconds, 45 seconds by default; Infinity for no limit. Answers come in
+   * order, so the connection is of no use after that, and closes. Replies to a call with `more` may come at any time.
+   */
+  readonly callTime?: number;
+}
 
 export interface CallOptions {
   /** Descriptors to pass along, at most 253; the parameters name them by index. They stay the caller's. */
   readonly fds?: readonly number[];
+  /** As `ClientOptions.callTime`, for this call. For one with `more`: until each of its replies, by default without limit. */
+  readonly callTime?: number;
 }
 
 /** A reply, as a client gets it. */
@@ -47,15 +72,23 @@ export interface Answer<R extends Fields = Fields> {
 /** A call that was sent and waits for its reply, or its next one. */
 interface Expectation {
   readonly method: AnyMethod;
+  readonly more: boolean;
+  /** How long it is waited for, in milliseconds, and what does. */
+  readonly time: number;
+  timer?: NodeJS.Timeout;
   answer(answer: Answer): void;
   fail(error: Error): void;
 }
 
 /**
  * Connects to a service's socket: a path, or an abstract name that begins with `@`. It speaks while the loop runs.
- * Throws ENOENT, ECONNREFUSED, EACCES, and EAGAIN when too many others wait to be accepted.
+ * Throws ENOENT, ECONNREFUSED, EACCES, and EAGAIN when too many others wait to be accepted; TypeError or RangeError for a wrong
+ * argument.
  */
-export function connect(loop: EventLoop, path: string): VarlinkClient {
+export function connect(loop: EventLoop, path: string, options: ClientOptions = {}): VarlinkClient {
+  requireMethod(loop, 'io', 'loop', 'an EventLoop');
+  requireText(path, 'path');
+  requireClientOptions(options);
   const socket = unixSocket();
   try {
     connectSocket(socket.number, path);
@@ -63,7 +96,7 @@ export function connect(loop: EventLoop, path: string): VarlinkClient {
     socket.close();
     throw error;
   }
-  return new VarlinkClient(loop, socket);
+  return new VarlinkClient(loop, socket, options);
 }
 
 /**
@@ -75,13 +108,21 @@ export class VarlinkClient implements Disposable {
   readonly #fd: Fd;
   readonly #inbox = new Inbox(BOUNDS, { dropFds: (fds) => fds.forEach(close), mayHold: () => true });
   readonly #outbox: Outbox;
+  readonly #callTime: number;
   readonly #expected: Expectation[] = [];
   #subscription: Subscription | undefined;
   #events = 0;
   #closed: Error | undefined;
 
-  /** @param socket a connected, non-blocking stream socket; ours from now on */
-  constructor(loop: EventLoop, socket: Fd) {
+  /**
+   * @param socket a connected, non-blocking stream socket; ours from now on
+   * Throws TypeError or RangeError for a wrong argument; the socket stays the caller's then.
+   */
+  constructor(loop: EventLoop, socket: Fd, options: ClientOptions = {}) {
+    requireMethod(loop, 'io', 'loop', 'an EventLoop');
+    requireFdObject(socket, 'socket');
+    requireClientOptions(options);
+    this.#callTime = options.callTime ?? CALL_TIME;
     this.#loop = loop;
     this.#fd = socket;
     this.#outbox = new Outbox(socket.number);
@@ -94,33 +135,38 @@ export class VarlinkClient implements Disposable {
   }
 
   /**
-   * Calls a method. Rejects with the VarlinkError that the service answers, with a ConnectionClosedError, or with a
-   * ProtocolError for an answer that is not as declared.
+   * Calls a method. Rejects with the VarlinkError that the service answers, with a ConnectionClosedError, with a ProtocolError
+   * for an answer that is not as declared, and with a TypeError or RangeError for a wrong argument or parameter, by its name.
    */
   call<P extends Fields, R extends Fields>(
     method: Method<P, R>,
     parameters: ValuesOf<P>,
-    options?: CallOptions,
+    options: CallOptions = {},
   ): Promise<Answer<R>> {
     return new Promise((resolve, reject) => {
+      requireCall(method, parameters, options);
       this.#send(method, parameters, undefined, options);
-      this.#expect({ method, answer: (answer) => resolve(answer as Answer<R>), fail: reject });
+      const { callTime: time = this.#callTime } = options;
+      this.#expect({ method, more: false, time, answer: (answer) => resolve(answer as Answer<R>), fail: reject });
     });
   }
 
   /**
-   * Calls a method that may give several replies, at subscription. Fails as `call` rejects. Varlink has no way to stop
+   * Calls a method that may give several replies, at subscription. Fails as `call` rejects; a wrong argument is thrown at once. Varlink has no way to stop
    * a call: after unsubscribing, replies still come and are dropped until the client is disposed of.
    */
   more<P extends Fields, R extends Fields>(
     method: Method<P, R>,
     parameters: ValuesOf<P>,
-    options?: CallOptions,
+    options: CallOptions = {},
   ): Observable<Answer<R>> {
+    requireCall(method, parameters, options);
     return new Observable((subscriber) => {
       this.#send(method, parameters, 'more', options);
       this.#expect({
         method,
+        more: true,
+        time: options.callTime ?? Number.POSITIVE_INFINITY,
         answer: (answer) => {
           if (subscriber.closed) for (const fd of answer.fds) fd.close();
           subscriber.next(answer as Answer<R>);
@@ -131,12 +177,13 @@ export class VarlinkClient implements Disposable {
     });
   }
 
-  /** Calls a method without waiting for anything. Throws a ConnectionClosedError. */
+  /** Calls a method without waiting for anything. Throws a ConnectionClosedError, TypeError or RangeError. */
   oneway<P extends Fields, R extends Fields>(
     method: Method<P, R>,
     parameters: ValuesOf<P>,
-    options?: CallOptions,
+    options: CallOptions = {},
   ): void {
+    requireCall(method, parameters, options);
     this.#send(method, parameters, 'oneway', options);
   }
 
@@ -145,19 +192,29 @@ export class VarlinkClient implements Disposable {
     this.#close(new ConnectionClosedError('by us'));
   }
 
-  #send(method: AnyMethod, parameters: object, flag?: 'more' | 'oneway', { fds = [] }: CallOptions = {}): void {
+  #send(method: AnyMethod, parameters: object, flag: 'more' | 'oneway' | undefined, { fds = [] }: CallOptions): void {
     if (this.#closed !== undefined) throw this.#closed;
-    this.#outbox.add(
-      encodeCall(method.name, parameters, flag),
-      fds.map((fd) => duplicate(fd)),
-    );
+    const text = encodeCall(method.name, parameters, flag);
+    this.#outbox.add(text, duplicateAll(fds));
     this.#outbox.flush();
     this.#wait();
   }
 
   #expect(expectation: Expectation): void {
-    if (this.#closed === undefined) this.#expected.push(expectation);
-    else expectation.fail(this.#closed);
+    if (this.#closed === undefined) {
+      this.#expected.push(expectation);
+      this.#startTime(expectation);
+    } else {
+      expectation.fail(this.#closed);
+    }
+  }
+
+  /** Node's timer: one of the loop's would be a source for each call. */
+  #startTime(expectation: Expectation): void {
+    const { method, time } = expectation;
+    if (time > MAX_TIMER) return;
+    const late = () => this.#close(new ConnectionClosedError(`no reply to ${method.name} within ${time} ms`));
+    expectation.timer = setTimeout(late, time).unref();
   }
 
   /** Waits for what there is to wait for: an answer, and room for what is not sent yet. */
@@ -210,14 +267,26 @@ export class VarlinkClient implements Disposable {
   }
 
   #dispatch(text: string, fds: readonly number[]): void {
-    const message = decodeReply(text);
-    const [expectation] = this.#expected;
-    if (message === undefined || expectation === undefined) {
+    let message: ReplyMessage;
+    let expectation: Expectation;
+    try {
+      message = decodeReply(text, this.#inbox.members);
+      expectation = this.#expectationOf(message);
+    } catch (error) {
       for (const fd of fds) close(fd);
-      throw new ProtocolError(message === undefined ? 'a message is no varlink reply' : 'a reply came without a call');
+      throw error;
     }
-    if (message.continues !== true || message.error !== undefined) this.#expected.shift();
+    clearTimeout(expectation.timer);
+    if (continues(message)) this.#startTime(expectation);
+    else this.#expected.shift();
     deliver(expectation, message, fds);
+  }
+
+  #expectationOf(message: ReplyMessage): Expectation {
+    const [expectation] = this.#expected;
+    if (expectation === undefined) throw new ProtocolError('a reply came without a call');
+    if (expectation.more || !continues(message)) return expectation;
+    throw new ProtocolError(`${expectation.method.name} was called without 'more', and answered with several replies`);
   }
 
   #close(reason: Error): void {
@@ -227,8 +296,52 @@ export class VarlinkClient implements Disposable {
     this.#inbox[Symbol.dispose]();
     this.#outbox[Symbol.dispose]();
     this.#fd.close();
-    for (const expectation of this.#expected.splice(0)) expectation.fail(reason);
+    for (const expectation of this.#expected.splice(0)) {
+      clearTimeout(expectation.timer);
+      expectation.fail(reason);
+    }
   }
+}
+
+function requireClientOptions(options: ClientOptions): void {
+  requireObject(options, 'options');
+  if (options.callTime !== undefined) requireTime(options.callTime, 'callTime');
+}
+
+/** Throws for wrong arguments of a call, parameters that are not as declared included: the service would refuse these, too. */
+function requireCall(method: AnyMethod, parameters: object, options: CallOptions): void {
+  const { name, parameters: codec } = (method ?? {}) as Partial<AnyMethod>;
+  if (typeof name !== 'string' || typeof codec?.decode !== 'function') {
+    throw new TypeError(`\`method\` must be a method of an interface, not ${shown(method)}`);
+  }
+  requireObject(parameters, 'parameters');
+  const result = codec.decode(parameters);
+  if (result._tag === 'Left') {
+    const field = failedField(result.left);
+    const value: unknown = Object.hasOwn(parameters, field) ? Reflect.get(parameters, field) : undefined;
+    throw new TypeError(`${name} takes no \`${field}\` that is ${shown(value)}`);
+  }
+  requireClientOptions(options);
+  const { fds = [] } = options;
+  if (!Array.isArray(fds)) throw new TypeError(`\`fds\` must be an array, not ${shown(fds)}`);
+  if (fds.length > MAX_PASSED_FDS) throw new RangeError(`\`fds\` must be ${MAX_PASSED_FDS} at most, not ${fds.length}`);
+  for (const [index, fd] of fds.entries()) requireFd(fd, `fds[${index}]`);
+}
+
+/** Copies of descriptors, all of them or none. Throws EBADF, EMFILE. */
+function duplicateAll(fds: readonly number[]): Fd[] {
+  const copies: Fd[] = [];
+  try {
+    for (const fd of fds) copies.push(duplicate(fd));
+  } catch (error) {
+    closeAll(copies);
+    throw error;
+  }
+  return copies;
+}
+
+function continues(message: ReplyMessage): boolean {
+  return message.continues === true && message.error === undefined;
 }
 
 /** Gives a reply to who waits for it, as its method declares it. */
@@ -245,6 +358,6 @@ function deliver(expectation: Expectation, message: ReplyMessage, fds: readonly 
     expectation.fail(new ProtocolError(`${method.name} answered with a wrong '${failedField(parameters.left)}'`));
     return;
   }
-  const continues = message.continues === true;
-  expectation.answer({ parameters: parameters.right, fds: fds.map((fd) => new Fd(fd)), continues });
+  const answer = { parameters: parameters.right, fds: fds.map((fd) => new Fd(fd)), continues: continues(message) };
+  expectation.answer(answer);
 }

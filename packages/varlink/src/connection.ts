@@ -9,19 +9,15 @@ import {
   type ReceiveBuffer,
   untakenBytes,
 } from '@sdrx/linux';
-import { isObservable, type Observable, take, takeWhile } from 'rxjs';
-import { type CallHost, ReceivedCall } from './call.js';
+import { Answers, type AnswersOwner } from './answers.js';
 import { Inbox, type InboxOwner } from './inbox.js';
 import { LimitError, type RefusalReason, refusal, type ServeLimits } from './limits.js';
-import { decodeCall, encodeError, encodeReply } from './message.js';
+import { type DecodedCall, decodeCall, encodeError } from './message.js';
 import { isDisconnect, Outbox } from './outbox.js';
 import type { ReceivePool } from './receive-pool.js';
-import type { ServedMethod, Service } from './service.js';
-import { varlinkService } from './service-interface.js';
-import { failedField } from './struct.js';
-import { asVarlinkError } from './system-failure.js';
+import type { Service } from './service.js';
 import type { User, Waiter } from './user.js';
-import { ProtocolError, VarlinkError } from './varlink-error.js';
+import { ProtocolError } from './varlink-error.js';
 
 /** How often one wake-up reads of a message that does not end, before others have their turn. */
 const READS_A_TURN = 16;
@@ -71,14 +67,13 @@ export interface ConnectionHost {
  * The server's side of one connection. Calls are answered one after another, in order: while one is not answered, or its
  * reply not sent, nothing more is read, so that a client can't make the server hold more than it has read at once.
  */
-export class Connection implements CallHost, InboxOwner, Waiter, Disposable {
+export class Connection implements AnswersOwner, InboxOwner, Waiter, Disposable {
   readonly #host: ConnectionHost;
   readonly #fd: Fd;
   readonly #user: User;
   readonly #inbox: Inbox;
   readonly #outbox: Outbox;
-  /** The call whose handler has not answered yet. */
-  #pending: ReceivedCall | undefined;
+  readonly #answers: Answers;
   /** Whether the user has to have an answer elsewhere before the next call is looked at. */
   #queued = false;
   /** Whether the time of a message that has begun counts. */
@@ -94,8 +89,6 @@ export class Connection implements CallHost, InboxOwner, Waiter, Disposable {
   #working = false;
   /** Whose work this one's began in. */
   #outer: Connection | undefined;
-  /** What a handler is working on that has not returned. */
-  #handling: ReceivedCall | undefined;
   /** Nothing more is read. */
   #ended = false;
   /** The client sends no more, and all is read. */
@@ -122,10 +115,15 @@ export class Connection implements CallHost, InboxOwner, Waiter, Disposable {
     this.#user = user;
     this.#inbox = new Inbox(host.limits, this);
     this.#outbox = new Outbox(fd.number);
+    this.#answers = new Answers(host, this, this.#outbox);
   }
 
   get fd(): number {
     return this.#fd.number;
+  }
+
+  get closed(): boolean {
+    return this.#closed;
   }
 
   get user(): User {
@@ -141,7 +139,7 @@ export class Connection implements CallHost, InboxOwner, Waiter, Disposable {
     if (this.#closed) return;
     try {
       if ((revents & EPOLLOUT) !== 0) this.#outbox.flush();
-      if ((revents & EPOLLIN) !== 0 && (this.#pending !== undefined || this.#queued)) this.#wait(0);
+      if ((revents & EPOLLIN) !== 0 && (this.#answers.pending || this.#queued)) this.#wait(0);
       if ((revents & (EPOLLHUP | EPOLLERR)) !== 0 && this.#busy) this.#hangUp();
       else this.#work(true);
     } catch (error) {
@@ -151,7 +149,7 @@ export class Connection implements CallHost, InboxOwner, Waiter, Disposable {
 
   /** Closes what may not be held, here and where this one's work began; a process is about to be started. */
   giveUp(): void {
-    this.#handling?.giveUp();
+    this.#answers.giveUp();
     this.#inbox.giveUp();
     this.#outer?.giveUp();
   }
@@ -165,7 +163,8 @@ export class Connection implements CallHost, InboxOwner, Waiter, Disposable {
   expired(what: Awaited): void {
     if (this.#closed) return;
     if (what === 'callTime') {
-      this.#abandon();
+      this.#answers.abandon();
+      this.#work(true);
     } else if (what === 'messageTime') {
       this.#refuse(what);
     } else if (!this.#takesSome()) {
@@ -195,27 +194,17 @@ export class Connection implements CallHost, InboxOwner, Waiter, Disposable {
     this.#work(true);
   }
 
-  notify(call: ReceivedCall, reply: object): void {
-    if (call.closed || call.abandoned || this.#closed || !call.more) return;
-    this.#host.awaits('callTime', this, false);
-    this.#reply(call, reply, true);
-    if (!this.#working) this.#work(false);
+  awaitsReply(on: boolean): void {
+    this.#host.awaits('callTime', this, on);
   }
 
-  callEnded(): void {
-    this.#host.ended(this.#user);
+  replied(last: boolean): void {
+    // After a hangup there is no event to come that would make us read what is left.
+    if (!this.#working) this.#work(last && this.#events === undefined);
   }
 
   dropFds(fds: readonly number[]): void {
-    // Those that were not held are gone already.
-    this.#host.dropFds(
-      this.#user,
-      fds.filter((fd) => fd >= 0),
-    );
-  }
-
-  gaveFd(): void {
-    this.#host.gaveFd(this.#user);
+    this.#answers.dropFds(fds);
   }
 
   [Symbol.dispose](): void {
@@ -225,32 +214,12 @@ export class Connection implements CallHost, InboxOwner, Waiter, Disposable {
     this.#outbox[Symbol.dispose]();
     this.#user.waiting.delete(this);
     this.#host.retire(this.#user, this.#fd, this.#empty);
-    this.#stop();
+    this.#answers.stop();
     this.#host.closed(this);
   }
 
   get #busy(): boolean {
-    return this.#pending !== undefined || this.#queued || this.#outbox.waiting;
-  }
-
-  /** Has nobody wait for the answer to the call any more. A promise goes on without us; its call is closed when it settles. */
-  #stop(): void {
-    const call = this.#pending;
-    if (call === undefined) return;
-    this.#pending = undefined;
-    call.abandoned = true;
-    if (call.subscription === undefined) return;
-    call.subscription.unsubscribe();
-    call[Symbol.dispose]();
-  }
-
-  /** Answers the call that takes too long in its handler's place. */
-  #abandon(): void {
-    const oneway = this.#pending?.oneway === true;
-    this.#host.refused(this.#user, 'callTime');
-    this.#stop();
-    if (!oneway) this.#outbox.add(encodeError(refusal('callTime')));
-    this.#work(true);
+    return this.#answers.pending || this.#queued || this.#outbox.waiting;
   }
 
   /** Says why nothing more is taken from this client, and closes. */
@@ -370,7 +339,7 @@ export class Connection implements CallHost, InboxOwner, Waiter, Disposable {
       this[Symbol.dispose]();
     } else if (this.#outbox.waiting) {
       this.#wait(EPOLLOUT);
-    } else if (this.#pending !== undefined || this.#queued) {
+    } else if (this.#answers.pending || this.#queued) {
       // Most clients send nothing before they have their answer: epoll is left as it is until one does.
       if (this.#events === EPOLLOUT) this.#wait(0);
     } else if (this.#ended) {
@@ -403,133 +372,19 @@ export class Connection implements CallHost, InboxOwner, Waiter, Disposable {
   /** The client is gone altogether while it has an answer to come. */
   #hangUp(): void {
     // It may have sent calls that need no answer before it went.
-    if (this.#pending?.oneway === true) this.#wait(undefined);
+    if (this.#answers.oneway) this.#wait(undefined);
     else this[Symbol.dispose]();
   }
 
   #handle(text: string): void {
     const fds = this.#inbox.takeFds();
-    const message = decodeCall(text);
-    if (message === undefined) {
-      this.dropFds(fds);
-      throw new ProtocolError('a message is no varlink call');
-    }
-    const { method, more = false, oneway = false, parameters = {} } = message;
-    const call = new ReceivedCall(this, method, more, oneway, fds);
-    this.#host.begun(this.#user);
-    this.#handling = call;
+    let call: DecodedCall;
     try {
-      if (fds.length > this.#host.limits.messageFds) {
-        this.#host.refused(this.#user, 'messageFds');
-        throw refusal('messageFds');
-      }
-      this.#answer(call, this.#invoke(call, this.#host.service.methods.get(method), parameters ?? {}));
+      call = decodeCall(text, this.#inbox.members);
     } catch (error) {
-      this.#fail(call, error);
-    } finally {
-      this.#handling = undefined;
+      this.#answers.dropFds(fds);
+      throw error;
     }
-  }
-
-  /** @returns what the handler does */
-  #invoke(call: ReceivedCall, served: ServedMethod | undefined, given: object): unknown {
-    if (served === undefined) throw varlinkService.errors.MethodNotFound({ method: call.method });
-    const { method, handler, before } = served;
-    before?.(call);
-    const parameters = method.parameters.decode(given);
-    if (parameters._tag === 'Left') {
-      throw varlinkService.errors.InvalidParameter({ parameter: failedField(parameters.left) });
-    }
-    if (handler === undefined) throw varlinkService.errors.MethodNotImplemented({ method: call.method });
-    if (method.more === 'required' && !call.more) throw varlinkService.errors.ExpectedMore();
-    return handler(parameters.right, call);
-  }
-
-  #answer(call: ReceivedCall, answer: unknown): void {
-    if (answer instanceof Promise) {
-      this.#await(call);
-      answer.then(
-        (reply) => this.#finish(call, reply),
-        (error) => this.#fail(call, error),
-      );
-    } else if (isObservable(answer)) {
-      this.#await(call);
-      this.#subscribe(call, answer as Observable<object>);
-    } else {
-      this.#finish(call, answer);
-    }
-  }
-
-  #await(call: ReceivedCall): void {
-    this.#pending = call;
-    call.giveUp();
-    this.#host.awaits('callTime', this, true);
-  }
-
-  #subscribe(call: ReceivedCall, replies: Observable<object>): void {
-    // Sent only once it is known whether it is the last.
-    let held: object | undefined;
-    const wanted = call.more
-      ? takeWhile<object>(() => this.#pending === call && this.#outbox.broken === undefined)
-      : take<object>(1);
-    const subscription = replies.pipe(wanted).subscribe({
-      next: (reply) => {
-        if (held !== undefined) this.notify(call, held);
-        held = reply;
-      },
-      error: (error) => {
-        if (held !== undefined) this.notify(call, held);
-        this.#fail(call, error);
-      },
-      complete: () => this.#finish(call, held),
-    });
-    call.subscription = subscription;
-    if (this.#pending === call) return;
-    subscription.unsubscribe();
-    call[Symbol.dispose]();
-  }
-
-  /** Answers with a last reply. */
-  #finish(call: ReceivedCall, reply: unknown): void {
-    if (!this.#mayAnswer(call)) return;
-    const parameters = reply ?? {};
-    if (typeof parameters !== 'object') {
-      this.#fail(call, new TypeError(`the handler returned ${typeof reply}, not an object`));
-      return;
-    }
-    try {
-      this.#reply(call, parameters, false);
-    } catch (error) {
-      this.#fail(call, error);
-      return;
-    }
-    this.#end(call);
-  }
-
-  /** Answers with an error. */
-  #fail(call: ReceivedCall, thrown: unknown): void {
-    if (!(thrown instanceof VarlinkError)) this.#host.failed(thrown, call.method);
-    if (!this.#mayAnswer(call)) return;
-    if (!call.oneway) this.#outbox.add(encodeError(asVarlinkError(thrown)));
-    this.#end(call);
-  }
-
-  #reply(call: ReceivedCall, parameters: object, continues: boolean): void {
-    if (!call.oneway) this.#outbox.add(encodeReply(parameters, continues), call.takePassed());
-  }
-
-  /** Whether the client still waits for it; a promise may settle long after. */
-  #mayAnswer(call: ReceivedCall): boolean {
-    if (!this.#closed && !call.closed && !call.abandoned) return true;
-    call[Symbol.dispose]();
-    return false;
-  }
-
-  #end(call: ReceivedCall): void {
-    call[Symbol.dispose]();
-    if (this.#pending !== undefined) this.#host.awaits('callTime', this, false);
-    this.#pending = undefined;
-    // After a hangup there is no event to come that would make us read what is left.
-    if (!this.#working) this.#work(this.#events === undefined);
+    this.#answers.answer(call, fds);
   }
 }

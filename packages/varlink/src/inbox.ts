@@ -69,6 +69,11 @@ export class Inbox implements Disposable {
     return this.#part !== undefined && this.#at >= this.#end;
   }
 
+  /** How many members all objects of the message have together that `next` returned last. */
+  get members(): number {
+    return this.#scanner.members;
+  }
+
   /**
    * Takes what was received. All before must have been taken out.
    * @param bytes stay the caller's, who leaves them as they are until `settle`

@@ -1,5 +1,5 @@
 export type { Call } from './call.js';
-export { type Answer, type CallOptions, connect, VarlinkClient } from './client.js';
+export { type Answer, type CallOptions, type ClientOptions, connect, VarlinkClient } from './client.js';
 export * from './codecs.js';
 export type { Bars } from './fd-closer.js';
 export * from './interface.js';

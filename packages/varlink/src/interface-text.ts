@@ -1,7 +1,10 @@
-import * as t from 'io-ts';
-import { IntRangeType, int } from './codecs.js';
+import type * as t from 'io-ts';
+import { varlinkCodec } from './codec-kind.js';
 import type { ErrorDeclarations, InterfaceDeclaration, MethodDeclaration, MethodDeclarations } from './interface.js';
-import { type Fields, StructType } from './struct.js';
+import type { Fields } from './struct.js';
+
+/** What ends a line, and so a comment, in the grammar. */
+const LINE_END = /\r\n|[\n\r\u2028\u2029]/;
 
 // The grammar of varlink.org/Interface-Definition.
 const INTERFACE_NAME = /^[A-Za-z](-*[A-Za-z0-9])*(\.[A-Za-z0-9](-*[A-Za-z0-9])*)+$/;
@@ -60,7 +63,7 @@ function requireUnique(where: string, names: readonly string[]): void {
 function comment(text: string | undefined, indent = ''): string {
   if (text === undefined || text === '') return '';
   return text
-    .split('\n')
+    .split(LINE_END)
     .map((line) => `${`${indent}# ${line}`.trimEnd()}\n`)
     .join('');
 }
@@ -76,11 +79,18 @@ function fieldsText(fields: Fields, names: TypeNames): string {
 }
 
 /** What follows the name in a type's own declaration. */
-function definition(codec: t.Mixed, names: TypeNames): string {
-  if (codec instanceof t.RecursiveType) return definition(codec.runDefinition(), names);
-  if (codec instanceof StructType) return fieldsText(codec.fields, names);
-  if (codec instanceof t.KeyofType) return enumText(codec.keys);
-  throw new TypeError(`only a struct or an enum can be a named varlink type, not ${codec.name}`);
+function definition(declared: t.Mixed, names: TypeNames): string {
+  const codec = varlinkCodec(declared);
+  switch (codec._tag) {
+    case 'RecursiveType':
+      return definition(codec.runDefinition(), names);
+    case 'StructType':
+      return fieldsText(codec.fields, names);
+    case 'KeyofType':
+      return enumText(codec.keys);
+    default:
+      throw new TypeError(`only a struct or an enum can be a named varlink type, not ${declared.name}`);
+  }
 }
 
 function enumText(keys: Readonly<Record<string, unknown>>): string {
@@ -97,24 +107,42 @@ function inlineStruct(fields: Fields, names: TypeNames): string {
   return `(${parts.join(', ')})`;
 }
 
-function typeText(codec: t.Mixed, names: TypeNames): string {
-  const name = names.get(codec);
+function typeText(declared: t.Mixed, names: TypeNames): string {
+  const name = names.get(declared);
   if (name !== undefined) return name;
-  if (codec === int || codec instanceof IntRangeType) return 'int';
-  if (codec instanceof t.StringType) return 'string';
-  if (codec instanceof t.NumberType) return 'float';
-  if (codec instanceof t.BooleanType) return 'bool';
-  if (codec instanceof t.AnyDictionaryType) return 'object';
-  if (codec instanceof t.KeyofType) return enumText(codec.keys);
-  if (codec instanceof StructType) return inlineStruct(codec.fields, names);
-  if (codec instanceof t.ArrayType) return `[]${typeText(codec.type, names)}`;
-  if (codec instanceof t.DictionaryType && codec.domain instanceof t.StringType) {
-    return `[string]${typeText(codec.codomain, names)}`;
+  const codec = varlinkCodec(declared);
+  switch (codec._tag) {
+    case 'IntType':
+    case 'IntRangeType':
+      return 'int';
+    case 'StringType':
+      return 'string';
+    case 'NumberType':
+      return 'float';
+    case 'BooleanType':
+      return 'bool';
+    case 'AnyDictionaryType':
+      return 'object';
+    case 'KeyofType':
+      return enumText(codec.keys);
+    case 'StructType':
+      return inlineStruct(codec.fields, names);
+    case 'ArrayType':
+      return `[]${typeText(codec.type, names)}`;
+    case 'DictionaryType':
+      if (varlinkCodec(codec.domain)._tag !== 'StringType') break;
+      return `[string]${typeText(codec.codomain, names)}`;
+    case 'UnionType':
+      return nullableText(codec, names);
   }
-  if (codec instanceof t.UnionType && codec.types.length === 2 && codec.types[1] instanceof t.NullType) {
-    const type = typeText(codec.types[0], names);
-    if (type.startsWith('?')) throw new TypeError(`varlink has no type for ${codec.name}`);
-    return `?${type}`;
+  throw new TypeError(`varlink has no type for ${declared.name}`);
+}
+
+/** Of the unions only those with null have a type, and only once. */
+function nullableText({ name, types: [of, nothing, ...others] }: t.UnionType<t.Mixed[]>, names: TypeNames): string {
+  if (of !== undefined && nothing !== undefined && varlinkCodec(nothing)._tag === 'NullType' && others.length === 0) {
+    const type = typeText(of, names);
+    if (!type.startsWith('?')) return `?${type}`;
   }
-  throw new TypeError(`varlink has no type for ${codec.name}`);
+  throw new TypeError(`varlink has no type for ${name}`);
 }

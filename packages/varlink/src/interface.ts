@@ -1,7 +1,8 @@
 import type * as t from 'io-ts';
+import { requireCodec, requireObject, requireText, shown } from './arguments.js';
 import { interfaceText } from './interface-text.js';
-import { type Fields, StructType, type ValuesOf } from './struct.js';
-import { VarlinkError } from './varlink-error.js';
+import { type Fields, requireFields, StructType, type ValuesOf } from './struct.js';
+import { isVarlinkError, VarlinkError } from './varlink-error.js';
 
 export interface MethodDeclaration {
   readonly description?: string;
@@ -81,11 +82,12 @@ export interface VarlinkInterface<M extends MethodDeclarations, E extends ErrorD
 /**
  * Declares an interface once, for the static types, for the validation of what comes in, and for the text that
  * GetInterfaceDescription gives. Throws a TypeError that names what the definition language does not allow: a name, or a
- * codec without a Varlink type.
+ * codec without a Varlink type; and a TypeError that names what is no declaration at all.
  */
 export function varlinkInterface<const M extends MethodDeclarations, const E extends ErrorDeclarations>(
   declaration: InterfaceDeclaration<M, E>,
 ): VarlinkInterface<M, E> {
+  requireDeclaration(declaration);
   const { name, methods = {}, errors = {} } = declaration;
   const text = interfaceText(declaration);
   return {
@@ -94,6 +96,39 @@ export function varlinkInterface<const M extends MethodDeclarations, const E ext
     methods: mapEntries<MethodDeclaration, Method>(methods, (key, method) => declareMethod(`${name}.${key}`, method)),
     errors: mapEntries<ErrorDeclaration, ErrorKind>(errors, (key) => declareError(`${name}.${key}`)),
   } as unknown as VarlinkInterface<M, E>;
+}
+
+function requireDeclaration(declaration: InterfaceDeclaration<MethodDeclarations, ErrorDeclarations>): void {
+  requireObject(declaration, 'declaration');
+  const { name, description, types = {}, methods = {}, errors = {} } = declaration;
+  requireText(name, 'name');
+  requireDescription(description, '');
+  requireObject(types, 'types');
+  requireObject(methods, 'methods');
+  requireObject(errors, 'errors');
+  for (const [key, type] of Object.entries(types)) {
+    requireObject(type, `types.${key}`);
+    requireDescription(type.description, `types.${key}.`);
+    requireCodec(type.codec, `types.${key}.codec`);
+  }
+  for (const [key, method] of Object.entries(methods)) {
+    requireObject(method, `methods.${key}`);
+    requireDescription(method.description, `methods.${key}.`);
+    requireFields(method.parameters ?? {}, `methods.${key}.parameters`);
+    requireFields(method.reply ?? {}, `methods.${key}.reply`);
+    if (![true, false, undefined, 'required'].includes(method.more)) {
+      throw new TypeError(`\`methods.${key}.more\` must be a boolean or 'required', not ${shown(method.more)}`);
+    }
+  }
+  for (const [key, error] of Object.entries(errors)) {
+    requireObject(error, `errors.${key}`);
+    requireDescription(error.description, `errors.${key}.`);
+    requireFields(error.fields ?? {}, `errors.${key}.fields`);
+  }
+}
+
+function requireDescription(description: unknown, where: string): void {
+  if (description !== undefined) requireText(description, `${where}description`);
 }
 
 function mapEntries<D, T>(entries: Readonly<Record<string, D>>, make: (key: string, entry: D) => T): Record<string, T> {
@@ -106,6 +141,6 @@ function declareMethod(name: string, { parameters = {}, reply = {}, more = false
 
 function declareError(error: string): ErrorKind {
   const make = (parameters?: Readonly<Record<string, unknown>>) => VarlinkError.asAnswer(error, parameters);
-  const is = (thrown: unknown): thrown is VarlinkError => thrown instanceof VarlinkError && thrown.error === error;
+  const is = (thrown: unknown): thrown is VarlinkError => isVarlinkError(thrown) && thrown.error === error;
   return Object.assign(make, { error, is });
 }

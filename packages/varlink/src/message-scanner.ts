@@ -4,14 +4,16 @@ const QUOTE = 2;
 const BACKSLASH = 3;
 const OPEN = 4;
 const CLOSE = 5;
+const COLON = 6;
 
-/** What a byte of JSON means for depth and end. Bytes of a longer UTF-8 character are all ordinary. */
+/** What a byte of JSON means for depth, members and end. Bytes of a longer UTF-8 character are all ordinary. */
 const KINDS = new Uint8Array(256).fill(ORDINARY);
 KINDS[0] = END;
 KINDS['"'.charCodeAt(0)] = QUOTE;
 KINDS['\\'.charCodeAt(0)] = BACKSLASH;
 for (const open of '{[') KINDS[open.charCodeAt(0)] = OPEN;
 for (const close of '}]') KINDS[close.charCodeAt(0)] = CLOSE;
+KINDS[':'.charCodeAt(0)] = COLON;
 
 /** What a look at some bytes of a message found: where its NUL is, or one of these. */
 export const UNFINISHED = -1;
@@ -27,21 +29,34 @@ export interface MessageBounds {
 }
 
 /**
- * Judges messages by their bytes as these come in, before anything is kept or parsed: where one ends, and whether it is too
- * long or too deep. Brackets within strings do not count, an escaped quote ends none. What is no JSON is not noticed: the
- * parser stops where it goes wrong, and up to there it sees what the scanner saw.
+ * Judges messages by their bytes as these come in, before anything is kept or parsed: where one ends, whether it is too
+ * long or too deep, and how many members it has. Brackets and colons within strings do not count, an escaped quote ends none.
+ * What is no JSON is not noticed: the parser stops where it goes wrong, and up to there it sees what the scanner saw.
  */
 export class MessageScanner {
   readonly #bounds: MessageBounds;
   /** Bytes of the message so far. */
   #size = 0;
   #depth = 0;
+  #members = 0;
+  /** Of the message that ended last. */
+  #lastMembers = 0;
   #quoted = false;
   /** Whether the next byte is escaped. */
   #escaping = false;
 
+  /** Throws RangeError for a bound that is no number, or negative, or a size of 0. */
   constructor(bounds: MessageBounds) {
+    const { messageSize, messageDepth } = bounds;
+    if (!(messageSize > 0)) throw new RangeError(`\`messageSize\` must be a number above 0, not ${messageSize}`);
+    if (!(messageDepth >= 0))
+      throw new RangeError(`\`messageDepth\` must be a number of 0 or more, not ${messageDepth}`);
     this.#bounds = bounds;
+  }
+
+  /** How many members all objects of the message have together whose end was found last, if it is JSON. */
+  get members(): number {
+    return this.#lastMembers;
   }
 
   /**
@@ -54,12 +69,14 @@ export class MessageScanner {
     // The NUL has to fit, too.
     const stop = Math.min(end, start + messageSize - this.#size);
     let depth = this.#depth;
+    let members = this.#members;
     let quoted = this.#quoted;
     let escaped = this.#escaping ? start : -1;
     for (let at = start; at < stop; at++) {
       const kind = KINDS[bytes[at] as number];
       if (kind === ORDINARY) continue;
       if (kind === END) {
+        this.#lastMembers = members;
         this.#begin();
         return at;
       }
@@ -71,6 +88,8 @@ export class MessageScanner {
         quoted = true;
       } else if (kind === OPEN) {
         if (++depth > messageDepth) return TOO_DEEP;
+      } else if (kind === COLON) {
+        members++;
       } else if (kind === CLOSE && depth > 0) {
         depth--;
       }
@@ -78,6 +97,7 @@ export class MessageScanner {
     this.#size += stop - start;
     if (this.#size >= messageSize) return TOO_LONG;
     this.#depth = depth;
+    this.#members = members;
     this.#quoted = quoted;
     this.#escaping = escaped === end;
     return UNFINISHED;
@@ -86,6 +106,7 @@ export class MessageScanner {
   #begin(): void {
     this.#size = 0;
     this.#depth = 0;
+    this.#members = 0;
     this.#quoted = false;
     this.#escaping = false;
   }

@@ -1,6 +1,8 @@
 import { isUtf8 } from 'node:buffer';
 import * as t from 'io-ts';
-import type { VarlinkError } from './varlink-error.js';
+import { readJson } from './read-json.js';
+import { ProtocolError, type VarlinkError } from './varlink-error.js';
+import { writeJson } from './write-json.js';
 
 /** The longest message, its ending NUL included, in bytes: systemd's limit. */
 export const MAX_MESSAGE = 16 * 1024 * 1024;
@@ -19,6 +21,13 @@ export interface ReplyMessage {
   readonly parameters?: Readonly<Record<string, unknown>> | null | undefined;
   readonly error?: string | undefined;
   readonly continues?: boolean | undefined;
+}
+
+/** A call as it came. */
+export interface DecodedCall {
+  readonly message: CallMessage;
+  /** A key that an object among the parameters has twice. */
+  readonly twice: string | undefined;
 }
 
 /** These keys and no others; `upgrade` may be said, but only declined: there is no other protocol to go over to. */
@@ -69,40 +78,40 @@ export function decodeText(bytes: Buffer, start: number, end: number): string | 
   return text;
 }
 
-/** @returns undefined for what is no call: its sender does not speak Varlink */
-export function decodeCall(text: string): CallMessage | undefined {
-  return decode(callMessage, text);
+/**
+ * @param members how many members all its objects have together; see `MessageScanner`
+ * Throws ProtocolError for what is no call: its sender does not speak Varlink.
+ */
+export function decodeCall(text: string, members: number): DecodedCall {
+  const { value, twice } = readJson(text, members);
+  return { message: decode(callMessage, value), twice };
 }
 
-/** @returns undefined for what is no reply */
-export function decodeReply(text: string): ReplyMessage | undefined {
-  return decode(replyMessage, text);
+/** As `decodeCall`. Throws ProtocolError for what is no reply, and for a key that any object in it has twice. */
+export function decodeReply(text: string, members: number): ReplyMessage {
+  const { value, twice } = readJson(text, members);
+  if (twice !== undefined) throw new ProtocolError(`a message has the key '${twice}' twice`);
+  return decode(replyMessage, value);
 }
 
-function decode<T>(codec: t.Type<T>, text: string): T | undefined {
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch {
-    return undefined;
-  }
+function decode<T>(codec: t.Type<T>, value: unknown): T {
   const result = codec.decode(value);
-  return result._tag === 'Right' ? result.right : undefined;
+  if (result._tag === 'Left') throw new ProtocolError(`a message is no ${codec.name}`);
+  return result.right;
 }
 
-/** The text of a call, its NUL included. */
+/** The text of a call, its NUL included. Throws TypeError or RangeError that names what can't be sent. */
 export function encodeCall(method: string, parameters: object, flag?: 'more' | 'oneway'): string {
   const end = flag === undefined ? '}\0' : `,"${flag}":true}\0`;
-  return `{"method":${JSON.stringify(method)},"parameters":${JSON.stringify(parameters)}${end}`;
+  return `{"method":${JSON.stringify(method)},"parameters":${writeJson(parameters)}${end}`;
 }
 
-/** The text of a reply, its NUL included. */
-export function encodeReply(parameters: object | undefined, continues: boolean): string {
-  const text = parameters === undefined ? '{}' : JSON.stringify(parameters);
-  return continues ? `{"parameters":${text},"continues":true}\0` : `{"parameters":${text}}\0`;
+/** The text of a reply, its NUL included. @param parameters as JSON */
+export function encodeReply(parameters: string, continues: boolean): string {
+  return continues ? `{"parameters":${parameters},"continues":true}\0` : `{"parameters":${parameters}}\0`;
 }
 
-/** The text of an error reply, its NUL included; it has parameters even when the error has no fields. */
+/** The text of an error reply, its NUL included; it has parameters even when the error has no fields. Throws as `encodeCall`. */
 export function encodeError({ error, parameters }: VarlinkError): string {
-  return `{"error":${JSON.stringify(error)},"parameters":${JSON.stringify(parameters)}}\0`;
+  return `{"error":${JSON.stringify(error)},"parameters":${writeJson(parameters)}}\0`;
 }

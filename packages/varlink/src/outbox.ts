@@ -163,6 +163,7 @@ export function isDisconnect(error: unknown): boolean {
   return isSystemError(error, 'EPIPE', 'ECONNRESET');
 }
 
-function closeAll(fds: readonly Fd[]): void {
+/** Closes descriptors that are not sent. */
+export function closeAll(fds: readonly Fd[]): void {
   for (const fd of fds) fd.close();
 }

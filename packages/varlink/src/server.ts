@@ -21,6 +21,7 @@ import { type RefusalReason, type ServeLimits, serveLimits } from './limits.js';
 import { Listener } from './listener.js';
 import { ReceivePool } from './receive-pool.js';
 import { Refusals } from './refusals.js';
+import { requireServeArguments } from './serve-arguments.js';
 import type { ServeOptions } from './serve-options.js';
 import type { ServerEvent } from './server-event.js';
 import type { Service } from './service.js';
@@ -49,6 +50,7 @@ const EXHAUSTED_PAUSE = 1000;
  * Descriptors that clients send are closed where it does not matter if that takes for ever.
  *
  * @param listenFd stays the caller's; it is made non-blocking
+ * Throws TypeError or RangeError for a wrong argument, by its name.
  * Fails with EINVAL if `listenFd` does not listen, ENOTSOCK, EBADF, RangeError for a limit that is no positive number.
  */
 export function serve(
@@ -57,6 +59,7 @@ export function serve(
   listenFd: number,
   options: ServeOptions = {},
 ): Observable<ServerEvent> {
+  requireServeArguments(loop, service, listenFd, options);
   return new Observable((subscriber) => {
     const server = new Server(loop, service, listenFd, options, serveLimits(options.limits), subscriber);
     subscriber.add(() => server[Symbol.dispose]());

@@ -1,4 +1,5 @@
 import type { Observable } from 'rxjs';
+import { requireFunction, requireObject, requireText } from './arguments.js';
 import type { Call } from './call.js';
 import type { AnyInterface, AnyMethod, Method } from './interface.js';
 import { systemdService, varlinkService } from './service-interface.js';
@@ -34,12 +35,21 @@ export interface Implementation extends ImplementOptions {
   readonly handlers: Readonly<Record<string, unknown>>;
 }
 
-/** Gives an interface its handlers. */
+/** Gives an interface its handlers. Throws TypeError for a handler of a method that the interface has not, and what is no function. */
 export function implement<const I extends AnyInterface>(
   definition: I,
   handlers: HandlersOf<I>,
   options: ImplementOptions = {},
 ): Implementation {
+  requireInterface(definition, 'definition');
+  requireObject(handlers, 'handlers');
+  requireObject(options, 'options');
+  for (const [name, handler] of Object.entries(handlers)) {
+    if (!Object.hasOwn(definition.methods, name))
+      throw new TypeError(`${definition.name} has no method '${name}' to handle`);
+    if (handler !== undefined) requireFunction(handler, `handlers.${name}`);
+  }
+  if (options.before !== undefined) requireFunction(options.before, 'before');
   return { interface: definition, handlers, ...options };
 }
 
@@ -68,9 +78,17 @@ export interface Service {
 
 /**
  * Puts interfaces together to a service, and adds `org.varlink.service` and `io.systemd`, which every service has.
- * Throws a TypeError for an interface given twice.
+ * Throws a TypeError for an interface given twice, and for what is no information or implementation.
  */
 export function service(info: ServiceInfo, ...implementations: readonly Implementation[]): Service {
+  requireObject(info, 'info');
+  for (const name of ['vendor', 'product', 'version', 'url'] as const) requireText(info[name], `info.${name}`);
+  for (const [index, implementation] of implementations.entries()) {
+    const name = `implementations[${index}]`;
+    requireObject(implementation, name);
+    requireInterface(implementation.interface, `${name}.interface`);
+    requireObject(implementation.handlers, `${name}.handlers`);
+  }
   const texts = new Map<string, string>();
   const builtIn = implement(varlinkService, {
     GetInfo: () => ({ ...info, interfaces: [...texts.keys()].sort() }),
@@ -89,4 +107,11 @@ export function service(info: ServiceInfo, ...implementations: readonly Implemen
     ),
   );
   return { methods: new Map(methods) };
+}
+
+function requireInterface(definition: AnyInterface, name: string): void {
+  requireObject(definition, name);
+  requireText(definition.name, `${name}.name`);
+  requireText(definition.text, `${name}.text`);
+  requireObject(definition.methods, `${name}.methods`);
 }

@@ -1,4 +1,6 @@
 import * as t from 'io-ts';
+import { requireCodec, requireObject, requireText } from './arguments.js';
+import { receivedCodec } from './received-codec.js';
 
 /** One named value of a method's parameters or reply, of an error or of a struct. */
 export interface Field<C extends t.Mixed = t.Mixed, O extends boolean = boolean> {
@@ -17,40 +19,75 @@ export type ValuesOf<F extends Fields> = {
   readonly [K in keyof F as F[K]['optional'] extends true ? K : never]?: t.TypeOf<F[K]['codec']> | undefined;
 };
 
-/** A field that must be there. */
+/** A field that must be there. Throws TypeError for what is no codec, or a description that is no text. */
 export function field<C extends t.Mixed>(codec: C, description?: string): Field<C, false> {
+  requireCodec(codec, 'codec');
+  if (description !== undefined) requireText(description, 'description');
   return { codec, optional: false, description };
 }
 
-/** A field that may be missing or null, which is the same; it is never null once decoded. `?` in the interface's text. */
+/**
+ * A field that may be missing or null, which is the same; it is never null once decoded. `?` in the interface's text. Throws as
+ * `field`.
+ */
 export function optional<C extends t.Mixed>(codec: C, description?: string): Field<C, true> {
+  requireCodec(codec, 'codec');
+  if (description !== undefined) requireText(description, 'description');
   return { codec, optional: true, description };
 }
 
 /** Keeps a JSON key such as `__proto__` from finding what no one declared. */
-type FieldMap = ReadonlyMap<string, Field>;
+type FieldMap = ReadonlyMap<string, Pick<Field, 'codec' | 'optional'>>;
 
 export interface StructOptions {
-  /** Whether keys that are not declared are let through, as a client does with the reply of a newer server. */
+  /** Whether keys that are not declared are let through at any depth, as a client does with the reply of a newer server. */
   readonly open?: boolean;
 }
 
 /** The codec of an object with declared fields; a failure names the first field at fault in its context. */
 export class StructType<F extends Fields = Fields> extends t.Type<ValuesOf<F>, ValuesOf<F>> {
+  readonly _tag = 'StructType';
+  readonly #open: boolean;
+
+  /** Throws TypeError for what are no fields. */
   constructor(
     readonly fields: F,
     { open = false }: StructOptions = {},
   ) {
-    const map: FieldMap = new Map(Object.entries(fields));
+    requireFields(fields, 'fields');
+    const map: FieldMap = new Map(
+      Object.entries(fields).map(([name, { codec, optional }]) => [
+        name,
+        { codec: receivedCodec(codec, open), optional },
+      ]),
+    );
     const required = Object.keys(fields).filter((name) => fields[name]?.optional === false);
     const validate = (u: unknown, context: t.Context) => decode<F>(map, required, open, u, context);
     super('struct', (u): u is ValuesOf<F> => validate(u, [])._tag === 'Right', validate, t.identity);
+    this.#open = open;
+  }
+
+  /** The same, open or not. */
+  received(open: boolean): StructType<F> {
+    return open === this.#open ? this : new StructType(this.fields, { open });
   }
 }
 
-/** An object with these fields and no others. */
+/** An object with these fields and no others. Throws TypeError for what are no fields. */
 export function struct<F extends Fields>(fields: F): StructType<F> {
   return new StructType(fields);
+}
+
+/** Throws TypeError that names what is not made by `field` or `optional`. */
+export function requireFields(fields: Fields, name: string): void {
+  requireObject(fields, name);
+  for (const [key, declared] of Object.entries(fields)) {
+    requireObject(declared, `${name}.${key}`);
+    requireCodec(declared.codec, `${name}.${key}.codec`);
+    if (declared.description !== undefined) requireText(declared.description, `${name}.${key}.description`);
+    if (typeof declared.optional !== 'boolean')
+      throw new TypeError(`\`${name}.${key}\` must be made by field() or optional()`);
+  }
 }
 
 /** The name of the field at fault, of a failed validation by a StructType. */

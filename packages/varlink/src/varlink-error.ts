@@ -1,3 +1,5 @@
+import { requireObject, requireText } from './arguments.js';
+
 /** An error reply of the Varlink protocol, as a handler throws it and as a client gets it. varlink.org/Method-Call */
 export class VarlinkError extends Error {
   override readonly name = 'VarlinkError';
@@ -5,12 +7,15 @@ export class VarlinkError extends Error {
   /**
    * @param error its full name, as `org.varlink.service.PermissionDenied`
    * @param parameters its fields
+   * Throws TypeError for a name that is no string, and for parameters that are no object.
    */
   constructor(
     readonly error: string,
     readonly parameters: Readonly<Record<string, unknown>> = {},
   ) {
-    const text = JSON.stringify(parameters);
+    requireText(error, 'error');
+    requireObject(parameters, 'parameters');
+    const text = describe(parameters);
     super(text === '{}' ? error : `${error} ${text}`);
   }
 
@@ -24,6 +29,31 @@ export class VarlinkError extends Error {
       Error.stackTraceLimit = limit;
     }
   }
+}
+
+/** The parameters for a message that people read, whatever they are; whether they can be sent shows when they are. */
+function describe(parameters: object): string {
+  try {
+    return JSON.stringify(parameters);
+  } catch {
+    return describeOddities(parameters);
+  }
+}
+
+function describeOddities(parameters: object): string {
+  try {
+    return JSON.stringify(parameters, (_, value: unknown) => (typeof value === 'bigint' ? String(value) : value));
+  } catch {
+    return '{…}';
+  }
+}
+
+/** Whether something thrown is a VarlinkError, also of another copy of this package. */
+export function isVarlinkError(thrown: unknown): thrown is VarlinkError {
+  if (thrown instanceof VarlinkError) return true;
+  return (
+    thrown instanceof Error && thrown.name === 'VarlinkError' && 'error' in thrown && typeof thrown.error === 'string'
+  );
 }
 
 /** The connection ended before the answer came. */
