@@ -5,8 +5,8 @@ import { main, say, UserError } from './main.js';
 
 const suite = 'trixie';
 
-/** The real clients of the daemon's API, and what they need to start. */
-const include = ['systemd', 'systemd-container', 'systemd-userdbd', 'libnss-systemd', 'dbus'];
+/** The real clients of the daemon's API and what they need to start, and Varlink's own library, which ours is certified with. */
+const include = ['systemd', 'systemd-container', 'systemd-userdbd', 'libnss-systemd', 'dbus', 'python3-varlink'];
 
 /**
  * A folder with a newer Debian's userland, made once a user and kept in the cache. Needs root and a minute.
