@@ -21,7 +21,7 @@ const parameters: readonly (readonly [what: string, more: object, reply: RawRepl
   ['a name with a dot', { name: 'a.b' }, invalid('name')],
   ['a name with a space', { name: 'a b' }, invalid('name')],
   ['a name beyond ASCII', { name: 'ä' }, invalid('name')],
-  ['a name with a NUL', { name: 'a\0b' }, invalid('name')],
+  ['a name with a control character', { name: 'a\x01b' }, invalid('name')],
   ['a name of 23 characters, for which user names have no room', { name: 'a'.repeat(23) }, invalid('name')],
   ['a name that is a number', { name: 5 }, invalid('name')],
   ['no name', { name: undefined }, invalid('name')],

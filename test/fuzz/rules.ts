@@ -69,16 +69,18 @@ export class Rules {
   #judgeText(arrival: Arrival): Verdict {
     const { bytes, fds } = arrival;
     const message = parseCall(bytes);
-    if (message === undefined) return END;
+    const twice = message && keysTwice(bytes.toString());
+    if (message === undefined || twice === undefined) return END;
     if (fds.length > MESSAGE_FDS) return reply(message, system('ETOOMANYREFS'));
-    return reply(message, ...this.#judgeCall(message, arrival));
+    return reply(message, ...this.#judgeCall(message, arrival, twice));
   }
 
-  #judgeCall(message: Json, arrival: Arrival): readonly AllowedReply[] {
+  #judgeCall(message: Json, arrival: Arrival, twice: readonly string[]): readonly AllowedReply[] {
     const method = String(message.method);
     const declared = this.#methods.get(method);
     if (declared === undefined) return [varlink('MethodNotFound', ({ method: name }) => name === method)];
     if (method === `${SERVICE}.AddMountToUserNamespace` && arrival.uid !== 0) return [varlink('PermissionDenied')];
+    if (twice.length > 0) return twice.slice(0, 1).map(invalid);
     const given = (message.parameters ?? {}) as Json;
     const doubtful: AllowedReply[] = [];
     for (const [name, value] of Object.entries(given)) {
@@ -148,6 +150,51 @@ function parseCall(bytes: Buffer): Json | undefined {
   const known = Object.keys(others).length === 0 && (parameters === null || isObject(parameters));
   const flags = typeof more === 'boolean' && typeof oneway === 'boolean' && upgrade === false && !(more && oneway);
   return known && flags ? message : undefined;
+}
+
+/** An object or an array that is being read; the keys of an object, and whether another one comes next. */
+interface Open {
+  readonly keys: Set<string> | undefined;
+  atKey: boolean;
+}
+
+/**
+ * The keys that objects within a call have twice.
+ * @param text is JSON
+ * @returns undefined if that is no call: the outermost object has one twice, a string is no text, or a number is not kept
+ */
+function keysTwice(text: string): readonly string[] | undefined {
+  const twice: string[] = [];
+  const open: Open[] = [];
+  for (const [token] of text.matchAll(/"(?:[^"\\]|\\.)*"|[{}[\],]|-?\d[\d.eE+-]*/g)) {
+    const within = open.at(-1);
+    if (token === '{') open.push({ keys: new Set(), atKey: true });
+    else if (token === '[') open.push({ keys: undefined, atKey: false });
+    else if (token === '}' || token === ']') open.pop();
+    else if (token === ',' && within !== undefined) within.atKey = within.keys !== undefined;
+    else if (token.startsWith('"')) {
+      const string: string = JSON.parse(token);
+      if (/[\0\p{Cs}]/u.test(string)) return undefined;
+      if (within?.keys === undefined || !within.atKey) continue;
+      within.atKey = false;
+      if (within.keys.has(string)) {
+        if (open.length === 1) return undefined;
+        twice.push(string);
+      }
+      within.keys.add(string);
+    } else if (token !== ',' && !isKept(token)) return undefined;
+  }
+  return twice;
+}
+
+/** Whether a number is what it says: a float of any kind, an integer of 64 bits, or one that a float holds. */
+function isKept(token: string): boolean {
+  const number = Number(token);
+  if (!Number.isFinite(number)) return false;
+  if (/[.eE]/.test(token) || Number.isSafeInteger(number)) return true;
+  const integer = BigInt(token);
+  if (integer >= -(2n ** 63n) && integer < 2n ** 64n) return true;
+  return BigInt(number) === integer || String(number) === token;
 }
 
 function isObject(value: unknown): value is Json {
