@@ -172,8 +172,8 @@ export class ReceivedCall implements Call, Disposable {
       this.#host.dropFds(this.#fds);
       this.#fds.fill(-1);
     }
-    closeAll(this.takePassed());
-    closeAll(this.takeHeld()?.fds ?? NO_FDS);
+    if (this.#passed !== undefined) closeAll(this.takePassed());
+    if (this.#held !== undefined) closeAll(this.takeHeld()?.fds ?? NO_FDS);
     this.#host.callEnded();
   }
 }

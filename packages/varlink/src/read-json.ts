@@ -1,6 +1,7 @@
 import { NO_TEXT } from './text.js';
 import { ProtocolError } from './varlink-error.js';
 
+const MOST = Number.MAX_SAFE_INTEGER;
 const NUMBER = /-?\d+([.eE][\d.eE+-]*)?/y;
 const LITERAL = /true|false|null/y;
 const WHITESPACE = /[ \t\n\r]*/y;
@@ -34,14 +35,17 @@ export function readJson(text: string, members: number): ReadJson {
 
 /** How many members the objects of a value have together; NaN if there is a number that may have been rounded. */
 function countMembers(value: unknown): number {
-  if (typeof value === 'number') return Math.abs(value) > Number.MAX_SAFE_INTEGER ? Number.NaN : 0;
+  if (typeof value === 'number') return value > MOST || value < -MOST ? Number.NaN : 0;
   if (typeof value !== 'object' || value === null) return 0;
   let count = 0;
   if (Array.isArray(value)) {
     for (const element of value) count += countMembers(element);
   } else {
     const object = value as Readonly<Record<string, unknown>>;
-    for (const key in object) count += 1 + countMembers(object[key]);
+    for (const key in object) {
+      const member = object[key];
+      count += typeof member === 'string' ? 1 : 1 + countMembers(member);
+    }
   }
   return count;
 }

@@ -51,22 +51,27 @@ function isPlain(value: unknown): boolean {
     case 'number':
       return Number.isFinite(value) && !isRounded(value);
     case 'object':
-      break;
+      return value === null || (Array.isArray(value) ? isPlainArray(value) : isPlainObject(value));
     default:
       return false;
   }
-  if (value === null) return true;
-  if (Array.isArray(value)) {
-    for (const element of value) if (!isPlain(element)) return false;
-    return true;
-  }
-  const object = value as Readonly<Record<string, unknown>>;
-  if (typeof object.toJSON === 'function') return false;
+}
+
+function isPlainArray(array: readonly unknown[]): boolean {
+  // Not `every`, which passes over gaps.
+  for (const element of array) if (!isPlain(element)) return false;
+  return true;
+}
+
+function isPlainObject(object: object): boolean {
+  const members = object as Readonly<Record<string, unknown>>;
+  if (members.toJSON !== undefined) return false;
   let empty = true;
-  for (const key in object) {
+  for (const key in members) {
     empty = false;
-    const member = object[key];
-    if (member !== undefined && !isPlain(member)) return false;
+    const member = members[key];
+    // Most are texts, and many are left out.
+    if (typeof member !== 'string' && member !== undefined && !isPlain(member)) return false;
   }
   return !empty || !hidesAll(object);
 }
