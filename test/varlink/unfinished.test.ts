@@ -18,7 +18,8 @@ t.test('what is kept of messages that do not end is given back when their client
       for (let sent = 0; sent < 2 * MEGABYTE; await turn()) sent += client.sendBytes(part);
     }
     const during = privateDirty(process.pid) - before;
-    t.ok(during > 60 * 2 * 1024, `${during} kB are kept`);
+    // Of 120 MB; the heap may have become smaller meanwhile.
+    t.ok(during > 60 * 1.5 * 1024, `${during} kB are kept`);
     for (const client of clients) client[Symbol.dispose]();
     const fds = openFds();
     await until('their end', () => openFds() <= fds - 60);
