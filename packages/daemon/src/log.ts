@@ -1,5 +1,5 @@
 import { constants, openSync, writeSync } from 'node:fs';
-import { EAGAIN, isSystemError, SOCK_DGRAM, SystemError, sendMessage, unixSocket } from '@sdrx/linux';
+import { atLoad, EAGAIN, isSystemError, SOCK_DGRAM, SystemError, sendMessage, unixSocket } from '@sdrx/linux';
 import { isJournalStream } from './journal-stream.js';
 import { logKind, logText } from './log-text.js';
 import { MessageRate } from './message-rate.js';
@@ -79,15 +79,15 @@ export class Log {
     if (this.target === 'null' || priority > LOG_LEVELS.indexOf(this.level)) return;
     const text = logText(cause === undefined ? message : `${message}: ${describe(cause)}`);
     const rate = priority <= NOTICE ? this.#rate : this.#verboseRate;
-    const now = performance.now();
+    const now = atLoad.performanceNow();
     this.#sayWhatWasSuppressed(now);
     if (rate.take(`${priority} ${logKind(message)}`, text, now)) this.#write(priority, text);
-    else this.#summary ??= setTimeout(() => this.#summarize(), RATE_INTERVAL).unref();
+    else this.#summary ??= atLoad.setTimeout(() => this.#summarize(), RATE_INTERVAL).unref();
   }
 
   #summarize(): void {
     this.#summary = undefined;
-    this.#sayWhatWasSuppressed(performance.now());
+    this.#sayWhatWasSuppressed(atLoad.performanceNow());
   }
 
   #sayWhatWasSuppressed(now: number): void {

@@ -1,6 +1,6 @@
 import { type InstalledUsernsRestrict, installUsernsRestrict, type UsernsRestrict } from '@sdrx/bpf';
 import { EventLoop, type Notification, notify, watchdog } from '@sdrx/event';
-import { EBUSY, isSystemError, SystemError } from '@sdrx/linux';
+import { atLoad, EBUSY, isSystemError, SystemError } from '@sdrx/linux';
 import {
   catchError,
   concat,
@@ -197,9 +197,11 @@ function waitFor(store: FdStore): void {
 
 /** Nobody waits for us yet: we may wait, but not for ever, for a process that is stopped, say. Throws EBUSY when it is too long. */
 function waitAtStart(): () => void {
-  const end = performance.now() + LOCK_PATIENCE;
+  const end = atLoad.performanceNow() + LOCK_PATIENCE;
   return () => {
-    if (performance.now() > end) throw new SystemError(EBUSY, 'flock', 'registry/lock, which another process holds');
+    if (atLoad.performanceNow() > end) {
+      throw new SystemError(EBUSY, 'flock', 'registry/lock, which another process holds');
+    }
     pauseBriefly();
   };
 }

@@ -1,6 +1,7 @@
 import { openSync, writeFileSync } from 'node:fs';
 import type { EventLoop } from '@sdrx/event';
 import {
+  atLoad,
   duplicate,
   EPOLLIN,
   ETIMEDOUT,
@@ -105,7 +106,7 @@ class Entering {
   readonly #launcher: HelperLauncher;
   readonly #subscriber: Subscriber<NamespaceProcess>;
   readonly #limit: Unsubscribable;
-  readonly #asked = performance.now();
+  readonly #asked = atLoad.performanceNow();
   /** Its directory in /proc, which is never another process's; undefined until it is there. */
   #directory: Fd | undefined;
   #pidfd: Fd | undefined;
@@ -168,7 +169,7 @@ class Entering {
 
   /** The time is over. A launcher that has not even told of a process is replaced. */
   isLate(): void {
-    if (this.#directory === undefined && performance.now() - this.#asked > LAUNCH_LIMIT) this.#launcher.replace();
+    if (this.#directory === undefined && atLoad.performanceNow() - this.#asked > LAUNCH_LIMIT) this.#launcher.replace();
   }
 
   #hold(fd: Fd): Fd {

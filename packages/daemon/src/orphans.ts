@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import type { EventLoop } from '@sdrx/event';
-import { becomeSubreaper, isSystemError } from '@sdrx/linux';
+import { atLoad, becomeSubreaper, isSystemError } from '@sdrx/linux';
 import type { Log } from './log.js';
 
 /** When it is tried again to find them, in milliseconds, for want of a descriptor. */
@@ -67,8 +67,8 @@ export class Orphans {
   #tryAgain(error: unknown): void {
     if (!isSystemError(error)) throw error;
     this.log.warning('what dead workers left behind can not be ended now', error);
-    clearTimeout(this.#retry);
-    this.#retry = setTimeout(() => this.end(), RETRY).unref();
+    atLoad.clearTimeout(this.#retry);
+    this.#retry = atLoad.setTimeout(() => this.end(), RETRY).unref();
   }
 }
 

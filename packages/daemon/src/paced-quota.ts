@@ -1,3 +1,4 @@
+import { atLoad } from '@sdrx/linux';
 import type { Quota } from './quota.js';
 
 const ROOT = 0;
@@ -34,13 +35,13 @@ export class PacedQuota implements Quota {
   take(uid: number): Disposable | undefined {
     const place = this.#quota.take(uid);
     if (place === undefined || uid === ROOT) return place;
-    const now = performance.now();
+    const now = atLoad.performanceNow();
     if (this.#spend(uid, now)) return place;
     return {
       [Symbol.dispose]: () => {
-        const rest = now + PAUSE - performance.now();
+        const rest = now + PAUSE - atLoad.performanceNow();
         if (rest <= 0) place[Symbol.dispose]();
-        else setTimeout(() => place[Symbol.dispose](), rest).unref();
+        else atLoad.setTimeout(() => place[Symbol.dispose](), rest).unref();
       },
     };
   }

@@ -1,5 +1,6 @@
 import type { EventLoop } from '@sdrx/event';
 import {
+  atLoad,
   EBUSY,
   type Fd,
   isSystemError,
@@ -73,7 +74,7 @@ export class RegistryLock implements Disposable {
     return new Observable((subscriber) => {
       const waiter: Waiter = {
         loop,
-        since: performance.now(),
+        since: atLoad.performanceNow(),
         granted: () => {
           using held = this.#nest();
           subscriber.next(held);
@@ -139,7 +140,7 @@ export class RegistryLock implements Disposable {
   }
 
   #tryLater({ loop, since }: Waiter): void {
-    const waited = performance.now() - since;
+    const waited = atLoad.performanceNow() - since;
     const span = waited > LONG ? LONG_INTERVAL : INTERVAL * Math.max(0.2, 1 - waited / EAGER);
     const timer = loop.time({ after: Math.random() * span, accuracy: 0.1, description: 'try the registry lock' });
     let came = false;

@@ -1,4 +1,5 @@
 import type { EventLoop } from '@sdrx/event';
+import { atLoad } from '@sdrx/linux';
 import { Observable, Subscription } from 'rxjs';
 
 /** How long such work may go on before others have their turn, in milliseconds. */
@@ -56,8 +57,8 @@ export function inSlices<T>(loop: EventLoop, work: () => Steps<T>): Observable<T
 }
 
 function slice<T>(steps: Steps<T>, first: Step<T>): Step<T> {
-  const end = performance.now() + SLICE;
+  const end = atLoad.performanceNow() + SLICE;
   let step = first;
-  while (step.done !== true && step.value === undefined && performance.now() <= end) step = steps.next();
+  while (step.done !== true && step.value === undefined && atLoad.performanceNow() <= end) step = steps.next();
   return step;
 }

@@ -1,3 +1,4 @@
+import { atLoad } from '@sdrx/linux';
 import { isLeft } from 'fp-ts/lib/Either.js';
 import * as t from 'io-ts';
 import { ParsedFile } from './parsed-file.js';
@@ -82,7 +83,7 @@ export class SubordinateIds {
   }
 
   #look(): void {
-    const now = performance.now();
+    const now = atLoad.performanceNow();
     if (now - this.#looked < this.#interval) return;
     this.#looked = now;
     const [lines, users] = [this.#lines.value, this.#users.value];

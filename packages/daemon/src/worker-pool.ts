@@ -1,5 +1,5 @@
 import type { ChildExit, EventLoop } from '@sdrx/event';
-import { isSystemError, signalName } from '@sdrx/linux';
+import { atLoad, isSystemError, signalName } from '@sdrx/linux';
 import { Observable, type Subscriber, Subscription } from 'rxjs';
 import type { Ledger } from './ledger.js';
 import { ListeningQueue } from './listening-queue.js';
@@ -218,8 +218,8 @@ export class WorkerPool {
       error: (error) => {
         this.options.log.warning(`worker ${worker.pid} can't be watched, it is killed`, error);
         worker.kill();
-        const retry = setTimeout(() => this.#watch(worker), WATCH_RETRY);
-        this.#subscription.add(() => clearTimeout(retry));
+        const retry = atLoad.setTimeout(() => this.#watch(worker), WATCH_RETRY);
+        this.#subscription.add(() => atLoad.clearTimeout(retry));
       },
     });
     this.#subscription.add(watch);

@@ -1,4 +1,5 @@
 import {
+  atLoad,
   type Clock,
   checkClock,
   checkInteger,
@@ -154,7 +155,7 @@ export class LoopCore implements Disposable {
       this.#exitSources.add(source);
       if (this.#phase === 'exiting') this.enqueue(source);
     }
-    if (source.prepare === undefined) return;
+    if (!source.prepares) return;
     this.#preparing.set(source, 0);
     if (this.#calling === undefined) this.#begun = false;
     this.wake();
@@ -171,7 +172,7 @@ export class LoopCore implements Disposable {
     if (source.kind === 'kernel') this.#kernelPriorities.delete(source.priority);
     else if (source.kind === 'post') this.#postSources.delete(source);
     else if (source.kind === 'exit') this.#exitSources.delete(source);
-    if (source.prepare !== undefined) this.#preparing.delete(source);
+    if (source.prepares) this.#preparing.delete(source);
   }
 
   /** Puts a pending source in the queue. */
@@ -208,7 +209,7 @@ export class LoopCore implements Disposable {
   wake(): void {
     if (this.#scheduled || this.#phase === 'initial' || this.#phase === 'finished') return;
     this.#scheduled = true;
-    setImmediate(this.#turn);
+    atLoad.setImmediate(this.#turn);
   }
 
   /** Calls back before the next dispatch; for what is found out while the kernel is asked and calls a user's code. */
@@ -282,14 +283,14 @@ export class LoopCore implements Disposable {
 
   /** Iterates for one turn of Node's loop; goes on in the next one if there is more to do. */
   #turn = (): void => {
-    let time = performance.now();
+    let time = atLoad.performanceNow();
     const end = time + TURN;
     let more = true;
     try {
       while (more && time < end) {
         more = this.#iterate(this.#stride);
         const before = time;
-        time = performance.now();
+        time = atLoad.performanceNow();
         this.#stride = time - before < QUICK ? Math.min(this.#stride * 2, STRIDE) : 1;
       }
     } finally {
@@ -339,7 +340,7 @@ export class LoopCore implements Disposable {
       for (const source of due) {
         if (!this.#preparing.has(source)) continue;
         this.#preparing.set(source, this.#iteration);
-        this.#call('preparing', () => callPrepare(source));
+        this.#call('preparing', () => source.prepare());
       }
     }
   }
@@ -409,13 +410,5 @@ export class LoopCore implements Disposable {
     this.#exitQueue.remove(next);
     this.#iteration++;
     this.#dispatch(next);
-  }
-}
-
-function callPrepare(source: Dispatchable): void {
-  try {
-    source.prepare?.();
-  } catch (error) {
-    source.fail(error);
   }
 }

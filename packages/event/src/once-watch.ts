@@ -1,5 +1,6 @@
 import { constants, openSync } from 'node:fs';
 import {
+  atLoad,
   CGROUP2_SUPER_MAGIC,
   EPOLLERR,
   EPOLLONESHOT,
@@ -65,8 +66,8 @@ export class OnceWatch implements Watch {
       throw error;
     }
     // Called while Node waits, the next immediate comes before it takes up the set, and the one after that when it has.
-    this.#immediate = setImmediate(() => {
-      this.#immediate = setImmediate(() => this.#askWitness());
+    this.#immediate = atLoad.setImmediate(() => {
+      this.#immediate = atLoad.setImmediate(() => this.#askWitness());
     });
   }
 
@@ -87,7 +88,7 @@ export class OnceWatch implements Watch {
   }
 
   [Symbol.dispose](): void {
-    clearImmediate(this.#immediate);
+    atLoad.clearImmediate(this.#immediate);
     this.#witness?.close();
     this.#poll[Symbol.dispose]();
     this.#epoll[Symbol.dispose]();

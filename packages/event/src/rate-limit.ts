@@ -21,8 +21,8 @@ interface Limited {
   /** It may go on. */
   resume(): void;
   follow<V>(option: Observable<V>, next: (value: V) => void): void;
-  /** Ends it by an error. */
-  fail(error: unknown): void;
+  /** Calls what is a user's; its error ends the source. */
+  call(callback: () => void): void;
 }
 
 /** The rate limit of one subscription to a source; as a timer, the end of the window that holds it back. */
@@ -74,11 +74,9 @@ export class RateLimit extends Timer {
   }
 
   #expire(): void {
-    try {
+    this.#source.call(() => {
       if (this.#leave()) this.#options.onExpire?.();
-    } catch (error) {
-      this.#source.fail(error);
-    }
+    });
   }
 
   /** @returns whether the source was held back */

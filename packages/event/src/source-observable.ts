@@ -1,3 +1,4 @@
+import { atLoad } from '@sdrx/linux';
 import { Observable, type Observer, type Operator, Subscriber, type Subscription, type Unsubscribable } from 'rxjs';
 import type { LoopCore } from './loop-core.js';
 import { type Attach, Source, type SourceKind, type SourceOptions } from './source.js';
@@ -68,7 +69,7 @@ export class SourceObservable<T, O extends SourceOptions> extends Observable<T> 
 
 /** Node's `uncaughtException`: the error is nobody's, and must not be lost. */
 export function surface(error: unknown): void {
-  process.nextTick(() => {
+  atLoad.nextTick(() => {
     throw error;
   });
 }

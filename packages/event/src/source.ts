@@ -1,3 +1,4 @@
+import { AsyncResource } from 'node:async_hooks';
 import type { Observable, Subscriber, Unsubscribable } from 'rxjs';
 import { checkPriority } from './check-options.js';
 import type { LoopCore } from './loop-core.js';
@@ -31,7 +32,8 @@ export type SourceKind = 'kernel' | 'defer' | 'post' | 'exit';
 /** What the loop needs to know of a source, whatever its values. */
 export interface Dispatchable extends Pending {
   readonly kind: SourceKind;
-  readonly prepare: (() => void) | undefined;
+  /** Whether it has a `prepare`. */
+  readonly prepares: boolean;
   /** Its neighbours in the loop's list of all sources. */
   older: Dispatchable | undefined;
   newer: Dispatchable | undefined;
@@ -39,6 +41,8 @@ export interface Dispatchable extends Pending {
   readonly suspended: boolean;
   /** Counts a dispatch that is about to be. @returns whether the rate limit has room for it */
   admit(): boolean;
+  /** Calls what is to be called before each wait; its error ends the source. */
+  prepare(): void;
   /** Delivers the value that it is pending with; the loop has taken it out of its queue. */
   dispatch(): void;
   complete(): void;
@@ -59,11 +63,17 @@ export interface Attachment<T> {
 /** Sees to it that a source becomes pending. What it throws is the subscription's error. */
 export type Attach<T, O extends SourceOptions> = (source: Source<T>, options: O, core: LoopCore) => Attachment<T>;
 
+/** Its end is told at the end of the subscription; to tell it when it is collected would cost a weak reference each. */
+const RESOURCE = { requireManualDestroy: true };
+
 /**
  * One subscription to a source: it becomes pending with a value, waits in the loop's queue for its turn, and is then
  * dispatched to its subscriber.
+ *
+ * Whatever it calls of a user's sees the asynchronous context (AsyncLocalStorage) of the subscription, not of whoever woke the
+ * loop. As a resource it has that by itself, with no object beside it: there may be very many.
  */
-export class Source<T> implements Dispatchable, Unsubscribable {
+export class Source<T> extends AsyncResource implements Dispatchable, Unsubscribable {
   priority: number;
   since = 0;
   bucket: Pending['bucket'] = undefined;
@@ -86,6 +96,7 @@ export class Source<T> implements Dispatchable, Unsubscribable {
   #held = false;
 
   constructor(core: LoopCore, kind: SourceKind, options: SourceOptions, subscriber: Subscriber<T>) {
+    super('SDRX_SOURCE', RESOURCE);
     const { priority = 0 } = options;
     this.#core = core;
     this.#options = options;
@@ -104,8 +115,18 @@ export class Source<T> implements Dispatchable, Unsubscribable {
     if (typeof priority === 'object') this.follow(priority, (value) => this.#reprioritize(value));
   }
 
-  get prepare(): (() => void) | undefined {
-    return this.#options.prepare;
+  get prepares(): boolean {
+    return this.#options.prepare !== undefined;
+  }
+
+  prepare(): void {
+    const { prepare } = this.#options;
+    if (prepare !== undefined) this.call(prepare);
+  }
+
+  /** Calls what is a user's; its error ends the source. */
+  call(callback: () => void): void {
+    this.runInAsyncScope(this.#attempt, this, callback);
   }
 
   get suspended(): boolean {
@@ -159,6 +180,10 @@ export class Source<T> implements Dispatchable, Unsubscribable {
   }
 
   dispatch(): void {
+    this.runInAsyncScope(this.#deliver, this);
+  }
+
+  #deliver(): void {
     if (this.#end !== undefined) {
       if (this.#end === 'complete') this.#subscriber.complete();
       else this.#subscriber.error(this.#end.error);
@@ -200,11 +225,19 @@ export class Source<T> implements Dispatchable, Unsubscribable {
   }
 
   complete(): void {
-    this.#subscriber.complete();
+    this.runInAsyncScope(this.#subscriber.complete, this.#subscriber);
   }
 
   fail(error: unknown): void {
-    this.#subscriber.error(error);
+    this.runInAsyncScope(this.#subscriber.error, this.#subscriber, error);
+  }
+
+  #attempt(callback: () => void): void {
+    try {
+      callback();
+    } catch (error) {
+      this.#subscriber.error(error);
+    }
   }
 
   /** Removes the source from the loop. For RxJS, when the subscription ends. */
@@ -213,6 +246,7 @@ export class Source<T> implements Dispatchable, Unsubscribable {
     this.#attachment = undefined;
     this.#core.delete(this);
     this.#limit?.[Symbol.dispose]();
+    this.emitDestroy();
     attachment?.detach?.();
   }
 

@@ -1,4 +1,5 @@
 import { checkFd, checkFds } from './arguments.js';
+import { performanceNow } from './at-load.js';
 import { isOpen } from './fd.js';
 import { allocate, libc } from './libc.js';
 import { SIGRTMAX, signalSet } from './signal.js';
@@ -70,8 +71,8 @@ export function closeInThreads(fds: readonly number[]): ClosingThread[] {
   } catch (error) {
     if (!isSystemError(error, 'EAGAIN', 'ENOMEM')) throw error;
   }
-  const end = performance.now() + PATIENCE;
-  for (let index = 0; index < threads.length && performance.now() < end; ) {
+  const end = performanceNow() + PATIENCE;
+  for (let index = 0; index < threads.length && performanceNow() < end; ) {
     if (isOpen(fds[index] as number)) Atomics.wait(never, 0, 0, PAUSE);
     else index++;
   }

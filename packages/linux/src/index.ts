@@ -1,4 +1,5 @@
 export * from './arguments.js';
+export * as atLoad from './at-load.js';
 export { beforeSpawn } from './before-spawn.js';
 export * from './byte-lock.js';
 export * from './capability.js';

@@ -1,5 +1,6 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { checkInteger } from './arguments.js';
+import { performanceNow } from './at-load.js';
 import { allocate, libc } from './libc.js';
 import { IN_HANDLER, SI_ASYNCNL } from './signal-forwarder.js';
 
@@ -32,8 +33,8 @@ export function blockInOtherThreads(signo: number): void {
   info.writeInt32LE(process.pid, 16);
   const awaited = otherThreads().filter((thread) => !isDone(thread, signo));
   for (const thread of awaited) tgsigqueueinfo(SYS_RT_TGSIGQUEUEINFO, process.pid, thread, signo, info);
-  const end = performance.now() + PATIENCE;
-  while (!awaited.every((thread) => isDone(thread, signo)) && performance.now() < end) Atomics.wait(never, 0, 0, PAUSE);
+  const end = performanceNow() + PATIENCE;
+  while (!awaited.every((thread) => isDone(thread, signo)) && performanceNow() < end) Atomics.wait(never, 0, 0, PAUSE);
 }
 
 function otherThreads(): number[] {

@@ -1,3 +1,4 @@
+import { atLoad } from '@sdrx/linux';
 /**
  * Things that each have the same time from their `begin` to their `end`, and one timer for all of them. The one that began
  * first is due first, so to begin and end costs an entry in a Map.
@@ -22,7 +23,7 @@ export class Deadlines<T> implements Disposable {
   begin(thing: T): void {
     if (this.#time === Number.POSITIVE_INFINITY) return;
     this.#due.delete(thing);
-    this.#due.set(thing, performance.now() + this.#time);
+    this.#due.set(thing, atLoad.performanceNow() + this.#time);
     if (this.#timer === undefined) this.#arm(this.#time);
   }
 
@@ -31,19 +32,19 @@ export class Deadlines<T> implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    clearTimeout(this.#timer);
+    atLoad.clearTimeout(this.#timer);
     this.#due.clear();
   }
 
   /** Node's timer: the loop's would want a descriptor, of which there may be none left. */
   #arm(time: number): void {
-    this.#timer = setTimeout(() => this.#look(), Math.min(Math.ceil(time), 0x7fff_ffff)).unref();
+    this.#timer = atLoad.setTimeout(() => this.#look(), Math.min(Math.ceil(time), 0x7fff_ffff)).unref();
   }
 
   #look(): void {
     this.#timer = undefined;
     for (const [thing, due] of this.#due) {
-      const left = due - performance.now();
+      const left = due - atLoad.performanceNow();
       if (left > 0) {
         // Another may have armed it meanwhile.
         if (this.#timer === undefined) this.#arm(left);

@@ -1,4 +1,5 @@
 import {
+  atLoad,
   beforeSpawn,
   type ClosingThread,
   close,
@@ -129,7 +130,7 @@ export class FdCloser<O extends Owner> {
   #start(most: number): void {
     const next = this.#waiting.splice(0, Math.max(0, most));
     const threads = closeInThreads(next.map(({ fd }) => fd));
-    const since = performance.now();
+    const since = atLoad.performanceNow();
     for (const [index, thread] of threads.entries()) {
       this.#closing.add({ task: next[index] as Task<O>, thread, since, stuck: false });
     }
@@ -152,13 +153,13 @@ export class FdCloser<O extends Owner> {
   #arm(): void {
     if (this.#timer !== undefined) return;
     if (this.#closing.size === 0 && this.#waiting.length === 0 && this.#retired.size === 0) return;
-    this.#timer = setTimeout(() => this.#look(), this.#pause).unref();
+    this.#timer = atLoad.setTimeout(() => this.#look(), this.#pause).unref();
     this.#pause = Math.min(this.#pause * 2, LONGEST_PAUSE);
   }
 
   #look(): void {
     this.#timer = undefined;
-    const now = performance.now();
+    const now = atLoad.performanceNow();
     for (const each of this.#closing) {
       if (each.thread.ended) this.#ended(each);
       else if (!each.stuck && now - each.since > STUCK) this.#hangs(each);
