@@ -1,6 +1,6 @@
 import { execFileSync, spawnSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
-import { BpfError, BpfObject, installUsernsRestrict } from '@sdrx/bpf';
+import { BpfError, BpfLink, BpfMap, BpfObject, installUsernsRestrict } from '@sdrx/bpf';
 import { EventLoop } from '@sdrx/event';
 import t from 'tap';
 import { Folder } from '../support/folder.js';
@@ -85,3 +85,16 @@ t.test(
     t.equal(lines[0], `loading object from ${name}`);
   }),
 );
+
+t.test('a path with a NUL in it is EINVAL', needsPrograms, (t) => {
+  const path = '/sys/fs/bpf\0/x';
+  const wrong = { name: 'SystemError', code: 'EINVAL' };
+  using object = loadPackets();
+  using map = object.map('counts');
+  t.throws(() => map.pin(path), wrong);
+  t.throws(() => BpfMap.openPinned(path), wrong);
+  t.throws(() => BpfLink.openPinned(path), wrong);
+  t.throws(() => BpfObject.load(path), wrong);
+  t.throws(() => loadPackets({ maps: { counts: { pinPath: path } } }), wrong);
+  t.end();
+});

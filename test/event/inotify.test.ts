@@ -1,21 +1,42 @@
-import { mkdirSync, openSync, readFileSync, renameSync, rmdirSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  rmdirSync,
+  rmSync,
+  symlinkSync,
+  utimesSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
 import { EventLoop, type InotifyEvent } from '@sdrx/event';
 import {
   Fd,
+  IN_ALL_EVENTS,
   IN_ATTRIB,
   IN_CREATE,
   IN_DELETE,
   IN_DELETE_SELF,
+  IN_DONT_FOLLOW,
+  IN_EXCL_UNLINK,
   IN_IGNORED,
+  IN_ISDIR,
+  IN_MASK_ADD,
+  IN_MASK_CREATE,
   IN_MODIFY,
   IN_MOVED_FROM,
   IN_MOVED_TO,
+  IN_ONESHOT,
+  IN_ONLYDIR,
   IN_Q_OVERFLOW,
 } from '@sdrx/linux';
-import { filter, firstValueFrom, lastValueFrom, take, toArray } from 'rxjs';
+import { filter, firstValueFrom, lastValueFrom, type Observable, take, toArray } from 'rxjs';
 import t from 'tap';
 import { Folder } from '../support/folder.js';
 import { leavingNoFd } from '../support/open-fds.js';
+import { until } from '../support/until.js';
 
 /** Runs a loop until what the test waits for has come. */
 async function whileRunning<T>(body: (loop: EventLoop) => Promise<T>): Promise<T> {
@@ -149,3 +170,155 @@ t.test(
     });
   }),
 );
+
+/** What a source has told, and `end` when it completed. */
+function record(source: Observable<InotifyEvent>): string[] {
+  const told: string[] = [];
+  source.subscribe({ next: ({ name }) => told.push(name), complete: () => told.push('end') });
+  return told;
+}
+
+t.test(
+  'IN_ONESHOT ends its own source after one event, and no other of the file',
+  leavingNoFd(async (t) => {
+    using folder = new Folder();
+    await whileRunning(async (loop) => {
+      const first = record(loop.inotify(folder.path, { mask: IN_CREATE }));
+      const once = record(loop.inotify(folder.path, { mask: IN_CREATE | IN_ONESHOT }));
+      const later = record(loop.inotify(folder.path, { mask: IN_CREATE }));
+      const other = record(loop.inotify(folder.path, { mask: IN_DELETE | IN_ONESHOT }));
+      for (const name of ['a', 'b', 'c']) writeFileSync(folder.join(name), '');
+      await until(() => first.length === 3 && later.length === 3);
+      t.strictSame([first, once, later, other], [['a', 'b', 'c'], ['a', 'end'], ['a', 'b', 'c'], []]);
+      rmSync(folder.join('b'));
+      await until(() => other.length === 2);
+      t.strictSame(other, ['b', 'end']);
+    });
+  }),
+);
+
+t.test(
+  'IN_EXCL_UNLINK is for its own source only, whichever came first',
+  leavingNoFd(async (t) => {
+    using folder = new Folder();
+    await whileRunning(async (loop) => {
+      const before = record(loop.inotify(folder.path, { mask: IN_MODIFY }));
+      const exclusive = record(loop.inotify(folder.path, { mask: IN_MODIFY | IN_CREATE | IN_EXCL_UNLINK }));
+      const after = record(loop.inotify(folder.path, { mask: IN_MODIFY }));
+      using file = new Fd(openSync(folder.join('removed'), 'w'));
+      rmSync(folder.join('removed'));
+      writeSync(file.number, 'x');
+      await until(() => before.length === 1 && after.length === 1);
+      closeSync(openSync(folder.join('end'), 'w'));
+      await until(() => exclusive.includes('end'));
+      t.strictSame([before, exclusive, after], [['removed'], ['removed', 'end'], ['removed']]);
+    });
+  }),
+);
+
+t.test(
+  'IN_MASK_CREATE fails where another source has the file, EEXIST, and else is as without',
+  leavingNoFd(async (t) => {
+    using folder = new Folder();
+    await whileRunning(async (loop) => {
+      const mask = IN_CREATE | IN_MASK_CREATE;
+      const first = record(loop.inotify(folder.path, { mask }));
+      await t.rejects(firstValueFrom(loop.inotify(folder.path, { mask })), { code: 'EEXIST' });
+      const second = record(loop.inotify(folder.path, { mask: IN_DELETE }));
+      writeFileSync(folder.join('a'), '');
+      rmSync(folder.join('a'));
+      await until(() => first.length === 1 && second.length === 1);
+      t.strictSame([first, second], [['a'], ['a']]);
+    });
+  }),
+);
+
+t.test(
+  'IN_ONLYDIR and IN_DONT_FOLLOW are for the look-up of their own path',
+  leavingNoFd(async (t) => {
+    using folder = new Folder();
+    writeFileSync(folder.join('file'), '');
+    symlinkSync('file', folder.join('link'));
+    await whileRunning(async (loop) => {
+      const onlyDirectory = { mask: IN_ALL_EVENTS | IN_ONLYDIR };
+      await t.rejects(firstValueFrom(loop.inotify(folder.join('file'), onlyDirectory)), { code: 'ENOTDIR' });
+      const target = record(loop.inotify(folder.join('link'), { mask: IN_ATTRIB }));
+      const link = record(loop.inotify(folder.join('link'), { mask: IN_DELETE_SELF | IN_DONT_FOLLOW }));
+      using fd = new Fd(openSync(folder.join('file'), 'r'));
+      const byFd = record(loop.inotify(fd, { mask: IN_ATTRIB | IN_DONT_FOLLOW }));
+      utimesSync(folder.join('file'), 1, 1);
+      await until(() => target.length === 1 && byFd.length === 1);
+      rmSync(folder.join('link'));
+      await until(() => link.includes('end'));
+      t.strictSame([target, link, byFd], [[''], ['', '', 'end'], ['']]);
+    });
+  }),
+);
+
+t.test(
+  'what is told only to those who ask for it is not told by a flag that all events of a kind have',
+  leavingNoFd(async (t) => {
+    using folder = new Folder();
+    await whileRunning(async (loop) => {
+      const created = record(loop.inotify(folder.path, { mask: IN_CREATE | IN_ISDIR }));
+      const deleted = record(loop.inotify(folder.path, { mask: IN_DELETE }));
+      mkdirSync(folder.join('a'));
+      rmdirSync(folder.join('a'));
+      mkdirSync(folder.join('b'));
+      await until(() => created.includes('b'));
+      t.strictSame([created, deleted], [['a', 'b'], ['a']]);
+    });
+  }),
+);
+
+t.test(
+  'of a name that is not UTF-8 there are the bytes, and such a path can be watched',
+  leavingNoFd(async (t) => {
+    using folder = new Folder();
+    const join = (...bytes: number[]) => Buffer.concat([Buffer.from(`${folder.path}/`), Buffer.from(bytes)]);
+    await whileRunning(async (loop) => {
+      const all = lastValueFrom(loop.inotify(folder.path, { mask: IN_CREATE }).pipe(take(4), toArray()));
+      mkdirSync(join(0x61, 0xff, 0xfe));
+      writeFileSync(join(0xc3), '');
+      writeFileSync(folder.join('\uFFFD'), '');
+      writeFileSync(folder.join('ä'), '');
+      const mask = IN_CREATE;
+      t.strictSame(await all, [
+        { mask: IN_CREATE | IN_ISDIR, cookie: 0, name: 'a\uFFFD\uFFFD', nameBytes: Buffer.from([0x61, 0xff, 0xfe]) },
+        { mask, cookie: 0, name: '\uFFFD', nameBytes: Buffer.from([0xc3]) },
+        { mask, cookie: 0, name: '\uFFFD' },
+        { mask, cookie: 0, name: 'ä' },
+      ]);
+      const inside = firstValueFrom(loop.inotify(join(0x61, 0xff, 0xfe)));
+      writeFileSync(join(0x61, 0xff, 0xfe, 0x2f, 0x62), '');
+      t.equal((await inside).name, 'b');
+    });
+  }),
+);
+
+t.test(
+  'a descriptor that is not open is EBADF, a path with a NUL EINVAL',
+  leavingNoFd(async (t) => {
+    using folder = new Folder();
+    const closed = new Fd(openSync(folder.path, 'r'));
+    closed.close();
+    await whileRunning(async (loop) => {
+      for (const which of [-1, 99_999, closed]) {
+        await t.rejects(firstValueFrom(loop.inotify(which)), { name: 'SystemError', code: 'EBADF' });
+      }
+      for (const which of [`${folder.path}\0/nothing`, Buffer.from(`${folder.path}\0`)]) {
+        await t.rejects(firstValueFrom(loop.inotify(which)), { name: 'SystemError', code: 'EINVAL' });
+      }
+    });
+  }),
+);
+
+t.test('a mask that asks for nothing, or that is none, is refused at once', (t) => {
+  using loop = new EventLoop();
+  for (const mask of [0, IN_ONESHOT, IN_ONLYDIR, IN_CREATE | IN_MASK_ADD, Number.NaN, 0.5, 2 ** 32, -(2 ** 31) - 1]) {
+    t.throws(() => loop.inotify('/', { mask }), { name: 'RangeError', message: /mask/ });
+  }
+  t.doesNotThrow(() => loop.inotify('/', { mask: (IN_CREATE | IN_ONESHOT) >>> 0 }));
+  t.doesNotThrow(() => loop.inotify('/', { mask: IN_CREATE | IN_ONESHOT }));
+  t.end();
+});

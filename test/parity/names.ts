@@ -32,6 +32,9 @@ export const inotifyNames: Names = {
   overflow: linux.IN_Q_OVERFLOW,
   ignored: linux.IN_IGNORED,
   isdir: linux.IN_ISDIR,
+  oneshot: linux.IN_ONESHOT,
+  'excl-unlink': linux.IN_EXCL_UNLINK,
+  onlydir: linux.IN_ONLYDIR,
 };
 
 export const childNames: Names = {

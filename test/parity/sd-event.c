@@ -83,6 +83,9 @@ static const struct name inotify_names[] = {
     {"overflow", IN_Q_OVERFLOW},
     {"ignored", IN_IGNORED},
     {"isdir", IN_ISDIR},
+    {"oneshot", IN_ONESHOT},
+    {"excl-unlink", IN_EXCL_UNLINK},
+    {"onlydir", IN_ONLYDIR},
 };
 
 static const struct name child_names[] = {{"exited", WEXITED}, {"stopped", WSTOPPED}, {"continued", WCONTINUED}};

@@ -6,6 +6,7 @@ import {
   checkText,
   checkUint32,
   close,
+  cString,
   duplicate,
   EINVAL,
   EOPNOTSUPP,
@@ -161,7 +162,10 @@ export class BpfObject implements Disposable {
 
   #open(file: string | Uint8Array): void {
     const { openFile, openMemory, nextProgram, programName, nextMap, mapName } = this.#libbpf;
-    const object = typeof file === 'string' ? openFile(file, null) : openMemory(file, file.byteLength, null);
+    const object =
+      typeof file === 'string'
+        ? openFile(cString(file, 'bpf_object__open'), null)
+        : openMemory(file, file.byteLength, null);
     const reason = errno();
     // Before the log is told, whose taker may throw.
     this.#object = object ?? undefined;
@@ -189,7 +193,7 @@ export class BpfObject implements Disposable {
       };
       if (settings.maxEntries !== undefined) set(setMaxEntries(map, settings.maxEntries), 'size');
       if (settings.inner !== undefined) set(setInnerMap(map, settings.inner.fd), 'inner map');
-      if (settings.pinPath !== undefined) set(setPinPath(map, settings.pinPath), 'pin path');
+      if (settings.pinPath !== undefined) set(setPinPath(map, cString(settings.pinPath, 'OBJ_PIN')), 'pin path');
       if (settings.reuse !== undefined) set(reuse(map, settings.reuse.fd), 'other map');
     }
   }

@@ -1,4 +1,4 @@
-import { allocate, libc } from '@sdrx/linux';
+import { allocate, cString, libc } from '@sdrx/linux';
 import koffi, { type LibraryHandle } from 'koffi';
 import { BpfError } from './bpf-error.js';
 import type { LogLine } from './log.js';
@@ -83,7 +83,7 @@ export function libbpf(path = LIBBPF): Libbpf {
   const needed = `libbpf ${OLDEST.join('.')} or newer is needed (Debian: package libbpf1)`;
   let library: LibraryHandle;
   try {
-    library = koffi.load(path);
+    library = koffi.load(cString(path, 'dlopen'));
   } catch (cause) {
     throw new BpfError('ERR_LIBBPF_MISSING', `${path} can't be opened, ${needed}`, [], { cause });
   }

@@ -17,7 +17,7 @@ export { watchdog, watchdogTimeout } from './service/watchdog.js';
 export type { SourceOptions } from './source.js';
 export type { Child, ChildExit, ChildExitOptions, ChildOptions } from './sources/child.js';
 export type { DeferOptions } from './sources/defer.js';
-export type { InotifyEvent, InotifyOptions } from './sources/inotify.js';
+export type { InotifyEvent, InotifyOptions, InotifyTarget } from './sources/inotify.js';
 export type { IoEvent, IoOptions } from './sources/io.js';
 export type { MemoryPressureOptions } from './sources/memory-pressure.js';
 export type { TimeEvent, TimeOptions, TimerAfter, TimerAt, TimerEvery, TimerOptions } from './sources/time.js';

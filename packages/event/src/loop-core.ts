@@ -6,6 +6,7 @@ import {
   EBUSY,
   ECHILD,
   ESTALE,
+  IN_EXCL_UNLINK,
   isForked,
   NodePoll,
   now,
@@ -58,6 +59,8 @@ export class LoopCore implements Disposable {
   readonly #kernelPriorities = new KernelPriorities();
   /** The files that are watched. */
   readonly inotify = new InotifyHub();
+  /** Those of sources with IN_EXCL_UNLINK. */
+  readonly exclusiveInotify = new InotifyHub(IN_EXCL_UNLINK);
   readonly #timers = new Map<Clock, Timers>();
   #watcher: Watcher | undefined;
   #poll: NodePoll | undefined;

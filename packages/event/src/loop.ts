@@ -6,7 +6,7 @@ import type { SourceOptions } from './source.js';
 import { type Child, type ChildExit, type ChildExitOptions, type ChildOptions, child } from './sources/child.js';
 import { type DeferOptions, defer } from './sources/defer.js';
 import { exiting } from './sources/exiting.js';
-import { type InotifyEvent, type InotifyOptions, inotify } from './sources/inotify.js';
+import { type InotifyEvent, type InotifyOptions, type InotifyTarget, inotify } from './sources/inotify.js';
 import { type IoEvent, type IoOptions, io } from './sources/io.js';
 import { type MemoryPressureOptions, memoryPressure } from './sources/memory-pressure.js';
 import { post } from './sources/post.js';
@@ -88,9 +88,11 @@ export class EventLoop implements Disposable {
    * IN_Q_OVERFLOW events are missing: look for yourself. After IN_IGNORED, when the file is gone for good, it
    * completes. sd_event_add_inotify(3), inotify(7).
    *
-   * Fails with ENOENT, EACCES, ENOSPC (fs.inotify.max_user_watches), EMFILE (fs.inotify.max_user_instances).
+   * Throws RangeError for a mask without an event, and for IN_MASK_ADD. Fails with ENOENT, EACCES, ENOTDIR (IN_ONLYDIR),
+   * EEXIST (IN_MASK_CREATE), EBADF for a descriptor that is not open, EINVAL for a path with a NUL in it, ENOSPC
+   * (fs.inotify.max_user_watches), EMFILE (fs.inotify.max_user_instances).
    */
-  inotify(which: string | number, options?: InotifyOptions): Observable<InotifyEvent> {
+  inotify(which: InotifyTarget, options?: InotifyOptions): Observable<InotifyEvent> {
     if (options !== undefined) checkObject('options', options);
     return inotify(this.#core, which, options);
   }

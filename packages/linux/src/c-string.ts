@@ -6,6 +6,18 @@ import { SystemError } from './system-error.js';
  * else. Throws EINVAL for it, on behalf of `syscall`.
  */
 export function cString(text: string, syscall: string): string {
-  if (text.includes('\0')) throw new SystemError(EINVAL, syscall, text.replaceAll('\0', '\\0'));
+  if (text.includes('\0')) throw new SystemError(EINVAL, syscall, printable(text));
   return text;
+}
+
+/** As `cString`, but for text that may be bytes, which need not be UTF-8: those of a file's name, for a call that takes `void *`. */
+export function cBytes(text: string | Uint8Array, syscall: string): Buffer {
+  if (typeof text === 'string') return Buffer.from(`${cString(text, syscall)}\0`);
+  if (text.includes(0)) throw new SystemError(EINVAL, syscall, printable(text));
+  return Buffer.concat([text, Buffer.of(0)]);
+}
+
+/** For the messages of errors. */
+export function printable(text: string | Uint8Array): string {
+  return (typeof text === 'string' ? text : Buffer.from(text).toString()).replaceAll('\0', '\\0');
 }

@@ -2,6 +2,7 @@ export * from './arguments.js';
 export * as atLoad from './at-load.js';
 export { beforeSpawn } from './before-spawn.js';
 export * from './byte-lock.js';
+export { cBytes, cString } from './c-string.js';
 export * from './capability.js';
 export * from './clock.js';
 export { type ClosingThread, closeInThreads } from './closing-thread.js';

@@ -1,4 +1,6 @@
+import { isUtf8 } from 'node:buffer';
 import { checkFd, checkMask, checkText } from './arguments.js';
+import { cBytes, printable } from './c-string.js';
 import { Fd, read } from './fd.js';
 import { allocate, libc } from './libc.js';
 import { check } from './system-error.js';
@@ -26,6 +28,7 @@ export const IN_ISDIR = 0x4000_0000;
 export const IN_ONLYDIR = 0x0100_0000;
 export const IN_DONT_FOLLOW = 0x0200_0000;
 export const IN_EXCL_UNLINK = 0x0400_0000;
+export const IN_MASK_CREATE = 0x1000_0000;
 export const IN_MASK_ADD = 0x2000_0000;
 /** Bit 31, as an unsigned number. */
 export const IN_ONESHOT = 0x8000_0000;
@@ -37,8 +40,8 @@ const HEADER_SIZE = 16;
 const BUFFER_SIZE = 16_384;
 
 const inotifyInit1 = libc<(flags: number) => number>('int inotify_init1(int)');
-const inotifyAddWatch = libc<(fd: number, path: string, mask: number) => number>(
-  'int inotify_add_watch(int, const char *, uint32_t)',
+const inotifyAddWatch = libc<(fd: number, path: Uint8Array, mask: number) => number>(
+  'int inotify_add_watch(int, const void *, uint32_t)',
 );
 const inotifyRmWatch = libc<(fd: number, watch: number) => number>('int inotify_rm_watch(int, int)');
 
@@ -53,6 +56,8 @@ export interface InotifyRecord {
   readonly cookie: number;
   /** The file within the watched directory; empty for the watched file itself. */
   readonly name: string;
+  /** The bytes of a name that is not UTF-8, of which `name` has U+FFFD in the place of those that are not; else absent. */
+  readonly nameBytes?: Buffer;
 }
 
 /** An inotify instance, close-on-exec and non-blocking. inotify(7). Throws EMFILE above fs.inotify.max_user_instances. */
@@ -64,14 +69,15 @@ export class Inotify implements Disposable {
   }
 
   /**
-   * Watches a file or directory. inotify_add_watch(2). Throws ENOENT, EACCES, ENOTDIR (with IN_ONLYDIR), EINVAL for an empty
-   * mask, ENOSPC above fs.inotify.max_user_watches.
+   * Watches a file or directory. inotify_add_watch(2). Throws ENOENT, EACCES, ENOTDIR (with IN_ONLYDIR), EEXIST (with
+   * IN_MASK_CREATE), EINVAL for an empty mask and for a path with a NUL in it, ENOSPC above fs.inotify.max_user_watches.
    * @returns the watch, the same for the same inode
    */
-  add(path: string, mask: number): number {
-    checkText('path', path);
+  add(path: string | Uint8Array, mask: number): number {
+    if (!(path instanceof Uint8Array)) checkText('path', path);
     checkMask('mask', mask);
-    return check(inotifyAddWatch(this.fd, path, mask), 'inotify_add_watch', path);
+    const bytes = cBytes(path, 'inotify_add_watch');
+    return check(inotifyAddWatch(this.fd, bytes, mask), 'inotify_add_watch', printable(path));
   }
 
   /** Ends a watch; harmless when the kernel has already. */
@@ -86,10 +92,8 @@ export class Inotify implements Disposable {
     const records: InotifyRecord[] = [];
     for (let at = 0; at < size; ) {
       const length = buffer.readUInt32LE(at + 12);
-      const name = buffer.toString('utf8', at + HEADER_SIZE, at + HEADER_SIZE + length);
       const [watch, mask, cookie] = [buffer.readInt32LE(at), buffer.readUInt32LE(at + 4), buffer.readUInt32LE(at + 8)];
-      // Padded with NULs.
-      records.push({ watch, mask, cookie, name: name.slice(0, name.indexOf('\0') >>> 0) });
+      records.push({ watch, mask, cookie, ...nameAt(at + HEADER_SIZE, length) });
       at += HEADER_SIZE + length;
     }
     return records;
@@ -98,4 +102,13 @@ export class Inotify implements Disposable {
   [Symbol.dispose](): void {
     this.#fd.close();
   }
+}
+
+/** The name that was read, which is padded with NULs. */
+function nameAt(start: number, length: number): Pick<InotifyRecord, 'name' | 'nameBytes'> {
+  if (length === 0) return { name: '' };
+  const padded = buffer.subarray(start, start + length);
+  const bytes = padded.subarray(0, padded.indexOf(0) >>> 0);
+  const name = bytes.toString();
+  return name.includes('\uFFFD') && !isUtf8(bytes) ? { name, nameBytes: Buffer.from(bytes) } : { name };
 }
