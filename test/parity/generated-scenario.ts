@@ -1,20 +1,25 @@
 import fc from 'fast-check';
 
 /*
- * Scenarios whose trace is the same however fast the machine is, and whatever sd-event leaves to chance: timers are long due
- * or far away, rate limits don't end, no two sources have the same priority, and a `defer` of the lowest priority ends the
- * loop when nothing else is left to do.
+ * Scenarios whose trace is the same however fast the machine is: timers are long due or far away, rate limits don't end, and
+ * a `defer` of the lowest priority ends the loop when nothing else is left to do. In half of them all sources have different
+ * priorities, so that sd-event leaves nothing to chance. In the others there are few priorities; where sd-event then finds two
+ * sources equal in every respect, its interpreter says so by `tie`, and the trace means nothing.
  */
 
 const KINDS = ['io', 'time', 'defer', 'post', 'signal', 'exiting'] as const;
 const VERBS = [
   ...['add', 'add', 'take', 'off', 'on', 'oneshot', 'remove', 'priority', 'priority', 'events'],
-  ...['raise', 'raise', 'new', 'new', 'exit', 'fail', 'state', 'iteration'],
+  ...['raise', 'raise', 'queue', 'new', 'new', 'exit', 'fail', 'state', 'iteration'],
 ] as const;
 // No edges: one that comes while the former is pending is told with it or on its own, by when the kernel is asked.
 const EVENTS = ['in', 'out', 'none'];
 const MAX_SOURCES = 7;
 const MAX_STEPS = 14;
+/** In a scenario with equal priorities. */
+const FEW = 3;
+/** How often a signal is sent before the loop runs. */
+const MAX_SENT = 3;
 /** A source that comes so often ends the loop. */
 const TOO_OFTEN = 7;
 
@@ -22,6 +27,8 @@ type Kind = (typeof KINDS)[number];
 type Verb = (typeof VERBS)[number];
 
 interface Model {
+  /** Whether there are few priorities only. */
+  readonly equal: boolean;
   readonly sources: readonly SourceModel[];
   readonly steps: readonly StepModel[];
   /** In the order of their use. */
@@ -37,6 +44,7 @@ interface SourceModel {
   readonly due: boolean;
   readonly ready: boolean;
   readonly takes: boolean;
+  readonly sent: number;
 }
 
 /** A statement that a source executes at a call of its handler, or of its preparation. */
@@ -59,6 +67,7 @@ const sourceModel: fc.Arbitrary<SourceModel> = fc.record({
   due: fc.boolean(),
   ready: fc.boolean(),
   takes: fc.boolean(),
+  sent: fc.nat(MAX_SENT),
 });
 
 const stepModel: fc.Arbitrary<StepModel> = fc.record({
@@ -71,10 +80,11 @@ const stepModel: fc.Arbitrary<StepModel> = fc.record({
   added: sourceModel,
 });
 
-/** Not the 0 that each source begins with: libsystemd 252 loses signals when one of several sources leaves their priority. */
-const priority = fc.integer({ min: -50, max: 50 }).filter((priority) => priority !== 0);
+/** None that several have, not the 0 either that each source begins with: see `#staysWhereItIs`. */
+const priority = fc.integer({ min: -50, max: 50 }).filter((priority) => priority < 0 || priority > FEW);
 
 const model: fc.Arbitrary<Model> = fc.record({
+  equal: fc.boolean(),
   sources: fc.array(sourceModel, { minLength: 2, maxLength: MAX_SOURCES }),
   steps: fc.array(stepModel, { maxLength: MAX_STEPS }),
   priorities: fc.uniqueArray(priority, {
@@ -97,6 +107,8 @@ class Writer {
   #priorities = 0;
   readonly #changed = new Set<number>();
   #added = 0;
+  #sent = 0;
+  readonly #sendings: string[] = [];
 
   constructor(model: Model) {
     this.#model = model;
@@ -111,25 +123,48 @@ class Writer {
       const name = `s${index}`;
       this.#setup.push(this.#source(name, source, this.#prepared.has(index)));
       this.#hooks.push(`when ${name} ${TOO_OFTEN} exit ${TOO_OFTEN}`);
+      if (source.kind === 'signal') {
+        for (let count = 0; count < source.sent; count++) this.#sendings.push(this.#queue(name));
+      }
       if (source.kind === 'io' && source.takes) this.#hooks.push(`when ${name} * take ${name}`);
     });
     for (const step of steps) this.#step(step);
     this.#setup.push('defer end priority=1000');
     this.#hooks.push('when end 1 exit 0', 'finally state', 'finally iteration');
-    return [...this.#setup, ...this.#hooks, ...this.#failures].join('\n');
+    return [...this.#setup, ...this.#sendings, ...this.#hooks, ...this.#failures].join('\n');
+  }
+
+  /** libsystemd loses signals when one of several sources leaves their priority, or one of whose signals several are pending. */
+  #staysWhereItIs(signal: number): boolean {
+    const { equal, sources, steps } = this.#model;
+    const isQueued = steps.some(({ verb, target }) => verb === 'queue' && this.#index(target) === signal);
+    return equal || isQueued || (sources[signal]?.sent ?? 0) > 1;
   }
 
   #index(number: number): number {
     return number % this.#model.sources.length;
   }
 
-  /** A priority that no source has had. */
-  #priority(): number {
-    return this.#model.priorities[this.#priorities++] ?? 0;
+  /**
+   * A priority that no source has had, unless some are to have the same. Not so `exiting` and prepared sources, whose order
+   * sd-event leaves to chance, and `defer`, which once it is pending keeps others of its priority from ever coming.
+   */
+  #priority(kind: Kind, prepared: boolean): number {
+    const { equal, priorities } = this.#model;
+    const number = priorities[this.#priorities++] ?? 0;
+    return equal && kind !== 'exiting' && kind !== 'defer' && !prepared ? 1 + (Math.abs(number) % FEW) : number;
+  }
+
+  /** Sends the signal of a source with a number that no other has. */
+  #queue(name: string): string {
+    return `queue ${signalOf(name)} ${++this.#sent}`;
   }
 
   #source(name: string, model: SourceModel, prepared: boolean): string {
     const { kind, mode, burst, ready, events, failure, due } = model;
+    // sd-event takes no other signal of a priority while a rate limit holds one of them back.
+    const limited = burst !== null && !prepared && kind !== 'post' && kind !== 'exiting';
+    const holdsOthersBack = this.#model.equal && kind === 'signal';
     // Each has its own, since sd-event knows a descriptor only once.
     if (kind === 'io') this.#setup.push(`eventfd ${name} ${ready ? 1 : 0}`);
     const what = {
@@ -139,9 +174,9 @@ class Writer {
     };
     return [
       kind in what ? what[kind as keyof typeof what] : `${kind} ${name}`,
-      `priority=${this.#priority()}`,
+      `priority=${this.#priority(kind, prepared)}`,
       ...(kind === 'signal' ? [] : [`enabled=${modeFor(kind, prepared ? 'on' : mode)}`]),
-      ...(burst === null || prepared || kind === 'post' || kind === 'exiting' ? [] : [`ratelimit=3600000,${burst}`]),
+      ...(limited && !holdsOthersBack ? [`ratelimit=3600000,${burst}`] : []),
       ...(failure && kind !== 'exiting' ? ['failure'] : []),
     ].join(' ');
   }
@@ -165,9 +200,13 @@ class Writer {
       oneshot: () => !stays && !prepared && `enable s${to} oneshot`,
       remove: () => !stays && `remove s${to}`,
       // Preparing goes by the priorities at its begin.
-      priority: () => !(prepare && prepared) && `priority s${to} ${this.#priority()}`,
+      priority: () =>
+        !(prepare && prepared) &&
+        !(kind === 'signal' && this.#staysWhereItIs(to)) &&
+        `priority s${to} ${this.#priority(kind, prepared)}`,
       events: () => kind === 'io' && this.#changeEvents(to, number),
       raise: () => kind === 'signal' && `raise ${signalOf(`s${to}`)}`,
+      queue: () => kind === 'signal' && this.#queue(`s${to}`),
       new: () => added.kind !== 'signal' && this.#source(`n${this.#added++}`, added, false),
       exit: () => `exit ${number}`,
       fail: () => fromKind !== 'signal' && 'fail',

@@ -13,11 +13,17 @@ t.test(`${numRuns} generated scenarios leave the same trace as on libsystemd`, n
   await using here = ours(folder);
   await using there = theirs(folder);
 
+  let ties = 0;
   const sameTrace = fc.asyncProperty(generatedScenario, async (scenario) => {
     const [trace, expected] = await Promise.all([here.run(scenario), there.run(scenario)]);
+    if (expected.at(-1) === 'tie') {
+      ties++;
+      return;
+    }
     if (trace.join('\n') === expected.join('\n')) return;
     throw new Error(['ours:', ...trace, '', 'expected:', ...expected, '', 'of the scenario:', scenario].join('\n'));
   });
   await fc.assert(sameTrace, { numRuns, ...(seed === undefined ? {} : { seed: Number(seed) }) });
-  t.pass('they did');
+  t.comment(`${ties} were left to chance`);
+  t.ok(ties < numRuns / 2, 'most were not left to chance');
 });

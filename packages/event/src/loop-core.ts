@@ -17,6 +17,7 @@ import { checkSourceOptions } from './check-options.js';
 import { InotifyHub } from './inotify-hub.js';
 import { KernelPriorities } from './kernel-priorities.js';
 import { PendingQueue } from './pending.js';
+import { SignalHub } from './signal-hub.js';
 import type { Attach, Dispatchable, SourceKind, SourceOptions } from './source.js';
 import { SourceObservable, surface } from './source-observable.js';
 import { Timers } from './timers.js';
@@ -57,6 +58,7 @@ export class LoopCore implements Disposable {
   /** Those with a `prepare`, and the iteration in which it was called last. */
   readonly #preparing = new Map<Dispatchable, number>();
   readonly #kernelPriorities = new KernelPriorities();
+  readonly signals = new SignalHub();
   /** The files that are watched. */
   readonly inotify = new InotifyHub();
   /** Those of sources with IN_EXCL_UNLINK. */
@@ -215,6 +217,11 @@ export class LoopCore implements Disposable {
     atLoad.setImmediate(this.#turn);
   }
 
+  /** Has the kernel asked before the next dispatch, whatever its priority. */
+  askKernel(): void {
+    this.#batch = 0;
+  }
+
   /** Calls back before the next dispatch; for what is found out while the kernel is asked and calls a user's code. */
   afterCollecting(call: () => void): void {
     this.#collected.push(call);
@@ -359,6 +366,7 @@ export class LoopCore implements Disposable {
   #collect(): boolean {
     for (const timers of this.#timers.values()) timers.arm();
     if (!this.watcher.empty) this.watcher.poll();
+    this.signals.take();
     const called = this.#collected.length > 0;
     // What it subscribes to is to be prepared for.
     if (called) this.#begun = false;

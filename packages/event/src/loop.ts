@@ -54,7 +54,8 @@ export class EventLoop implements Disposable {
   /**
    * Comes for every such signal that the process receives, with what siginfo_t tells, instead of the signal's action.
    * Real-time signals (`SIGRTMIN+n`) are queued and never lost below RLIMIT_SIGPENDING; of a standard signal one is
-   * pending at a time, as everywhere. When the last subscription ends, the signal has its former action again.
+   * pending at a time, as everywhere. When the last subscription ends, the signal has its former action again. Listeners of
+   * process.on() hear nothing meanwhile, except those of SIGCHLD, which Node needs for its own children.
    * sd_event_add_signal(3), signal(7).
    *
    * Several loops of the main thread may listen to one signal; each of them gets it.
@@ -70,6 +71,8 @@ export class EventLoop implements Disposable {
    * Comes once, when a child process ends, and completes; with `stopped` or `continued` also each time it does that.
    * The child is reaped after the observer ran, which therefore still finds it under /proc. Its end is told by a pidfd,
    * so that SIGCHLD stays free for others; only stopping and continuing need that signal, and share it with Node.
+   * A child of node:child_process, also one that is given by its id or a pidfd, is reaped by Node, which tells its own
+   * listeners, too; it may be gone when the observer is called.
    * sd_event_add_child(3), sd_event_add_child_pidfd(3), pidfd_open(2).
    *
    * Fails with ESRCH for a process that does not exist, ECHILD for one that is no child of ours or was reaped

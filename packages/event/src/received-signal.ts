@@ -9,10 +9,10 @@ import {
   type SignalInfo,
   SystemError,
   setBlocked,
+  shareWithHandler,
   signalName,
   signalNumber,
 } from '@sdrx/linux';
-import { childrenChanged, receiveChildStateChanges } from './child-state-change.js';
 import type { Watch, Watcher } from './watcher.js';
 
 const SIGCHLD = signalNumber('SIGCHLD');
@@ -20,31 +20,30 @@ const SIGCHLD = signalNumber('SIGCHLD');
 /** The signals that are listened to. Of each the process has one handler and one queue, whatever the number of loops. */
 const received = new Map<number, ReceivedSignal>();
 
+/** Who listens to a signal. */
+export interface SignalListener {
+  /** Called when the loop has asked the kernel and there is one to `deliver`. The first listener of a loop is called for all. */
+  ready(signal: ReceivedSignal): void;
+  /** Called with each. */
+  received(info: SignalInfo): void;
+}
+
 /** One signal as long as somebody listens to it: blocked, forwarded to the main thread, and read there. */
-class ReceivedSignal {
+export class ReceivedSignal {
   readonly #fd: SignalFd;
-  readonly #listeners = new Set<(info: SignalInfo) => void>();
+  readonly #listeners = new Set<SignalListener>();
   /** One watch for each loop, and how many of its sources need it. */
   readonly #watches = new Map<Watcher, { readonly watch: Watch; users: number }>();
   readonly #undo: (() => void)[] = [];
+  /** Tells whoever else has to know of each. */
+  #tellOthers = (): void => {};
 
   constructor(readonly signo: number) {
     this.#fd = new SignalFd(signo);
     this.#undo.push(() => this.#fd[Symbol.dispose]());
     try {
-      if (signo === SIGCHLD) {
-        receiveChildStateChanges(true);
-        this.#undo.push(() => receiveChildStateChanges(false));
-      }
-      const wasBlocked = isBlocked(signo);
-      setBlocked(signo, true);
-      this.#undo.push(() => {
-        // What is still pending was meant for the listeners, and goes with them.
-        while (this.#fd.read().length > 0);
-        setBlocked(signo, wasBlocked);
-      });
-      this.#undo.push(forwardToMainThread(signo));
-      blockInOtherThreads(signo);
+      if (signo === SIGCHLD) this.#share();
+      else this.#take();
     } catch (error) {
       this.#stop();
       throw error;
@@ -52,10 +51,10 @@ class ReceivedSignal {
   }
 
   /** Throws EMFILE, ENOMEM, ENOSPC. */
-  add(watcher: Watcher, listener: (info: SignalInfo) => void): void {
+  add(watcher: Watcher, listener: SignalListener): void {
     try {
       const entry = this.#watches.get(watcher) ?? {
-        watch: watcher.watch(this.#fd.fd, EPOLLIN, () => this.#deliver()),
+        watch: watcher.watch(this.#fd.fd, EPOLLIN, () => listener.ready(this)),
         users: 0,
       };
       entry.users++;
@@ -66,7 +65,7 @@ class ReceivedSignal {
     }
   }
 
-  delete(watcher: Watcher, listener: (info: SignalInfo) => void): void {
+  delete(watcher: Watcher, listener: SignalListener): void {
     this.#listeners.delete(listener);
     const entry = this.#watches.get(watcher);
     if (entry !== undefined && --entry.users === 0) {
@@ -76,12 +75,44 @@ class ReceivedSignal {
     this.#stopIfUnused();
   }
 
-  /** Whichever loop looks first takes it for all. */
-  #deliver(): void {
-    for (const info of this.#fd.read()) {
-      for (const listener of this.#listeners) listener(info);
+  /** Takes up to `limit` that are pending, by default many, for the listeners of all loops. */
+  deliver(limit?: number): void {
+    for (const info of this.#fd.read(limit)) {
+      for (const listener of this.#listeners) listener.received(info);
     }
-    if (this.signo === SIGCHLD) childrenChanged();
+    this.#tellOthers();
+  }
+
+  /** Has the signal to itself: nobody else in the process is told. */
+  #take(): void {
+    this.#block();
+    this.#undo.push(forwardToMainThread(this.signo));
+    blockInOtherThreads(this.signo);
+  }
+
+  /**
+   * SIGCHLD, which Node needs to learn of the end of its own children, also while the main thread waits for one in spawnSync().
+   * A listener of Node's has its handler put in place, and keeps it there when the last child ended.
+   */
+  #share(): void {
+    process.on('SIGCHLD', ignore);
+    this.#undo.push(() => process.off('SIGCHLD', ignore));
+    // Also of what was pending to the end.
+    this.#undo.push(() => this.#tellOthers());
+    this.#block();
+    const { tell, stop } = shareWithHandler(this.signo);
+    this.#tellOthers = tell;
+    this.#undo.push(stop);
+  }
+
+  #block(): void {
+    const wasBlocked = isBlocked(this.signo);
+    setBlocked(this.signo, true);
+    this.#undo.push(() => {
+      // What is still pending was meant for the listeners, and goes with them.
+      while (this.#fd.read().length > 0);
+      setBlocked(this.signo, wasBlocked);
+    });
   }
 
   #stopIfUnused(): void {
@@ -96,13 +127,15 @@ class ReceivedSignal {
   }
 }
 
+function ignore(): void {}
+
 /**
- * Calls `listener` for each such signal that the process receives, when the loop of `watcher`, or another one that listens
+ * Tells `listener` of each such signal that the process receives, when the loop of `watcher`, or another one that listens
  * to it, asks the kernel.
  * @returns a function that ends the listening
  * Throws EINVAL for SIGKILL and SIGSTOP, and EOPNOTSUPP in a worker thread: the kernel delivers to the main one.
  */
-export function listenToSignal(signo: number, watcher: Watcher, listener: (info: SignalInfo) => void): () => void {
+export function listenToSignal(signo: number, watcher: Watcher, listener: SignalListener): () => void {
   if (!isMainThread())
     throw new SystemError(EOPNOTSUPP, 'signal', signalName(signo), 'only the main thread can listen to signals');
   let signal = received.get(signo);

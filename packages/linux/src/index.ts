@@ -36,6 +36,7 @@ export { readKernelFile } from './read-kernel-file.js';
 export { descriptorLimit } from './resource-limit.js';
 export * from './rtnetlink.js';
 export * from './send-now.js';
+export { type SharedSignal, shareWithHandler } from './shared-signal.js';
 export * from './signal.js';
 export { forwardToMainThread, isMainThread, originalCode } from './signal-forwarder.js';
 export { SignalFd, type SignalInfo } from './signalfd.js';

@@ -25,11 +25,11 @@ import { check, SystemError } from './system-error.js';
  * when the handler gets it, and this process as its sender, asks for no more than the mask: it is not sent on.
  */
 
-const SA_SIGINFO = 0x4;
-const SA_RESTART = 0x1000_0000;
-const SIGACTION_SIZE = 152;
-const SIGACTION_MASK = 8;
-const SIGACTION_FLAGS = 136;
+export const SA_SIGINFO = 0x4;
+export const SA_RESTART = 0x1000_0000;
+export const SIGACTION_SIZE = 152;
+export const SIGACTION_MASK = 8;
+export const SIGACTION_FLAGS = 136;
 
 /** The code of what is forwarded, and of the request to block the signal. */
 export const SI_ASYNCNL = -60;
@@ -41,7 +41,7 @@ const PROT_READ = 1;
 const PROT_EXEC = 4;
 const MAP_PRIVATE = 2;
 
-const sigactionCall = libc<(signo: number, action: Uint8Array, old: Uint8Array | null) => number>(
+export const sigactionCall = libc<(signo: number, action: Uint8Array | null, old: Uint8Array | null) => number>(
   'int sigaction(int, const void *, void *)',
 );
 const mmap = libc<
@@ -129,7 +129,7 @@ function handlerCode(tgid: number, tid: number): Buffer {
  * to a page and then making it executable, never has a page that is both, and leaves it to the kernel to bring the
  * instruction cache of arm64 up to date.
  */
-function loadCode(code: Buffer): bigint {
+export function loadCode(code: Buffer): bigint {
   using file = memoryFile('signal-forwarder');
   write(file.number, code);
   const address = BigInt(mmap(0n, code.length, PROT_READ | PROT_EXEC, MAP_PRIVATE, file.number, 0));
@@ -165,10 +165,13 @@ export function forwardToMainThread(signo: number): () => void {
   action.writeBigUInt64LE(1n << BigInt(IN_HANDLER[0] - 1), SIGACTION_MASK);
   action.writeInt32LE(SA_SIGINFO | SA_RESTART, SIGACTION_FLAGS);
   check(sigactionCall(signo, action, previous), 'sigaction', signo);
-  return () => {
-    const current = allocate(SIGACTION_SIZE);
-    sigactionCall(signo, previous, current);
-    // Whoever set another handler meanwhile is to keep it.
-    if (current.readBigUInt64LE(0) !== handler) sigactionCall(signo, current, null);
-  };
+  return () => putBack(signo, action, previous);
+}
+
+/** Puts a previous disposition back in the place of ours. */
+export function putBack(signo: number, ours: Buffer, previous: Buffer): void {
+  const current = allocate(SIGACTION_SIZE);
+  sigactionCall(signo, previous, current);
+  // Whoever set another handler meanwhile is to keep it.
+  if (current.readBigUInt64LE(0) !== ours.readBigUInt64LE(0)) sigactionCall(signo, current, null);
 }

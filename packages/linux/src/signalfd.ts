@@ -49,11 +49,11 @@ export class SignalFd implements Disposable {
   }
 
   /**
-   * Takes what is pending, up to 64 signals, none if nothing is. Signals that were queued to the main thread itself come in
+   * Takes what is pending, up to `limit` signals and 64, none if nothing is. Signals that were queued to the main thread itself come in
    * the order in which they were queued, forwarded ones need not.
    */
-  read(): SignalInfo[] {
-    const size = read(this.fd, buffer) ?? 0;
+  read(limit = BATCH): SignalInfo[] {
+    const size = read(this.fd, buffer, Math.min(limit, BATCH) * SIZE) ?? 0;
     const signals: SignalInfo[] = [];
     for (let at = 0; at < size; at += SIZE) {
       const signo = buffer.readUInt32LE(at);

@@ -1,13 +1,17 @@
+import type { ChildProcess as NodeChildProcess } from 'node:child_process';
 import {
   type ChildChange,
   type ChildProcess,
   checkBoolean,
   checkPid,
   EPOLLIN,
+  ESRCH,
   Fd,
   isSystemError,
   pidfdOpen,
   pidfdSendSignal,
+  SystemError,
+  signalNumber,
   WCONTINUED,
   WEXITED,
   WNOHANG,
@@ -20,6 +24,7 @@ import {
 import type { Observable } from 'rxjs';
 import { onChildStateChange } from '../child-state-change.js';
 import type { LoopCore } from '../loop-core.js';
+import { hasEnded, isNodeChild, nodeChildOf } from '../node-child.js';
 import type { Attachment, Source, SourceOptions } from '../source.js';
 import type { Watch } from '../watcher.js';
 
@@ -48,8 +53,11 @@ export interface ChildOptions extends SourceOptions {
   readonly own?: boolean;
 }
 
-/** A child by its process or a pidfd, which stay the caller's unless the source is to `own` it, or by its id. */
-export type Child = ChildProcess | Fd | number;
+/**
+ * A child by its process, that of `spawn` or of node:child_process, or a pidfd, which stay the caller's unless the source is to
+ * `own` it, or by its id.
+ */
+export type Child = ChildProcess | NodeChildProcess | Fd | number;
 
 /** `EventLoop.child`, which tells what users need to know. */
 export function child(core: LoopCore, which: Child, options?: ChildExitOptions): Observable<ChildExit>;
@@ -59,11 +67,16 @@ export function child(core: LoopCore, which: Child, options: ChildOptions = {}):
   for (const name of ['stopped', 'continued', 'own'] as const) {
     if (options[name] !== undefined) checkBoolean(name, options[name]);
   }
-  return core.source<ChildChange>('kernel', options, (source) => new WatchedChild(core, source, which, options));
+  return core.source<ChildChange>('kernel', options, (source) => {
+    if (isNodeChild(which)) return new WatchedNodeChild(source, which, options);
+    const known = typeof which === 'number' || which instanceof Fd ? nodeChildOf(which) : undefined;
+    if (known === undefined) return new WatchedChild(core, source, which, options);
+    return new WatchedNodeChild(source, known, options, which instanceof Fd ? which : undefined);
+  });
 }
 
 function checkChild(which: Child): void {
-  if (which instanceof Fd || (which as ChildProcess | undefined)?.pidfd instanceof Fd) return;
+  if (which instanceof Fd || isNodeChild(which) || (which as ChildProcess | undefined)?.pidfd instanceof Fd) return;
   if (typeof which !== 'number') throw wrongKind('which', 'a child process, its pidfd as an Fd, or its id', which);
   checkPid(which, 'which');
 }
@@ -90,7 +103,7 @@ class WatchedChild implements Attachment<ChildChange> {
   #reaped = false;
 
   /** Throws ESRCH, ECHILD, EBADF, EMFILE, EOPNOTSUPP. */
-  constructor(core: LoopCore, source: Source<ChildChange>, which: Child, options: ChildOptions) {
+  constructor(core: LoopCore, source: Source<ChildChange>, which: ChildProcess | Fd | number, options: ChildOptions) {
     const { stopped = false, continued = false, own = false } = options;
     this.#source = source;
     this.#changes = WEXITED | (stopped ? WSTOPPED : 0) | (continued ? WCONTINUED : 0);
@@ -132,7 +145,7 @@ class WatchedChild implements Attachment<ChildChange> {
     this.#watch?.pause(!on);
   }
 
-  #open(which: Child): Fd {
+  #open(which: ChildProcess | Fd | number): Fd {
     const pidfd = typeof which === 'number' ? pidfdOpen(which) : which instanceof Fd ? which : which.pidfd;
     if (typeof which === 'number' || this.#own) this.#undo.push(() => pidfd.close());
     return pidfd;
@@ -190,6 +203,83 @@ class WatchedChild implements Attachment<ChildChange> {
 
   #release(): void {
     this.#watch?.[Symbol.dispose]();
+    for (let step = this.#undo.pop(); step !== undefined; step = this.#undo.pop()) step();
+  }
+}
+
+/** The same of a child that Node started: Node reaps it, and knows how it ended. */
+class WatchedNodeChild implements Attachment<ChildChange> {
+  readonly #source: Source<ChildChange>;
+  readonly #child: NodeChildProcess;
+  readonly #own: boolean;
+  readonly #undo: (() => void)[] = [];
+
+  /**
+   * Throws ESRCH for one that could not be started, EMFILE, EOPNOTSUPP.
+   * @param pidfd by which it was given
+   */
+  constructor(
+    source: Source<ChildChange>,
+    child: NodeChildProcess,
+    { stopped = false, continued = false, own = false }: ChildOptions,
+    pidfd?: Fd,
+  ) {
+    this.#source = source;
+    this.#child = child;
+    this.#own = own;
+    const { pid } = child;
+    if (pid === undefined) throw new SystemError(ESRCH, 'child', child.spawnfile);
+    if (own && pidfd !== undefined) this.#undo.push(() => pidfd.close());
+    try {
+      if (hasEnded(child)) {
+        this.#ended(pid);
+        return;
+      }
+      const ended = (): void => this.#ended(pid);
+      child.once('exit', ended);
+      this.#undo.push(() => child.off('exit', ended));
+      if (stopped || continued) this.#followStops(pid, (stopped ? WSTOPPED : 0) | (continued ? WCONTINUED : 0));
+    } catch (error) {
+      this.#release();
+      throw error;
+    }
+  }
+
+  dispatched({ code }: ChildChange): void {
+    if (isExit(code)) this.#source.complete();
+  }
+
+  detach(): void {
+    try {
+      if (this.#own && !hasEnded(this.#child)) this.#child.kill('SIGKILL');
+    } finally {
+      this.#release();
+    }
+  }
+
+  /** Other changes than the end Node takes no notice of. */
+  #followStops(pid: number, changes: number): void {
+    const look = (): void => {
+      try {
+        if (hasEnded(this.#child)) return;
+        const change = waitPid(pid, changes | WNOHANG);
+        if (change !== undefined) this.#source.pend(change);
+      } catch (error) {
+        // Node has just reaped it, and will say so.
+        if (!isSystemError(error, 'ECHILD')) this.#source.pendError(error);
+      }
+    };
+    this.#undo.push(onChildStateChange(look));
+    look();
+  }
+
+  #ended(pid: number): void {
+    const { exitCode, signalCode } = this.#child;
+    if (signalCode !== null) this.#source.pend({ pid, code: 'killed', status: signalNumber(signalCode) });
+    else this.#source.pend({ pid, code: 'exited', status: exitCode ?? 0 });
+  }
+
+  #release(): void {
     for (let step = this.#undo.pop(); step !== undefined; step = this.#undo.pop()) step();
   }
 }
