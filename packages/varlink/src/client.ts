@@ -1,3 +1,4 @@
+import { AsyncResource } from 'node:async_hooks';
 import type { EventLoop } from '@sdrx/event';
 import {
   close,
@@ -162,6 +163,8 @@ export class VarlinkClient implements Disposable {
   ): Observable<Answer<R>> {
     requireCall(method, parameters, options);
     return new Observable((subscriber) => {
+      // Replies come in the context of whoever connected.
+      const context = new AsyncResource('SDRX_VARLINK_CALL', { requireManualDestroy: true });
       this.#send(method, parameters, 'more', options);
       this.#expect({
         method,
@@ -169,10 +172,12 @@ export class VarlinkClient implements Disposable {
         time: options.callTime ?? Number.POSITIVE_INFINITY,
         answer: (answer) => {
           if (subscriber.closed) for (const fd of answer.fds) fd.close();
-          subscriber.next(answer as Answer<R>);
-          if (!answer.continues) subscriber.complete();
+          context.runInAsyncScope(() => {
+            subscriber.next(answer as Answer<R>);
+            if (!answer.continues) subscriber.complete();
+          });
         },
-        fail: (error) => subscriber.error(error),
+        fail: (error) => context.runInAsyncScope(() => subscriber.error(error)),
       });
     });
   }
