@@ -311,14 +311,16 @@ t.test(
       loop.defer({ repeat: true, ratelimit }),
       loop.time({ every: 1, ratelimit }),
     ].map(counted);
-    await until(() => sources.every(({ count }) => count === 1));
+    // On a slow machine windows may have passed by then.
+    await until(() => sources.every(({ count }) => count >= 1));
     const before = new EventFd(1);
     await iterations(loop, before.fd, 5);
     for (const source of sources) source.unsubscribe();
+    const told = expired;
     await firstValueFrom(loop.time({ after: 40 }));
     await iterations(loop, before.fd, 5);
     before[Symbol.dispose]();
-    t.ok(expired <= 4);
+    t.equal(expired, told);
     loop.exit();
     await finished;
   }),

@@ -1,4 +1,5 @@
 import {
+  atLoad,
   duplicate,
   ENOBUFS,
   enlargeSendBuffer,
@@ -22,9 +23,6 @@ const LONGEST_PAUSE = 200;
 
 /** Room for a message of the size that the C library's sd_notify(3) makes room for, in bytes. */
 const SEND_BUFFER = 8 * 1024 * 1024;
-
-// As they are when this is loaded: tests that have time stand still must not stop the service.
-const { setTimeout, performance } = globalThis;
 
 /** A message to the service manager. */
 export interface Message {
@@ -58,8 +56,8 @@ export function deliver(message: Message, fds: readonly number[]): void {
   if (waiting.length >= CAPACITY) {
     throw new SystemError(ENOBUFS, 'sd_notify', message.to, `the service manager has not taken ${CAPACITY} messages`);
   }
-  waiting.push({ ...message, fds: copies(fds), since: performance.now() });
-  timer ??= setTimeout(retry, SHORTEST_PAUSE);
+  waiting.push({ ...message, fds: copies(fds), since: atLoad.performanceNow() });
+  timer ??= atLoad.setTimeout(retry, SHORTEST_PAUSE);
 }
 
 function retry(): void {
@@ -72,8 +70,8 @@ function retry(): void {
     return;
   }
   pause = Math.min(pause * 2, LONGEST_PAUSE);
-  timer = setTimeout(retry, pause);
-  if (performance.now() - oldest.since < PATIENCE) return;
+  timer = atLoad.setTimeout(retry, pause);
+  if (atLoad.performanceNow() - oldest.since < PATIENCE) return;
   // It goes on, but no longer keeps the process from ending.
   timer.unref();
   if (warned) return;
