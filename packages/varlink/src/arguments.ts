@@ -21,21 +21,10 @@ export function shown(value: unknown): string {
   }
 }
 
-/** Throws TypeError for what is no object, or an array. */
-export function requireObject(value: unknown, name: string): asserts value is object {
-  if (typeof value === 'object' && value !== null && !Array.isArray(value)) return;
-  throw new TypeError(`\`${name}\` must be an object, not ${shown(value)}`);
-}
-
 /** Throws TypeError for what is no string, or one that can't be sent. */
 export function requireText(value: unknown, name: string): asserts value is string {
   if (typeof value !== 'string') throw new TypeError(`\`${name}\` must be a string, not ${shown(value)}`);
   if (NO_TEXT.test(value)) throw new TypeError(`\`${name}\` has NUL or half of a surrogate pair: ${shown(value)}`);
-}
-
-/** Throws TypeError for what is no function. */
-export function requireFunction(value: unknown, name: string): void {
-  if (typeof value !== 'function') throw new TypeError(`\`${name}\` must be a function, not ${shown(value)}`);
 }
 
 /** Throws TypeError for what is no codec of io-ts, whichever copy of it. */
@@ -43,19 +32,6 @@ export function requireCodec(value: unknown, name: string): asserts value is t.M
   const codec = value as Partial<t.Mixed> | null | undefined;
   if (typeof codec === 'object' && typeof codec?.validate === 'function' && typeof codec.name === 'string') return;
   throw new TypeError(`\`${name}\` must be a codec of io-ts, not ${shown(value)}`);
-}
-
-/** Throws TypeError unless it has a method of this name, as every `what` has. */
-export function requireMethod(value: unknown, method: string, name: string, what: string): void {
-  const object = value as Readonly<Record<string, unknown>> | null | undefined;
-  if (typeof object === 'object' && typeof object?.[method] === 'function') return;
-  throw new TypeError(`\`${name}\` must be ${what}, not ${shown(value)}`);
-}
-
-/** Throws RangeError for what is no descriptor's number. */
-export function requireFd(value: unknown, name: string): asserts value is number {
-  if (Number.isInteger(value) && (value as number) >= 0 && (value as number) <= 0x7fff_ffff) return;
-  throw new RangeError(`\`${name}\` must be a descriptor's number, not ${shown(value)}`);
 }
 
 /** Throws TypeError for what is no Fd, also one of another copy of @sdrx/linux. */

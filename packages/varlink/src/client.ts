@@ -1,6 +1,9 @@
 import { AsyncResource } from 'node:async_hooks';
 import type { EventLoop } from '@sdrx/event';
 import {
+  checkFd,
+  checkMethods,
+  checkObject,
   close,
   connect as connectSocket,
   duplicate,
@@ -11,15 +14,7 @@ import {
   unixSocket,
 } from '@sdrx/linux';
 import { Observable, type Subscription } from 'rxjs';
-import {
-  requireFd,
-  requireFdObject,
-  requireMethod,
-  requireObject,
-  requireText,
-  requireTime,
-  shown,
-} from './arguments.js';
+import { requireFdObject, requireText, requireTime, shown } from './arguments.js';
 import { Inbox, type InboxBounds } from './inbox.js';
 import type { AnyMethod, Method } from './interface.js';
 import { decodeReply, encodeCall, MAX_MESSAGE, type ReplyMessage } from './message.js';
@@ -87,7 +82,7 @@ interface Expectation {
  * argument.
  */
 export function connect(loop: EventLoop, path: string, options: ClientOptions = {}): VarlinkClient {
-  requireMethod(loop, 'io', 'loop', 'an EventLoop');
+  checkMethods('loop', loop, 'an EventLoop', 'io');
   requireText(path, 'path');
   requireClientOptions(options);
   const socket = unixSocket();
@@ -120,7 +115,7 @@ export class VarlinkClient implements Disposable {
    * Throws TypeError or RangeError for a wrong argument; the socket stays the caller's then.
    */
   constructor(loop: EventLoop, socket: Fd, options: ClientOptions = {}) {
-    requireMethod(loop, 'io', 'loop', 'an EventLoop');
+    checkMethods('loop', loop, 'an EventLoop', 'io');
     requireFdObject(socket, 'socket');
     requireClientOptions(options);
     this.#callTime = options.callTime ?? CALL_TIME;
@@ -309,7 +304,7 @@ export class VarlinkClient implements Disposable {
 }
 
 function requireClientOptions(options: ClientOptions): void {
-  requireObject(options, 'options');
+  checkObject('options', options);
   if (options.callTime !== undefined) requireTime(options.callTime, 'callTime');
 }
 
@@ -319,7 +314,7 @@ function requireCall(method: AnyMethod, parameters: object, options: CallOptions
   if (typeof name !== 'string' || typeof codec?.decode !== 'function') {
     throw new TypeError(`\`method\` must be a method of an interface, not ${shown(method)}`);
   }
-  requireObject(parameters, 'parameters');
+  checkObject('parameters', parameters);
   const result = codec.decode(parameters);
   if (result._tag === 'Left') {
     const field = failedField(result.left);
@@ -330,7 +325,7 @@ function requireCall(method: AnyMethod, parameters: object, options: CallOptions
   const { fds = [] } = options;
   if (!Array.isArray(fds)) throw new TypeError(`\`fds\` must be an array, not ${shown(fds)}`);
   if (fds.length > MAX_PASSED_FDS) throw new RangeError(`\`fds\` must be ${MAX_PASSED_FDS} at most, not ${fds.length}`);
-  for (const [index, fd] of fds.entries()) requireFd(fd, `fds[${index}]`);
+  for (const [index, fd] of fds.entries()) checkFd(fd, `fds[${index}]`);
 }
 
 /** Copies of descriptors, all of them or none. Throws EBADF, EMFILE. */

@@ -1,5 +1,6 @@
+import { checkObject } from '@sdrx/linux';
 import type * as t from 'io-ts';
-import { requireCodec, requireObject, requireText, shown } from './arguments.js';
+import { requireCodec, requireText, shown } from './arguments.js';
 import { interfaceText } from './interface-text.js';
 import { type Fields, requireFields, StructType, type ValuesOf } from './struct.js';
 import { isVarlinkError, VarlinkError } from './varlink-error.js';
@@ -99,20 +100,20 @@ export function varlinkInterface<const M extends MethodDeclarations, const E ext
 }
 
 function requireDeclaration(declaration: InterfaceDeclaration<MethodDeclarations, ErrorDeclarations>): void {
-  requireObject(declaration, 'declaration');
+  checkObject('declaration', declaration);
   const { name, description, types = {}, methods = {}, errors = {} } = declaration;
   requireText(name, 'name');
   requireDescription(description, '');
-  requireObject(types, 'types');
-  requireObject(methods, 'methods');
-  requireObject(errors, 'errors');
+  checkObject('types', types);
+  checkObject('methods', methods);
+  checkObject('errors', errors);
   for (const [key, type] of Object.entries(types)) {
-    requireObject(type, `types.${key}`);
+    checkObject(`types.${key}`, type);
     requireDescription(type.description, `types.${key}.`);
     requireCodec(type.codec, `types.${key}.codec`);
   }
   for (const [key, method] of Object.entries(methods)) {
-    requireObject(method, `methods.${key}`);
+    checkObject(`methods.${key}`, method);
     requireDescription(method.description, `methods.${key}.`);
     requireFields(method.parameters ?? {}, `methods.${key}.parameters`);
     requireFields(method.reply ?? {}, `methods.${key}.reply`);
@@ -121,7 +122,7 @@ function requireDeclaration(declaration: InterfaceDeclaration<MethodDeclarations
     }
   }
   for (const [key, error] of Object.entries(errors)) {
-    requireObject(error, `errors.${key}`);
+    checkObject(`errors.${key}`, error);
     requireDescription(error.description, `errors.${key}.`);
     requireFields(error.fields ?? {}, `errors.${key}.fields`);
   }

@@ -1,5 +1,6 @@
 import type { EventLoop } from '@sdrx/event';
-import { requireFd, requireFunction, requireMethod, requireObject, shown } from './arguments.js';
+import { checkFd, checkFunction, checkMethods, checkObject } from '@sdrx/linux';
+import { shown } from './arguments.js';
 import { SERVE_LIMITS } from './limits.js';
 import type { ServeOptions } from './serve-options.js';
 import type { Service } from './service.js';
@@ -11,22 +12,22 @@ export function requireServeArguments(
   listenFd: number,
   options: ServeOptions,
 ): void {
-  requireMethod(loop, 'io', 'loop', 'an EventLoop');
-  requireObject(service, 'service');
-  requireMethod(service.methods, 'get', 'service.methods', 'a Map');
-  requireFd(listenFd, 'listenFd');
-  requireObject(options, 'options');
+  checkMethods('loop', loop, 'an EventLoop', 'io');
+  checkObject('service', service);
+  checkMethods('service.methods', service.methods, 'a Map', 'get');
+  checkFd(listenFd, 'listenFd');
+  checkObject('options', options);
   const { acceptBatch, drain, limits = {}, account, admit, holdFd, bars } = options;
   if (acceptBatch !== undefined && !(Number.isInteger(acceptBatch) && acceptBatch > 0)) {
     throw new RangeError(`\`acceptBatch\` must be a whole number above 0, not ${shown(acceptBatch)}`);
   }
-  if (drain !== undefined) requireMethod(drain, 'subscribe', 'drain', 'an Observable');
-  requireObject(limits, 'limits');
+  if (drain !== undefined) checkMethods('drain', drain, 'an Observable', 'subscribe');
+  checkObject('limits', limits);
   for (const name of Object.keys(limits)) {
     if (!Object.hasOwn(SERVE_LIMITS, name)) throw new TypeError(`there is no limit '${name}'`);
   }
   for (const [name, value] of Object.entries({ account, admit, holdFd })) {
-    if (value !== undefined) requireFunction(value, name);
+    if (value !== undefined) checkFunction(name, value);
   }
-  if (bars !== undefined) requireMethod(bars, 'has', 'bars', 'a Set');
+  if (bars !== undefined) checkMethods('bars', bars, 'a Set', 'has');
 }

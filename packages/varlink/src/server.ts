@@ -1,5 +1,6 @@
 import type { EventLoop } from '@sdrx/event';
 import {
+  atLoad,
   beforeSpawn,
   close,
   EMFILE,
@@ -246,7 +247,7 @@ class Server implements ConnectionHost, GateHost, Disposable {
 
   [Symbol.dispose](): void {
     this.#subscription.unsubscribe();
-    clearTimeout(this.#pause);
+    atLoad.clearTimeout(this.#pause);
     for (const connection of [...this.#connections.values()]) connection[Symbol.dispose]();
     this.#gate[Symbol.dispose]();
     for (const deadlines of Object.values(this.#deadlines)) deadlines[Symbol.dispose]();
@@ -353,16 +354,16 @@ class Server implements ConnectionHost, GateHost, Disposable {
   #exhausted(error: unknown): void {
     this.#listener.pause();
     // Node's timer: the loop's would want a descriptor, which is what there is none of.
-    this.#pause ??= setTimeout(() => this.#resumeAccepting(), EXHAUSTED_PAUSE);
+    this.#pause ??= atLoad.setTimeout(() => this.#resumeAccepting(), EXHAUSTED_PAUSE);
     this.subscriber.next({ type: 'exhausted', error: error instanceof Error ? error : new Error(String(error)) });
   }
 
   #resumeAccepting(): void {
-    clearTimeout(this.#pause);
+    atLoad.clearTimeout(this.#pause);
     this.#pause = undefined;
     if (this.#draining) return;
     if (mayAcceptAgain()) this.#accept();
-    else this.#pause = setTimeout(() => this.#resumeAccepting(), EXHAUSTED_PAUSE);
+    else this.#pause = atLoad.setTimeout(() => this.#resumeAccepting(), EXHAUSTED_PAUSE);
   }
 
   #stuck(uid: number): void {
@@ -381,7 +382,7 @@ class Server implements ConnectionHost, GateHost, Disposable {
     if (user.waiting.size === 0 || this.#resumable.has(user)) return;
     this.#resumable.add(user);
     if (this.#resumable.size > 1) return;
-    setImmediate(() => this.#outsideTurn(() => this.#resumeWaiting()));
+    atLoad.setImmediate(() => this.#outsideTurn(() => this.#resumeWaiting()));
   }
 
   #resumeWaiting(): void {

@@ -1,5 +1,6 @@
+import { checkFunction, checkObject } from '@sdrx/linux';
 import type { Observable } from 'rxjs';
-import { requireFunction, requireObject, requireText } from './arguments.js';
+import { requireText } from './arguments.js';
 import type { Call } from './call.js';
 import type { AnyInterface, AnyMethod, Method } from './interface.js';
 import { systemdService, varlinkService } from './service-interface.js';
@@ -42,14 +43,14 @@ export function implement<const I extends AnyInterface>(
   options: ImplementOptions = {},
 ): Implementation {
   requireInterface(definition, 'definition');
-  requireObject(handlers, 'handlers');
-  requireObject(options, 'options');
+  checkObject('handlers', handlers);
+  checkObject('options', options);
   for (const [name, handler] of Object.entries(handlers)) {
     if (!Object.hasOwn(definition.methods, name))
       throw new TypeError(`${definition.name} has no method '${name}' to handle`);
-    if (handler !== undefined) requireFunction(handler, `handlers.${name}`);
+    if (handler !== undefined) checkFunction(`handlers.${name}`, handler);
   }
-  if (options.before !== undefined) requireFunction(options.before, 'before');
+  if (options.before !== undefined) checkFunction('before', options.before);
   return { interface: definition, handlers, ...options };
 }
 
@@ -81,13 +82,13 @@ export interface Service {
  * Throws a TypeError for an interface given twice, and for what is no information or implementation.
  */
 export function service(info: ServiceInfo, ...implementations: readonly Implementation[]): Service {
-  requireObject(info, 'info');
+  checkObject('info', info);
   for (const name of ['vendor', 'product', 'version', 'url'] as const) requireText(info[name], `info.${name}`);
   for (const [index, implementation] of implementations.entries()) {
     const name = `implementations[${index}]`;
-    requireObject(implementation, name);
+    checkObject(name, implementation);
     requireInterface(implementation.interface, `${name}.interface`);
-    requireObject(implementation.handlers, `${name}.handlers`);
+    checkObject(`${name}.handlers`, implementation.handlers);
   }
   const texts = new Map<string, string>();
   const builtIn = implement(varlinkService, {
@@ -110,8 +111,8 @@ export function service(info: ServiceInfo, ...implementations: readonly Implemen
 }
 
 function requireInterface(definition: AnyInterface, name: string): void {
-  requireObject(definition, name);
+  checkObject(name, definition);
   requireText(definition.name, `${name}.name`);
   requireText(definition.text, `${name}.text`);
-  requireObject(definition.methods, `${name}.methods`);
+  checkObject(`${name}.methods`, definition.methods);
 }

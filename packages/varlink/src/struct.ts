@@ -1,5 +1,6 @@
+import { checkObject } from '@sdrx/linux';
 import * as t from 'io-ts';
-import { requireCodec, requireObject, requireText } from './arguments.js';
+import { requireCodec, requireText } from './arguments.js';
 import { receivedCodec } from './received-codec.js';
 
 /** One named value of a method's parameters or reply, of an error or of a struct. */
@@ -80,9 +81,9 @@ export function struct<F extends Fields>(fields: F): StructType<F> {
 
 /** Throws TypeError that names what is not made by `field` or `optional`. */
 export function requireFields(fields: Fields, name: string): void {
-  requireObject(fields, name);
+  checkObject(name, fields);
   for (const [key, declared] of Object.entries(fields)) {
-    requireObject(declared, `${name}.${key}`);
+    checkObject(`${name}.${key}`, declared);
     requireCodec(declared.codec, `${name}.${key}.codec`);
     if (declared.description !== undefined) requireText(declared.description, `${name}.${key}.description`);
     if (typeof declared.optional !== 'boolean')

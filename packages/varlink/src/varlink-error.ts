@@ -1,4 +1,5 @@
-import { requireObject, requireText } from './arguments.js';
+import { checkObject } from '@sdrx/linux';
+import { requireText } from './arguments.js';
 
 /** An error reply of the Varlink protocol, as a handler throws it and as a client gets it. varlink.org/Method-Call */
 export class VarlinkError extends Error {
@@ -14,7 +15,7 @@ export class VarlinkError extends Error {
     readonly parameters: Readonly<Record<string, unknown>> = {},
   ) {
     requireText(error, 'error');
-    requireObject(parameters, 'parameters');
+    checkObject('parameters', parameters);
     const text = describe(parameters);
     super(text === '{}' ? error : `${error} ${text}`);
   }
