@@ -1,4 +1,4 @@
-import type { Fd } from '@sdrx/linux';
+import { checkInteger, type Fd } from '@sdrx/linux';
 import type * as t from 'io-ts';
 import { NO_TEXT } from './text.js';
 
@@ -32,6 +32,11 @@ export function requireCodec(value: unknown, name: string): asserts value is t.M
   const codec = value as Partial<t.Mixed> | null | undefined;
   if (typeof codec === 'object' && typeof codec?.validate === 'function' && typeof codec.name === 'string') return;
   throw new TypeError(`\`${name}\` must be a codec of io-ts, not ${shown(value)}`);
+}
+
+/** Throws TypeError or RangeError for what is no descriptor's number; a closed one's, which is negative, is none. */
+export function requireFd(value: unknown, name: string): asserts value is number {
+  checkInteger(name, value, 0, 0x7fff_ffff);
 }
 
 /** Throws TypeError for what is no Fd, also one of another copy of @sdrx/linux. */

@@ -1,7 +1,7 @@
 import { AsyncResource } from 'node:async_hooks';
 import type { EventLoop } from '@sdrx/event';
 import {
-  checkFd,
+  atLoad,
   checkMethods,
   checkObject,
   close,
@@ -14,7 +14,7 @@ import {
   unixSocket,
 } from '@sdrx/linux';
 import { Observable, type Subscription } from 'rxjs';
-import { requireFdObject, requireText, requireTime, shown } from './arguments.js';
+import { requireFd, requireFdObject, requireText, requireTime, shown } from './arguments.js';
 import { Inbox, type InboxBounds } from './inbox.js';
 import type { AnyMethod, Method } from './interface.js';
 import { decodeReply, encodeCall, MAX_MESSAGE, type ReplyMessage } from './message.js';
@@ -214,7 +214,7 @@ export class VarlinkClient implements Disposable {
     const { method, time } = expectation;
     if (time > MAX_TIMER) return;
     const late = () => this.#close(new ConnectionClosedError(`no reply to ${method.name} within ${time} ms`));
-    expectation.timer = setTimeout(late, time).unref();
+    expectation.timer = atLoad.setTimeout(late, time).unref();
   }
 
   /** Waits for what there is to wait for: an answer, and room for what is not sent yet. */
@@ -276,7 +276,7 @@ export class VarlinkClient implements Disposable {
       for (const fd of fds) close(fd);
       throw error;
     }
-    clearTimeout(expectation.timer);
+    atLoad.clearTimeout(expectation.timer);
     if (continues(message)) this.#startTime(expectation);
     else this.#expected.shift();
     deliver(expectation, message, fds);
@@ -297,7 +297,7 @@ export class VarlinkClient implements Disposable {
     this.#outbox[Symbol.dispose]();
     this.#fd.close();
     for (const expectation of this.#expected.splice(0)) {
-      clearTimeout(expectation.timer);
+      atLoad.clearTimeout(expectation.timer);
       expectation.fail(reason);
     }
   }
@@ -325,7 +325,7 @@ function requireCall(method: AnyMethod, parameters: object, options: CallOptions
   const { fds = [] } = options;
   if (!Array.isArray(fds)) throw new TypeError(`\`fds\` must be an array, not ${shown(fds)}`);
   if (fds.length > MAX_PASSED_FDS) throw new RangeError(`\`fds\` must be ${MAX_PASSED_FDS} at most, not ${fds.length}`);
-  for (const [index, fd] of fds.entries()) checkFd(fd, `fds[${index}]`);
+  for (const [index, fd] of fds.entries()) requireFd(fd, `fds[${index}]`);
 }
 
 /** Copies of descriptors, all of them or none. Throws EBADF, EMFILE. */

@@ -1,6 +1,6 @@
 import type { EventLoop } from '@sdrx/event';
-import { checkFd, checkFunction, checkMethods, checkObject } from '@sdrx/linux';
-import { shown } from './arguments.js';
+import { checkFunction, checkMethods, checkObject } from '@sdrx/linux';
+import { requireFd, shown } from './arguments.js';
 import { SERVE_LIMITS } from './limits.js';
 import type { ServeOptions } from './serve-options.js';
 import type { Service } from './service.js';
@@ -15,7 +15,7 @@ export function requireServeArguments(
   checkMethods('loop', loop, 'an EventLoop', 'io');
   checkObject('service', service);
   checkMethods('service.methods', service.methods, 'a Map', 'get');
-  checkFd(listenFd, 'listenFd');
+  requireFd(listenFd, 'listenFd');
   checkObject('options', options);
   const { acceptBatch, drain, limits = {}, account, admit, holdFd, bars } = options;
   if (acceptBatch !== undefined && !(Number.isInteger(acceptBatch) && acceptBatch > 0)) {
