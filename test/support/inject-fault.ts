@@ -51,15 +51,16 @@ export class SystemCalls {
     return watch;
   }
 
-  /** Lets the process go. @returns how often each call was seen, by name, and the lines of those that were let fail */
+  /**
+   * Lets the process go.
+   * @returns how often each call was seen, by name, at most in one thread, and the lines of those that were let fail
+   */
   async end(): Promise<{ readonly counts: ReadonlyMap<string, number>; readonly injected: readonly string[] }> {
     this.#strace.kill('SIGINT');
     await within(LIMIT, () => `strace does not end: ${this.#messages()}`, this.#ended);
     const text = readFileSync(join(this.#folder, 'calls'), 'utf8');
     rmSync(this.#folder, { recursive: true });
-    const counts = new Map<string, number>();
-    for (const [, name = ''] of text.matchAll(/^\d+ +(\w+)\(/gm)) counts.set(name, (counts.get(name) ?? 0) + 1);
-    return { counts, injected: text.split('\n').filter((line) => line.includes('(INJECTED)')) };
+    return { counts: countsIn(text), injected: text.split('\n').filter((line) => line.includes('(INJECTED)')) };
   }
 
   #messages(): string {
@@ -72,4 +73,17 @@ export class SystemCalls {
       await new Promise((resolve) => setTimeout(resolve, 3));
     }
   }
+}
+
+/** As `when` of a fault counts, too, which is of each thread. */
+function countsIn(text: string): Map<string, number> {
+  const threads = new Map<string, Map<string, number>>();
+  for (const [, thread = '', name = ''] of text.matchAll(/^(\d+) +(\w+)\(/gm)) {
+    const counts = threads.get(thread) ?? new Map<string, number>();
+    threads.set(thread, counts.set(name, (counts.get(name) ?? 0) + 1));
+  }
+  const most = new Map<string, number>();
+  for (const counts of threads.values())
+    for (const [name, count] of counts) most.set(name, Math.max(count, most.get(name) ?? 0));
+  return most;
 }

@@ -3,59 +3,16 @@ import { NamespaceNotes, namespaceResource, Registry, userDatabase } from '@sdrx
 import { namespaceInode } from '@sdrx/linux';
 import t, { type Test } from 'tap';
 import { allocate, ask, keptFiles, kernelMap, USERNS } from '../support/allocation.js';
-import { type Fault, needsStrace, SystemCalls } from '../support/inject-fault.js';
+import { CALLS, difference, type FaultResult, faultOptions, faultsFor, nameOf } from '../support/fault-series.js';
+import { type Fault, SystemCalls } from '../support/inject-fault.js';
 import { LoneWorker } from '../support/lone-worker.js';
-import { needsRoot } from '../support/privileges.js';
 import { childrenOf, openFiles } from '../support/traces.js';
 import { UserNamespace } from '../support/user-namespace.js';
 import { type RawReply, varlinkCall } from '../support/varlink-call.js';
 import { within } from '../support/within.js';
 
-/** In each system call that is made; only in some of them unless this is set. */
-const ALL = process.env.SDRX_ALL_FAULTS === '1';
-
-const ERRORS = ['ENOSPC', 'EIO', 'EMFILE', 'ENOMEM', 'EINTR', 'EACCES'] as const;
-
 /** How long a call may take to be answered, in milliseconds: a helper that does not get far is waited for five seconds. */
 const LIMIT = 25_000;
-
-/**
- * The system calls on files, descriptors and processes, those that an architecture lacks as `?`. Not the memory's, without which
- * there is no JavaScript, and not those by which Node waits, which can't fail in these ways: epoll_wait(2), futex(2).
- */
-const CALLS = [
-  ...['openat', '?open', 'read', 'pread64', 'write', 'pwrite64', 'writev', 'fsync', 'ftruncate', 'lseek', 'close'],
-  ...[
-    'fstat',
-    '?newfstatat',
-    '?stat',
-    '?lstat',
-    'statx',
-    '?readlink',
-    'readlinkat',
-    'getdents64',
-    '?access',
-    'faccessat',
-  ],
-  ...['?rename', 'renameat', 'renameat2', '?link', 'linkat', '?unlink', 'unlinkat', '?symlink', 'symlinkat'],
-  ...[
-    '?mkdir',
-    'mkdirat',
-    '?rmdir',
-    'fcntl',
-    'ioctl',
-    'flock',
-    'pipe2',
-    'dup',
-    '?dup2',
-    'dup3',
-    'socket',
-    'socketpair',
-  ],
-  ...['accept4', 'recvmsg', 'sendmsg', 'sendto', 'getsockopt', 'epoll_ctl', 'timerfd_create', 'pidfd_open'],
-  ...['pidfd_send_signal', 'waitid', 'wait4', 'kill', '?poll', 'ppoll', 'clone', 'clone3', '?vfork', '?fork', 'execve'],
-  ...['setns', 'open_by_handle_at', 'memfd_create', 'connect', 'unshare'],
-] as const;
 
 /** What is asked of a worker, and what has to be true afterwards. */
 interface Deed {
@@ -116,21 +73,6 @@ async function callsOf(
   return new Map(counts);
 }
 
-/** The faults to try: each of them, or of each call by its first and its last occurrence one. */
-function faultsFor(counts: ReadonlyMap<string, number>): Fault[] {
-  const all = [...counts].flatMap(([call, count]) =>
-    ERRORS.flatMap((error) => Array.from({ length: count }, (_, index) => ({ call, error, when: index + 1 }))),
-  );
-  if (ALL) return all;
-  return [...counts].flatMap(([call, count], index) =>
-    [...new Set([1, count])].map((when, place) => ({
-      call,
-      error: ERRORS[(index + place) % ERRORS.length] ?? 'EIO',
-      when,
-    })),
-  );
-}
-
 /** Releases a namespace, as the manager would. */
 function forget({ runtimeDirectory }: LoneWorker, inode: number): void {
   using registry = Registry.open(runtimeDirectory);
@@ -147,10 +89,7 @@ function state(worker: LoneWorker): string {
 }
 
 /** What came of a fault. */
-interface FaultResult {
-  readonly wrong: string[];
-  /** Whether it came to be. */
-  readonly happened: boolean;
+interface CallResult extends FaultResult {
   /** Whether the worker is of no further use. */
   readonly isSpoilt: boolean;
 }
@@ -161,7 +100,7 @@ async function tryFault(
   process: (typeof PROCESSES)[number],
   deed: Deed,
   fault: Fault,
-): Promise<FaultResult> {
+): Promise<CallResult> {
   const wrong: string[] = [];
   using namespace = deed.namespace();
   using fd = namespace.open();
@@ -221,16 +160,6 @@ async function checkState(worker: LoneWorker, deed: Deed, before: string): Promi
   }
 }
 
-function difference(before: string, after: string): string {
-  const known = before.split('\n');
-  const more = after.split('\n').filter((line) => {
-    const index = known.indexOf(line);
-    if (index >= 0) known.splice(index, 1);
-    return index < 0;
-  });
-  return [...more.map((line) => `+ ${line}`), ...known.map((line) => `- ${line}`)].join('\n');
-}
-
 async function tryAll(t: Test, process: (typeof PROCESSES)[number], deed: Deed): Promise<void> {
   let worker = await LoneWorker.start();
   try {
@@ -239,12 +168,13 @@ async function tryAll(t: Test, process: (typeof PROCESSES)[number], deed: Deed):
     const faults = faultsFor(await callsOf(worker, process, deed));
     let happened = 0;
     for (const fault of faults) {
-      const { wrong, happened: came, isSpoilt } = await tryFault(worker, process, deed, fault);
-      if (came) happened++;
+      const result = await tryFault(worker, process, deed, fault);
+      const wrong = [...result.wrong];
+      if (result.happened) happened++;
       // A close that was not made leaves what it should have closed.
-      const comparable = !isSpoilt && (fault.call !== 'close' || !came);
+      const comparable = !result.isSpoilt && (fault.call !== 'close' || !result.happened);
       if (comparable) wrong.push(...(await checkState(worker, deed, before)));
-      t.strictSame(wrong, [], `${fault.call} ${fault.when}: ${fault.error}`);
+      t.strictSame(wrong, [], nameOf(fault));
       if (comparable && wrong.length === 0) continue;
       worker[Symbol.dispose]();
       worker = await LoneWorker.start();
@@ -260,10 +190,8 @@ async function tryAll(t: Test, process: (typeof PROCESSES)[number], deed: Deed):
   }
 }
 
-const options = { ...needsRoot, ...needsStrace, ...(ALL ? { timeout: 7_200_000 } : {}) };
-
 for (const deed of deeds) {
   for (const process of PROCESSES) {
-    t.test(`${deed.name}, whatever system call of the ${process} fails`, options, (t) => tryAll(t, process, deed));
+    t.test(`${deed.name}, whatever system call of the ${process} fails`, faultOptions, (t) => tryAll(t, process, deed));
   }
 }

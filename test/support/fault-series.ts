@@ -1,0 +1,99 @@
+import type { Fault } from './inject-fault.js';
+import { needsStrace } from './inject-fault.js';
+import { needsRoot } from './privileges.js';
+
+/** Whether each fault is tried, and not a sample of them: SDRX_ALL_FAULTS=1. */
+const ALL = process.env.SDRX_ALL_FAULTS === '1';
+
+/** Which part of them, counted from 1, and how many parts there are: SDRX_FAULTS_SLICE=2/5. */
+const [PART = 1, PARTS = 1] = (process.env.SDRX_FAULTS_SLICE ?? '').split('/').filter(Boolean).map(Number);
+
+const ERRORS = ['ENOSPC', 'EIO', 'EMFILE', 'ENOMEM', 'EINTR', 'EACCES'] as const;
+
+/**
+ * The system calls on files, descriptors and processes, those that an architecture lacks as `?`. Not the memory's, without which
+ * there is no JavaScript, and not those by which Node waits, which can't fail in these ways: epoll_wait(2), futex(2).
+ */
+export const CALLS = [
+  ...['openat', '?open', 'read', 'pread64', 'write', 'pwrite64', 'writev', 'fsync', 'ftruncate', 'fallocate', 'lseek'],
+  ...['close', 'fstat', '?newfstatat', '?stat', '?lstat', 'statx', 'fstatfs', '?readlink', 'readlinkat', 'getdents64'],
+  ...[
+    '?access',
+    'faccessat',
+    '?faccessat2',
+    '?rename',
+    'renameat',
+    'renameat2',
+    '?link',
+    'linkat',
+    '?unlink',
+    'unlinkat',
+  ],
+  ...[
+    '?symlink',
+    'symlinkat',
+    '?mkdir',
+    'mkdirat',
+    '?rmdir',
+    '?chmod',
+    'fchmod',
+    'fchmodat',
+    '?chown',
+    '?lchown',
+    'fchownat',
+  ],
+  ...['fcntl', 'ioctl', 'flock', 'pipe2', 'dup', '?dup2', 'dup3', 'prctl', 'getsockname', 'setsockopt', 'socket'],
+  ...['socketpair', 'bind', 'listen', 'accept4', 'connect', 'recvmsg', 'recvfrom', 'sendmsg', 'sendto', 'getsockopt'],
+  ...['epoll_ctl', 'epoll_create1', 'eventfd2', 'signalfd4', 'timerfd_create', 'inotify_init1', 'inotify_add_watch'],
+  ...['pidfd_open', 'pidfd_send_signal', 'waitid', 'wait4', 'kill', '?poll', 'ppoll', 'clone', 'clone3', '?vfork'],
+  ...['?fork', 'execve', 'setns', 'unshare', 'open_by_handle_at', 'memfd_create'],
+] as const;
+
+/** Options for a test that tries faults. */
+export const faultOptions = { ...needsRoot, ...needsStrace, ...(ALL ? { timeout: 7_200_000 } : {}) };
+
+/**
+ * The faults to try, given how often one process makes each call: each call that is made with each error, or as a sample one
+ * error at the first and one at the last time that a call is made.
+ */
+export function faultsFor(counts: ReadonlyMap<string, number>): Fault[] {
+  const faults = [...counts].flatMap(([call, count], index) =>
+    ALL ? faultsOfCall(call, count) : sampleOfCall(call, count, index),
+  );
+  return faults.filter((_, index) => index % PARTS === PART - 1);
+}
+
+function faultsOfCall(call: string, count: number): Fault[] {
+  return ERRORS.flatMap((error) => Array.from({ length: count }, (_, index) => ({ call, error, when: index + 1 })));
+}
+
+function sampleOfCall(call: string, count: number, index: number): Fault[] {
+  return [...new Set([1, count])].map((when, place) => ({
+    call,
+    error: ERRORS[(index + place) % ERRORS.length] ?? 'EIO',
+    when,
+  }));
+}
+
+/** What came of a fault. */
+export interface FaultResult {
+  readonly wrong: readonly string[];
+  /** Whether it came to be. */
+  readonly happened: boolean;
+}
+
+/** The name of a test of a fault. */
+export function nameOf({ call, error, when }: Fault): string {
+  return `${call} ${when}: ${error}`;
+}
+
+/** What lines were added to a state, and which are missing. */
+export function difference(before: string, after: string): string {
+  const known = before.split('\n');
+  const more = after.split('\n').filter((line) => {
+    const index = known.indexOf(line);
+    if (index >= 0) known.splice(index, 1);
+    return index < 0;
+  });
+  return [...more.map((line) => `+ ${line}`), ...known.map((line) => `- ${line}`)].join('\n');
+}
