@@ -5,8 +5,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { within } from './within.js';
 
-/** How long strace(1) may take to attach, and to let go, in milliseconds. */
+/** How long strace(1) may take to attach, and to let go before it is killed, in milliseconds. */
 const LIMIT = 30_000;
+const END_LIMIT = 3000;
 
 /** A system call of a process that fails instead of being made. */
 export interface Fault {
@@ -57,10 +58,13 @@ export class SystemCalls {
    */
   async end(): Promise<{ readonly counts: ReadonlyMap<string, number>; readonly injected: readonly string[] }> {
     this.#strace.kill('SIGINT');
-    await within(LIMIT, () => `strace does not end: ${this.#messages()}`, this.#ended);
+    // It waits for ever for a process that died as it let go.
+    const timer = setTimeout(() => this.#strace.kill('SIGKILL'), END_LIMIT);
+    await this.#ended;
+    clearTimeout(timer);
     const text = readFileSync(join(this.#folder, 'calls'), 'utf8');
     rmSync(this.#folder, { recursive: true });
-    return { counts: countsIn(text), injected: text.split('\n').filter((line) => line.includes('(INJECTED)')) };
+    return { counts: countsIn(text), injected: injectedIn(text) };
   }
 
   #messages(): string {
@@ -73,6 +77,18 @@ export class SystemCalls {
       await new Promise((resolve) => setTimeout(resolve, 3));
     }
   }
+}
+
+/** The lines of calls that were let fail; where one took two lines, both, as the first tells what it was about. */
+function injectedIn(text: string): string[] {
+  const unfinished = new Map<string, string>();
+  return text.split('\n').flatMap((line) => {
+    const [thread = ''] = line.split(' ', 1);
+    const isResumed = line.includes(' resumed>');
+    const whole = isResumed ? `${unfinished.get(thread) ?? ''}${line}` : line;
+    if (line.endsWith('<unfinished ...>')) unfinished.set(thread, line);
+    return line.includes('(INJECTED)') ? [whole] : [];
+  });
 }
 
 /** As `when` of a fault counts, too, which is of each thread. */

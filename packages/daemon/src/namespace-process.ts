@@ -1,4 +1,4 @@
-import { openSync, writeFileSync } from 'node:fs';
+import { openSync } from 'node:fs';
 import type { EventLoop } from '@sdrx/event';
 import {
   atLoad,
@@ -223,8 +223,11 @@ class Entering {
     const path = `/proc/self/fd/${directory.number}`;
     this.#subscriber.next({
       readMap: (kind) => readIdMap(kind, path),
-      writeMap: (kind, { inside, outside, count }) =>
-        writeFileSync(`${path}/${kind}`, `${inside} ${outside} ${count}\n`),
+      writeMap: (kind, { inside, outside, count }) => {
+        // Once it is written it is so, whatever closing the file would say.
+        using file = new Fd(openSync(`${path}/${kind}`, 'w'));
+        write(file.number, Buffer.from(`${inside} ${outside} ${count}\n`));
+      },
     });
   }
 

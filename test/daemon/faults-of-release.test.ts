@@ -1,0 +1,210 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import {
+  chownSync,
+  closeSync,
+  existsSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  rmdirSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
+import { hostName, type NamespaceEntry, Registry, rememberNamespace } from '@sdrx/daemon';
+import { Fd, IN_OPEN, Inotify, Links, namespaceInode } from '@sdrx/linux';
+import t, { type Test } from 'tap';
+import { keptFiles } from '../support/allocation.js';
+import { cgroupId, cgroupRoot, needsCgroups } from '../support/cgroup.js';
+import { type Daemon, startDaemon } from '../support/daemon.js';
+import { CALLS, difference, type FaultResult, faultOptions, faultsFor, nameOf } from '../support/fault-series.js';
+import { inNetwork } from '../support/in-network.js';
+import { type Fault, SystemCalls } from '../support/inject-fault.js';
+import { numbersNamespaces } from '../support/numbers-namespaces.js';
+import { openFiles } from '../support/traces.js';
+import { untilOr } from '../support/until.js';
+import { UserNamespace } from '../support/user-namespace.js';
+import { faultsOf } from './registry-check.js';
+
+/** How long a release may take, in milliseconds: a sweep comes every two seconds, what failed is tried again after one. */
+const LIMIT = 10_000;
+
+/** How many managers are tried at a time: each of them waits most of the time. */
+const LANES = 6;
+
+const RANGE = { start: 0x8_0000, size: 65_536, target: 0 };
+
+/** A manager of its own, whose namespaces die one after another, each with all that one may have. */
+class Mortality {
+  readonly #sweeps = new Inotify();
+  /** Is in a control group of each namespace, so that this one can't be removed. */
+  readonly #inhabitant: ChildProcess = spawn('sleep', ['infinity'], { stdio: 'ignore' });
+  readonly #cgroup: string;
+  #count = 0;
+  #before = '';
+
+  private constructor(
+    readonly daemon: Daemon,
+    lane: number,
+  ) {
+    this.#sweeps.add(daemon.registryDirectory, IN_OPEN);
+    this.#cgroup = `${cgroupRoot}/sdrx-test-${process.pid}-${lane}`;
+    for (const child of ['', '/busy']) mkdirSync(`${this.#cgroup}${child}`);
+    writeFileSync(`${this.#busy}/cgroup.procs`, String(this.#inhabitant.pid));
+  }
+
+  static async start(t: Test, lane: number): Promise<Mortality> {
+    // In a network namespace of its own, so that a test that is killed leaves no interface.
+    const daemon = await startDaemon(t, { through: ['unshare', '--net', '--'], env: { SYSTEMD_LOG_LEVEL: 'debug' } });
+    const mortality = new Mortality(daemon, lane);
+    t.teardown(() => mortality[Symbol.dispose]());
+    await mortality.release();
+    mortality.#before = mortality.#state();
+    return mortality;
+  }
+
+  /** The system calls of a release. */
+  async calls(): Promise<ReadonlyMap<string, number>> {
+    const { counts } = await this.release();
+    return counts;
+  }
+
+  async tryFault(fault: Fault): Promise<FaultResult> {
+    const { injected, wrong } = await this.release(fault);
+    // Such a descriptor is always good for it: Node and our loop rely on that, and the kernel keeps it.
+    const isPossible = injected.every((line) => !/anon_inode:\[(timerfd|eventfd|eventpoll)\]/.test(line));
+    if (!isPossible) return { wrong: [], happened: false };
+    return { wrong, happened: injected.length > 0 };
+  }
+
+  get isAlive(): boolean {
+    return existsSync(`/proc/${this.daemon.pid}/exe`);
+  }
+
+  /** Has a namespace die, with a fault in its release if one is given. */
+  async release(
+    fault?: Fault,
+  ): Promise<{ counts: ReadonlyMap<string, number>; injected: readonly string[]; wrong: string[] }> {
+    const wrong: string[] = [];
+    const namespace = new UserNamespace();
+    const { inode, host } = this.#register(namespace);
+    // So that what the manager does until the next one is always the same.
+    await this.#nextSweep();
+    const watch = await SystemCalls.watch(this.daemon.pid, CALLS, fault);
+    await namespace.end();
+    const isReleased = () => !this.isAlive || !existsSync(`${this.daemon.registryDirectory}/i${inode}.userns`);
+    await untilOr(LIMIT, isReleased, () => 'never released').catch((error: unknown) => wrong.push(String(error)));
+    const { counts, injected } = await watch.end();
+    if (!this.isAlive) return { counts, injected, wrong: [`the manager is gone: ${injected.join()}`] };
+    // A close that was not made leaves what it should have closed.
+    if (fault?.call === 'close' && injected.length > 0) this.#before = this.#state();
+    await this.#checkTraces(host, wrong);
+    return { counts, injected, wrong };
+  }
+
+  /** Registers a namespace that has control groups, one of them in use, and an interface. */
+  #register(namespace: UserNamespace): { inode: number; host: string } {
+    using fd = namespace.open();
+    const inode = namespaceInode(fd.number);
+    mkdirSync(`${this.#free}/child`, { recursive: true });
+    for (const path of [this.#free, `${this.#free}/child`, this.#busy, `${this.#busy}/cgroup.procs`])
+      chownSync(path, RANGE.start, RANGE.start);
+    const name = `mortal${this.#count++}`;
+    const host = hostName({ owner: 0, name, userns: inode, cgroups: [] }, undefined);
+    const entry: NamespaceEntry = {
+      owner: 0,
+      name,
+      userns: inode,
+      range: RANGE,
+      cgroups: [cgroupId(this.#free), cgroupId(this.#busy)],
+      netifs: [host],
+    };
+    this.#onHost((links, network) => {
+      links.createVeth({ name: host }, { name: 'peer' }, network);
+      links.addAlternativeName(host, `ns-0-${name}`);
+    });
+    using registry = Registry.open(this.daemon.runtimeDirectory);
+    using _lock = registry.lock();
+    registry.store(entry);
+    rememberNamespace(fd.number, inode, registry);
+    return { inode, host };
+  }
+
+  async #checkTraces(host: string, wrong: string[]): Promise<void> {
+    if (existsSync(this.#free)) wrong.push('the control group is left');
+    for (const file of ['.', 'cgroup.procs'])
+      if (statSync(`${this.#busy}/${file}`).uid !== 0) wrong.push(`the control group's ${file} is not given back`);
+    this.#onHost((links) => {
+      if (links.find(host) === undefined) return;
+      wrong.push('the interface is left');
+      links.delete(host);
+    });
+    {
+      using registry = Registry.open(this.daemon.runtimeDirectory);
+      wrong.push(...faultsOf(registry, registry.directory));
+    }
+    await untilOr(
+      LIMIT,
+      () => this.#before === '' || this.#state() === this.#before,
+      () => `left behind:\n${difference(this.#before, this.#state())}`,
+    ).catch((error: unknown) => wrong.push(String(error)));
+  }
+
+  get #free(): string {
+    return `${this.#cgroup}/free`;
+  }
+
+  get #busy(): string {
+    return `${this.#cgroup}/busy`;
+  }
+
+  /** What there is to see of the manager; its workers come and go. */
+  #state(): string {
+    const manager = openFiles(this.daemon.pid).filter((file) => !file.includes('[pidfd]'));
+    return [...keptFiles(this.daemon), ...manager].join('\n');
+  }
+
+  async #nextSweep(): Promise<void> {
+    this.#sweeps.read();
+    await untilOr(
+      LIMIT,
+      // The folder itself, not a file in it.
+      () => !this.isAlive || this.#sweeps.read().some(({ name }) => name === ''),
+      () => 'no sweep',
+    );
+  }
+
+  #onHost(change: (links: Links, network: number) => void): void {
+    using network = new Fd(openSync(`/proc/${this.daemon.pid}/ns/net`, 'r'));
+    inNetwork(network.number, () => {
+      using links = new Links();
+      change(links, network.number);
+    });
+  }
+
+  [Symbol.dispose](): void {
+    this.#inhabitant.kill('SIGKILL');
+  }
+}
+
+t.test(
+  'a release, whatever system call of the manager fails',
+  { ...faultOptions, ...numbersNamespaces, ...needsCgroups },
+  async (t) => {
+    const first = await Mortality.start(t, 0);
+    const faults = faultsFor(await first.calls());
+    let happened = 0;
+    const rest = faults.values();
+    const lane = async (number: number, given?: Mortality) => {
+      let mortality = given ?? (await Mortality.start(t, number));
+      for (const fault of rest) {
+        const { wrong, happened: came } = await mortality.tryFault(fault);
+        if (came) happened++;
+        t.strictSame(wrong, [], nameOf(fault));
+        if (wrong.length > 0) mortality = await Mortality.start(t, number);
+      }
+    };
+    await Promise.all(Array.from({ length: LANES }, (_, number) => lane(number, number === 0 ? first : undefined)));
+    t.comment(`${faults.length} faults, of which ${happened} came to be`);
+    t.ok(happened > faults.length / 2, `${happened} of ${faults.length} faults came to be`);
+  },
+);
