@@ -3,7 +3,15 @@ import { NamespaceNotes, namespaceResource, Registry, userDatabase } from '@sdrx
 import { namespaceInode } from '@sdrx/linux';
 import t, { type Test } from 'tap';
 import { allocate, ask, keptFiles, kernelMap, USERNS } from '../support/allocation.js';
-import { CALLS, difference, type FaultResult, faultOptions, faultsFor, nameOf } from '../support/fault-series.js';
+import {
+  CALLS,
+  difference,
+  type FaultResult,
+  faultOptions,
+  faultsFor,
+  isPossible,
+  nameOf,
+} from '../support/fault-series.js';
 import { type Fault, SystemCalls } from '../support/inject-fault.js';
 import { LoneWorker } from '../support/lone-worker.js';
 import { childrenOf, openFiles } from '../support/traces.js';
@@ -88,19 +96,13 @@ function state(worker: LoneWorker): string {
   return [...files, ...openFiles(pid), ...openFiles(launcher), `helpers: ${childrenOf(launcher).length}`].join('\n');
 }
 
-/** What came of a fault. */
-interface CallResult extends FaultResult {
-  /** Whether the worker is of no further use. */
-  readonly isSpoilt: boolean;
-}
-
 /** Does it with one fault in it. */
 async function tryFault(
   worker: LoneWorker,
   process: (typeof PROCESSES)[number],
   deed: Deed,
   fault: Fault,
-): Promise<CallResult> {
+): Promise<FaultResult> {
   const wrong: string[] = [];
   using namespace = deed.namespace();
   using fd = namespace.open();
@@ -110,9 +112,7 @@ async function tryFault(
     String(error),
   );
   const { injected } = await watch.end();
-  // Such a descriptor is always good for it: Node and our loop rely on that, and the kernel keeps it.
-  const isPossible = injected.every((line) => !/anon_inode:\[(timerfd|eventfd|eventpoll)\]/.test(line));
-  if (!isPossible) return { wrong: [], happened: false, isSpoilt: true };
+  if (!isPossible(injected)) return { wrong: [], happened: false, isSpoilt: true };
   if (!worker.isAlive) return { wrong: [`the worker is gone: ${injected.join()}`], happened: true, isSpoilt: true };
 
   const isClosed = typeof reply === 'string';

@@ -80,6 +80,16 @@ export interface FaultResult {
   readonly wrong: readonly string[];
   /** Whether it came to be. */
   readonly happened: boolean;
+  /** Whether who had it is of no further use. */
+  readonly isSpoilt: boolean;
+}
+
+/**
+ * Whether the kernel can have let these calls fail, lines of strace(1). A descriptor without a file behind it is always good for what
+ * it is there for: Node and our loop rely on that.
+ */
+export function isPossible(injected: readonly string[]): boolean {
+  return injected.every((line) => !/anon_inode:\[(timerfd|eventfd|eventpoll)\]/.test(line));
 }
 
 /** The name of a test of a fault. */

@@ -201,10 +201,15 @@ function openCgroup(root: number, id: bigint): Fd | undefined {
   }
 }
 
+/** Gives the descriptor back if it is of a cgroup; else closes it. */
 function requireCgroup2(fd: Fd, subject: string): Fd {
-  if (fileSystemType(fd.number) === CGROUP2_SUPER_MAGIC) return fd;
-  fd.close();
-  throw new SystemError(EPERM, 'rmdir', subject);
+  try {
+    if (fileSystemType(fd.number) !== CGROUP2_SUPER_MAGIC) throw new SystemError(EPERM, 'rmdir', subject);
+    return fd;
+  } catch (error) {
+    fd.close();
+    throw error;
+  }
 }
 
 /** What a cgroup is called in the one above it; undefined if it is not there any more. */

@@ -12,6 +12,7 @@ import {
   type MonoTypeOperatorFunction,
   merge,
   type Observable,
+  retry,
   switchMap,
   takeUntil,
   tap,
@@ -58,6 +59,10 @@ const LOCK_PATIENCE = 20_000;
 
 /** How long the start may wait until dead namespaces are released, in milliseconds; the rest is released afterwards. */
 const START_PATIENCE = 5000;
+
+/** How often the start searches for dead namespaces if that fails, and how long after that, in milliseconds. */
+const SEARCHES = 3;
+const SEARCH_RETRY = 100;
 
 /**
  * Runs the daemon until SIGTERM or SIGINT: owns the socket and the registry, keeps workers, releases dead namespaces.
@@ -171,6 +176,8 @@ function releaseFormer(
 ): Observable<unknown> {
   releases.addStrays(remembered);
   return releases.sweep().pipe(
+    // Where the kernel tells of deaths, there is no other search before the next start.
+    retry({ count: SEARCHES - 1, delay: () => loop.time({ after: SEARCH_RETRY, description: 'search again' }) }),
     switchMap(() => releases.settled()),
     goWithout(log, 'search for dead namespaces'),
     takeUntil(loop.time({ after: START_PATIENCE, description: 'release at the start' })),

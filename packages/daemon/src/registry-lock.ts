@@ -12,6 +12,7 @@ import {
   unlockByte,
 } from '@sdrx/linux';
 import { Observable, type Subscription } from 'rxjs';
+import { attempt } from './attempt.js';
 
 /** How long a call waits for the lock, in milliseconds. Who holds it needs a few at most. */
 export const LOCK_LIMIT = 5000;
@@ -110,7 +111,10 @@ export class RegistryLock implements Disposable {
     this.#claims.add(number);
     return {
       [Symbol.dispose]: () => {
-        if (this.#claims.delete(number) && this.#file.number !== -1) unlockByte(this.#file.number, number);
+        if (!this.#claims.delete(number) || this.#file.number === -1) return;
+        const giveBack = () => unlockByte(this.#file.number, number);
+        // Others could never claim it if it stayed, so a passing failure gets a second chance.
+        if (attempt(giveBack).length > 0) giveBack();
       },
     };
   }

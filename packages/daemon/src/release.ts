@@ -2,6 +2,7 @@ import type { UsernsRestrict } from '@sdrx/bpf';
 import { type EventLoop, notify } from '@sdrx/event';
 import { isSystemError } from '@sdrx/linux';
 import { bufferCount, catchError, concat, concatMap, defer, finalize, from, mergeMap, type Observable, of } from 'rxjs';
+import { attempt } from './attempt.js';
 import { removeCgroup } from './cgroup.js';
 import { type EntrySnapshot, isCurrent } from './entry-snapshot.js';
 import type { FdStore } from './fd-store.js';
@@ -91,17 +92,22 @@ function releaseSome(
   traces: NamespaceTraces,
 ): Observable<Release> {
   return defer(() => {
-    const { registry } = traces;
-    const claims = new Map<EntrySnapshot, Disposable>();
+    const { registry, log } = traces;
+    const claims: Disposable[] = [];
     const known: Release[] = [];
+    const current: EntrySnapshot[] = [];
     for (const namespace of namespaces) {
-      const claim = registry.claim(namespace.inode);
-      if (claim === undefined) known.push({ namespace, outcome: 'busy' });
-      else claims.set(namespace, claim);
+      try {
+        const claim = registry.claim(namespace.inode);
+        if (claim !== undefined) claims.push(claim);
+        if (claim === undefined) known.push({ namespace, outcome: 'busy' });
+        else if (isCurrent(registry, namespace)) current.push(namespace);
+        else known.push({ namespace, outcome: 'gone' });
+      } catch (error) {
+        log.warning(`releasing user namespace ${namespace.inode}: not begun`, error);
+        known.push({ namespace, outcome: 'kept' });
+      }
     }
-    const ours = [...claims.keys()];
-    const current = ours.filter((namespace) => isCurrent(registry, namespace));
-    for (const namespace of ours) if (!current.includes(namespace)) known.push({ namespace, outcome: 'gone' });
     const work =
       current.length === 0
         ? from([])
@@ -109,14 +115,14 @@ function releaseSome(
             mergeMap((cleared) => locked(loop, registry, () => removeEntries(current, cleared, traces))),
             // What it was done for is done again.
             catchError((error) => {
-              traces.log.warning('registry entries of dead user namespaces not removed', error);
+              log.warning('registry entries of dead user namespaces not removed', error);
               return of(current.map((namespace): Release => ({ namespace, outcome: 'kept' })));
             }),
             concatMap((releases) => from(releases)),
           );
     return concat(from(known), work).pipe(
       finalize(() => {
-        for (const claim of claims.values()) claim[Symbol.dispose]();
+        for (const claim of claims) claim[Symbol.dispose]();
       }),
     );
   });
@@ -133,7 +139,7 @@ function* clearAway(namespaces: readonly EntrySnapshot[], traces: NamespaceTrace
   const cleared = new Set<EntrySnapshot>();
   for (const namespace of namespaces) {
     yield;
-    attempt(namespace.inode, traces, 'fd store not told', () => dropKept(namespace.inode, traces));
+    tryTwice(namespace.inode, traces, 'fd store not told', () => dropKept(namespace.inode, traces));
     const interfaces = yield* removeInterfaces(namespace, traces);
     const cgroups = yield* removeCgroups(namespace, traces);
     if (interfaces && cgroups) cleared.add(namespace);
@@ -184,30 +190,38 @@ function removeEntries(
   const current = new Set(namespaces.filter((namespace) => isCurrent(registry, namespace)));
   const removable = [...current].filter((namespace) => cleared.has(namespace));
   const failures = registry.removeAll(removable.map(({ inode, entry }) => entry ?? inode));
-  for (const { inode } of removable) {
-    if (failures.has(inode)) {
-      log.warning(`releasing user namespace ${inode}: registry entry not removed`, failures.get(inode));
-    } else {
-      // With what is on its way still.
-      traces.store?.remove(inode);
-      attempt(inode, traces, 'notes not removed', () => NamespaceNotes.beside(registry).forget(inode));
-      log.debug(`released user namespace ${inode}`);
-    }
+  const released = new Set(removable.filter((namespace) => isRemoved(namespace, failures, traces)));
+  for (const { inode } of released) {
+    // With what is on its way still.
+    traces.store?.remove(inode);
+    tryTwice(inode, traces, 'notes not removed', () => NamespaceNotes.beside(registry).forget(inode));
+    log.debug(`released user namespace ${inode}`);
   }
   return namespaces.map((namespace) => {
     if (!current.has(namespace)) return { namespace, outcome: 'gone' };
-    const released = cleared.has(namespace) && !failures.has(namespace.inode);
-    return { namespace, outcome: released ? 'released' : 'kept' };
+    return { namespace, outcome: released.has(namespace) ? 'released' : 'kept' };
   });
 }
 
-/** Does one step of several. @returns whether it went well; else it is said */
-function attempt(inode: number, { log }: NamespaceTraces, what: string, step: () => void): boolean {
+/** Says what failed. When the entry itself is gone, what is left of it leads to nothing and goes with the next change. */
+function isRemoved(
+  namespace: EntrySnapshot,
+  failures: ReadonlyMap<number, unknown>,
+  { registry, log }: NamespaceTraces,
+): boolean {
+  const { inode } = namespace;
+  if (!failures.has(inode)) return true;
+  const isLeft = isCurrent(registry, namespace);
+  const what = isLeft ? 'registry entry not removed' : 'not all files of its registry entry removed';
+  log.warning(`releasing user namespace ${inode}: ${what}`, failures.get(inode));
+  return !isLeft;
+}
+
+/** Does one step of several. It is done no more, so a failure that passes gets a second chance; what fails again is said. */
+function tryTwice(inode: number, { log }: NamespaceTraces, what: string, step: () => void): void {
   try {
-    step();
-    return true;
+    if (attempt(step).length > 0) step();
   } catch (error) {
     log.warning(`releasing user namespace ${inode}: ${what}`, error);
-    return false;
   }
 }

@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import type { EventLoop } from '@sdrx/event';
 import {
+  catchError,
   concat,
   defer,
   EMPTY,
@@ -61,6 +62,8 @@ export class Releases {
   readonly #idle = new Subject<void>();
   #working = false;
   readonly #failed = new Subject<Release>();
+  /** Inodes of dead ones whose entry could not be looked at. */
+  readonly #unread = new Subject<number>();
 
   constructor(loop: EventLoop, traces: NamespaceTraces) {
     this.#loop = loop;
@@ -84,21 +87,30 @@ export class Releases {
     const { registry, log } = this.#traces;
     const dead: EntrySnapshot[] = [];
     for (const inode of inodes) {
-      const namespace = entrySnapshot(registry, inode);
-      if (namespace === undefined) this.#strays.add(inode);
-      else {
-        const id = namespace.entry?.usernsId ?? this.#notes.id(namespace);
-        if (id !== undefined && isDead(id, inode) === false) continue;
-        try {
-          // By its id the next daemon would find it anyway.
-          if (id === undefined) this.#notes.died(inode, namespace.file);
-        } catch (error) {
-          log.warning(`death of user namespace ${inode} not noted`, error);
-        }
-        dead.push(namespace);
+      try {
+        const namespace = entrySnapshot(registry, inode);
+        if (namespace === undefined) this.#strays.add(inode);
+        else if (this.#isDead(namespace)) dead.push(namespace);
+      } catch (error) {
+        log.warning(`user namespace ${inode} died, its entry is looked at again`, error);
+        this.#unread.next(inode);
       }
     }
     this.add(dead);
+  }
+
+  /** Whether one is dead of which that was told, which is noted. */
+  #isDead(namespace: EntrySnapshot): boolean {
+    const { inode, entry, file } = namespace;
+    const id = entry?.usernsId ?? this.#notes.id(namespace);
+    if (id !== undefined && isDead(id, inode) === false) return false;
+    try {
+      // By its id the next daemon would find it anyway.
+      if (id === undefined) this.#notes.died(inode, file);
+    } catch (error) {
+      this.#traces.log.warning(`death of user namespace ${inode} not noted`, error);
+    }
+    return true;
   }
 
   /** Adds inodes of namespaces that somebody else still knows something of; registered ones are left alone. */
@@ -122,7 +134,7 @@ export class Releases {
 
   /** Those of whose death one was told before, and those of whom more must be asked than whether their id is alive still. */
   *#look(): Steps<{ told: EntrySnapshot[]; unknown: EntrySnapshot[] }> {
-    const { registry } = this.#traces;
+    const { registry, log } = this.#traces;
     const noted = this.#notes.deaths();
     const told: EntrySnapshot[] = [];
     const unknown: EntrySnapshot[] = [];
@@ -131,10 +143,15 @@ export class Releases {
       yield;
       if (inode === undefined) continue;
       inodes.add(inode);
-      const id = this.#alive.get(inode);
-      if (id !== undefined && isDead(id, inode) === false) continue;
-      const namespace = entrySnapshot(registry, inode);
-      if (namespace !== undefined) (noted.get(inode) === namespace.file ? told : unknown).push(namespace);
+      try {
+        const id = this.#alive.get(inode);
+        if (id !== undefined && isDead(id, inode) === false) continue;
+        const namespace = entrySnapshot(registry, inode);
+        if (namespace !== undefined) (noted.get(inode) === namespace.file ? told : unknown).push(namespace);
+      } catch (error) {
+        // The others must not wait for this one.
+        log.warning(`user namespace ${inode} can't be looked at`, error);
+      }
     }
     for (const inode of this.#alive.keys()) if (!inodes.has(inode)) this.#alive.delete(inode);
     if (this.#sweeps++ % PRUNE_EVERY === 0) this.#prune(inodes);
@@ -168,6 +185,7 @@ export class Releases {
         exhaustMap(() => this.#drain()),
       ),
       this.#failed.pipe(mergeMap((failed) => this.#later(failed))),
+      this.#unread.pipe(mergeMap((inode) => this.#after(RETRY_FIRST).pipe(tap(() => this.addDead([inode]))))),
     ).pipe(ignoreElements());
   }
 
@@ -215,13 +233,17 @@ export class Releases {
       return EMPTY;
     }
     const after = Math.min(RETRY_FIRST * 2 ** (tries - 1), RETRY_LONGEST);
-    return this.#loop.time({ after, accuracy: RETRY_FIRST / 4, description: 'release again' }).pipe(
+    return this.#after(after).pipe(
       tap(() => {
         if (isCurrent(registry, namespace)) this.#waiting.set(namespace.inode, namespace);
         else this.#tries.delete(namespace.file);
         this.#added.next();
       }),
     );
+  }
+
+  #after(after: number): Observable<unknown> {
+    return this.#loop.time({ after, accuracy: RETRY_FIRST / 4, description: 'release again' });
   }
 
   /** What is left elsewhere of namespaces that are not registered. */
@@ -242,6 +264,11 @@ export class Releases {
     return locked(this.#loop, registry, reset).pipe(
       tap(() => {
         for (const inode of inodes) if (entrySnapshot(registry, inode) === undefined) this.#drop(inode);
+      }),
+      // What else waits to be released must not be lost for that.
+      catchError((error) => {
+        log.warning(`what is known of user namespaces ${inodes.join(', ')} not forgotten`, error);
+        return EMPTY;
       }),
       ignoreElements(),
     );
