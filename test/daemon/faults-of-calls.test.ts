@@ -107,7 +107,7 @@ async function tryFault(
   using namespace = deed.namespace();
   using fd = namespace.open();
   const inode = namespaceInode(fd.number);
-  const watch = await SystemCalls.watch(pidOf(worker, process), CALLS, fault);
+  const watch = await SystemCalls.watch(pidOf(worker, process), CALLS, { fault });
   const reply = await within(LIMIT, () => 'no answer', deed.ask(worker, fd.number)).catch((error: unknown) =>
     String(error),
   );

@@ -8,6 +8,9 @@ const ALL = process.env.SDRX_ALL_FAULTS === '1';
 /** Which part of them, counted from 1, and how many parts there are: SDRX_FAULTS_SLICE=2/5. */
 const [PART = 1, PARTS = 1] = (process.env.SDRX_FAULTS_SLICE ?? '').split('/').filter(Boolean).map(Number);
 
+/** The one fault to be tried alone: SDRX_FAULT='openat 3 EIO'. */
+const [ONE_CALL, ONE_WHEN, ONE_ERROR] = (process.env.SDRX_FAULT ?? '').split(' ');
+
 const ERRORS = ['ENOSPC', 'EIO', 'EMFILE', 'ENOMEM', 'EINTR', 'EACCES'] as const;
 
 /**
@@ -57,6 +60,7 @@ export const faultOptions = { ...needsRoot, ...needsStrace, ...(ALL ? { timeout:
  * error at the first and one at the last time that a call is made.
  */
 export function faultsFor(counts: ReadonlyMap<string, number>): Fault[] {
+  if (ONE_CALL && ONE_ERROR) return [{ call: ONE_CALL, error: ONE_ERROR, when: Number(ONE_WHEN) }];
   const faults = [...counts].flatMap(([call, count], index) =>
     ALL ? faultsOfCall(call, count) : sampleOfCall(call, count, index),
   );
@@ -94,7 +98,7 @@ export function isPossible(injected: readonly string[]): boolean {
 
 /** The name of a test of a fault. */
 export function nameOf({ call, error, when }: Fault): string {
-  return `${call} ${when}: ${error}`;
+  return `${call} ${when} ${error}`;
 }
 
 /** What lines were added to a state, and which are missing. */
@@ -106,4 +110,12 @@ export function difference(before: string, after: string): string {
     return index < 0;
   });
   return [...more.map((line) => `+ ${line}`), ...known.map((line) => `- ${line}`)].join('\n');
+}
+
+/** The last lines of a log, without those of our program that Node prints when it dies, which are very long. */
+export function lastOf(log: string): string[] {
+  return log
+    .split('\n')
+    .filter((line) => line.length < 500)
+    .slice(-20);
 }

@@ -18,6 +18,12 @@ export interface Fault {
   readonly when: number;
 }
 
+export interface WatchOptions {
+  readonly fault?: Fault | undefined;
+  /** Whether a process that becomes another program is let go. */
+  readonly untilExec?: boolean;
+}
+
 /** Options for a test that needs it. */
 export const needsStrace = canTrace()
   ? {}
@@ -39,13 +45,18 @@ export class SystemCalls {
     this.#ended = once(strace, 'exit');
   }
 
-  /** Returns once the process is watched. */
-  static async watch(pid: number, calls: readonly string[], fault?: Fault): Promise<SystemCalls> {
+  /** Returns once the process is watched, with all threads and processes that it starts. */
+  static async watch(
+    pid: number,
+    calls: readonly string[],
+    { fault, untilExec = false }: WatchOptions = {},
+  ): Promise<SystemCalls> {
     const folder = mkdtempSync(join(tmpdir(), 'sdrx-test-'));
     const messages = openSync(join(folder, 'messages'), 'w');
     const inject = fault && [`--inject=${fault.call}:error=${fault.error}:when=${fault.when}`];
+    const detach = untilExec ? ['--detach-on=execve'] : [];
     const args = ['-f', '-y', '-p', String(pid), '-o', join(folder, 'calls'), '-e', `trace=${calls.join(',')}`];
-    const strace = spawn('strace', [...args, ...(inject ?? [])], { stdio: ['ignore', 'ignore', messages] });
+    const strace = spawn('strace', [...args, ...detach, ...(inject ?? [])], { stdio: ['ignore', 'ignore', messages] });
     closeSync(messages);
     const watch = new SystemCalls(strace, folder);
     await within(LIMIT, () => `strace: ${watch.#messages()}`, watch.#attached());

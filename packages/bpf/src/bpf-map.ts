@@ -1,4 +1,3 @@
-import { readFileSync } from 'node:fs';
 import {
   addressOf,
   allocate,
@@ -13,6 +12,7 @@ import {
   ENOENT,
   errno,
   Fd,
+  readKernelFile,
   SystemError,
 } from '@sdrx/linux';
 import {
@@ -278,7 +278,7 @@ function valueSize(type: number, size: number): number {
 
 /** How many CPUs the kernel provides for. The list has ranges: 0-3,8. */
 function possibleCpus(): number {
-  const ranges = readFileSync('/sys/devices/system/cpu/possible', 'ascii').trim().split(',');
+  const ranges = readKernelFile('/sys/devices/system/cpu/possible').trim().split(',');
   return ranges.reduce((sum, range) => {
     const [first = 0, last = first] = range.split('-').map(Number);
     return sum + last - first + 1;

@@ -1,5 +1,15 @@
-import { existsSync, readFileSync } from 'node:fs';
-import { CAP_BPF, CAP_PERFMON, CAP_SYS_ADMIN, EACCES, ENOENT, EPERM, hasCapability, SystemError } from '@sdrx/linux';
+import { existsSync } from 'node:fs';
+import {
+  CAP_BPF,
+  CAP_PERFMON,
+  CAP_SYS_ADMIN,
+  EACCES,
+  ENOENT,
+  EPERM,
+  hasCapability,
+  readKernelFile,
+  SystemError,
+} from '@sdrx/linux';
 import { BpfError } from './bpf-error.js';
 import type { LogLine } from './log.js';
 
@@ -41,7 +51,7 @@ function notPermitted(): string {
 /** In what state of kernel_lockdown(7) the kernel is, if that forbids anything. */
 function lockdownHint(): string {
   try {
-    const [, state = 'none'] = /\[(\w+)\]/.exec(readFileSync(LOCKDOWN, 'ascii')) ?? [];
+    const [, state = 'none'] = /\[(\w+)\]/.exec(readKernelFile(LOCKDOWN)) ?? [];
     return state === 'none' ? '' : `; lockdown is '${state}'`;
   } catch {
     return '';

@@ -1,5 +1,4 @@
-import { readFileSync } from 'node:fs';
-import { allocate, libc } from '@sdrx/linux';
+import { allocate, libc, readKernelFile } from '@sdrx/linux';
 
 const LIST = '/sys/kernel/security/lsm';
 const LSM_LIST_MODULES = 461;
@@ -12,7 +11,7 @@ const syscall = libc<(number: number, ids: Uint8Array, size: Uint8Array, flags: 
 /** Whether BPF is among the kernel's active security modules; undefined if the kernel does not tell. */
 export function hasBpfLsm(): boolean | undefined {
   try {
-    return readFileSync(LIST, 'ascii').trim().split(',').includes('bpf');
+    return readKernelFile(LIST).trim().split(',').includes('bpf');
   } catch {
     // securityfs is not mounted, or not for us.
     return activeModules()?.includes(LSM_ID_BPF);

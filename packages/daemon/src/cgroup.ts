@@ -91,26 +91,27 @@ class DeadTree {
     const above: { readonly inode: bigint; readonly name: string; readonly names: string[] }[] = [];
     let here = openChild(top, '.');
     let name = '';
-    let names = yield* this.#children(here);
     try {
+      let names = yield* this.#children(here);
       for (;;) {
         const child = names.pop();
         if (child !== undefined) {
           if (remove(`${pathOf(here)}/${child}`)) continue;
+          const inode = inodeOf(here);
           const below = this.#attempt(() => openChild(here, child));
           if (below === undefined) continue;
-          above.push({ inode: inodeOf(here), name, names });
+          above.push({ inode, name, names });
           here.close();
-          [here, name, names] = [below, child, yield* this.#children(below)];
+          [here, name] = [below, child];
+          names = yield* this.#children(here);
         } else {
           const parent = above.pop();
           if (parent === undefined) return;
-          const up = openChild(here, '..');
-          const isParent = inodeOf(up) === parent.inode;
-          if (isParent && !remove(`${pathOf(up)}/${name}`)) this.giveBack(here);
-          here.close();
-          [here, name, names] = [up, parent.name, parent.names];
-          if (!isParent) throw new SystemError(ESTALE, 'open', '..');
+          using done = here;
+          here = openChild(done, '..');
+          if (inodeOf(here) !== parent.inode) throw new SystemError(ESTALE, 'open', '..');
+          if (!remove(`${pathOf(here)}/${name}`)) this.giveBack(done);
+          ({ name, names } = parent);
         }
         yield;
       }

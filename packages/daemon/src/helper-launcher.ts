@@ -38,6 +38,9 @@ done
 kill -9 0
 `;
 
+/** When it is tried again to watch the launcher, in milliseconds. */
+const WATCH_RETRY = 1000;
+
 /** Who asked for a process is told its id, or why there is none. */
 export interface LaunchObserver {
   readonly started: (pid: number) => void;
@@ -125,8 +128,8 @@ class LauncherProcess implements Disposable {
   constructor(loop: EventLoop) {
     const [ours, theirs] = socketPair();
     using inherited = theirs;
-    setNonBlocking(inherited.number, false);
     try {
+      setNonBlocking(inherited.number, false);
       const { file, args } = unreadableProgram();
       this.#child = spawn('sh', {
         args: ['-c', SCRIPT, 'sh', String(process.pid), '/proc/self/fd/3', ...args],
@@ -141,20 +144,27 @@ class LauncherProcess implements Disposable {
       throw error;
     }
     this.#socket = ours;
-    const fail = (error: unknown) => this.#end(error);
-    // It is reaped after the handler: until then its id is its group's, and nobody else's.
-    loop.child(this.#child, { description: 'launcher' }).subscribe({
-      next: () => fail(new SystemError(ECONNRESET, 'read', 'launcher')),
-      complete: () => this.#child[Symbol.dispose](),
-      error: fail,
-    });
+    this.#watch(loop);
     this.#reading = loop
       .io(ours.number, { description: 'launcher' })
-      .subscribe({ next: () => this.#read(), error: fail });
+      .subscribe({ next: () => this.#read(), error: (error) => this.#end(error) });
   }
 
   get pid(): number {
     return this.#child.pid;
+  }
+
+  #watch(loop: EventLoop): void {
+    loop.child(this.#child, { description: 'launcher' }).subscribe({
+      // It is reaped after this: until then its id is its group's, and nobody else's.
+      next: () => this.#end(new SystemError(ECONNRESET, 'read', 'launcher')),
+      complete: () => this.#child[Symbol.dispose](),
+      // No memory for a watch, say: one that can't be watched must not stay. Node's timer, as the loop lacks something.
+      error: (error) => {
+        this.#end(error);
+        setTimeout(() => this.#watch(loop), WATCH_RETRY).unref();
+      },
+    });
   }
 
   get ended(): boolean {

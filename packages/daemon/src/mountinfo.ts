@@ -1,6 +1,6 @@
-import { openSync, readFileSync } from 'node:fs';
+import { openSync } from 'node:fs';
 import { StringDecoder } from 'node:string_decoder';
-import { Fd, isSystemError, read } from '@sdrx/linux';
+import { Fd, isSystemError, read, readKernelFile } from '@sdrx/linux';
 import type { Steps } from './slices.js';
 
 /** One line of mountinfo. proc_pid_mountinfo(5). */
@@ -31,7 +31,7 @@ const CHUNK = 65_536;
 
 /** What is mounted in the mount namespace of a process. Throws ENOENT or ESRCH when it is gone, EINVAL for a zombie. */
 export function mounts(pid: number | 'self' = 'self'): Mount[] {
-  return parseMountinfo(readFileSync(`/proc/${pid}/mountinfo`, 'utf8'));
+  return parseMountinfo(readKernelFile(`/proc/${pid}/mountinfo`, 'utf8'));
 }
 
 /**
@@ -65,7 +65,7 @@ export function* namespaceMounts(pid: number, trusted: ReadonlySet<string>): Ste
 
 /** The devices of the file systems in our own mount namespace, but those that are a process, which may be any user's. */
 export function ownDevices(): Set<string> {
-  const own = readFileSync('/proc/self/mountinfo', 'utf8').split('\n').flatMap(parseLine);
+  const own = readKernelFile('/proc/self/mountinfo', 'utf8').split('\n').flatMap(parseLine);
   return new Set(own.filter(({ type }) => !FUSE.test(type)).map(({ device }) => device));
 }
 

@@ -1,6 +1,6 @@
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync } from 'node:fs';
 import type { EventLoop } from '@sdrx/event';
-import { atLoad, becomeSubreaper, isSystemError } from '@sdrx/linux';
+import { atLoad, becomeSubreaper, isSystemError, readKernelFile } from '@sdrx/linux';
 import type { Log } from './log.js';
 
 /** When it is tried again to find them, in milliseconds, for want of a descriptor. */
@@ -76,7 +76,7 @@ export class Orphans {
 function children(): number[] {
   return readdirSync('/proc/self/task').flatMap((tid) => {
     try {
-      const list = readFileSync(`/proc/self/task/${tid}/children`, 'ascii');
+      const list = readKernelFile(`/proc/self/task/${tid}/children`);
       return list.split(' ').filter(Boolean).map(Number);
     } catch (error) {
       // A thread that has ended has none. Nor has a kernel that was built without this file.

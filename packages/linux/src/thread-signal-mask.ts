@@ -1,7 +1,8 @@
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync } from 'node:fs';
 import { checkInteger } from './arguments.js';
 import { performanceNow } from './at-load.js';
 import { allocate, libc } from './libc.js';
+import { readKernelFile } from './read-kernel-file.js';
 import { IN_HANDLER, SI_ASYNCNL } from './signal-forwarder.js';
 
 const SYS_RT_TGSIGQUEUEINFO = process.arch === 'arm64' ? 240 : 297;
@@ -47,7 +48,7 @@ function otherThreads(): number[] {
 function isDone(thread: number, signo: number): boolean {
   let mask: bigint;
   try {
-    const [, text = '0'] = /^SigBlk:\s*(\w+)$/m.exec(readFileSync(`/proc/self/task/${thread}/status`, 'ascii')) ?? [];
+    const [, text = '0'] = /^SigBlk:\s*(\w+)$/m.exec(readKernelFile(`/proc/self/task/${thread}/status`)) ?? [];
     mask = BigInt(`0x${text}`);
   } catch {
     return true;

@@ -1,4 +1,4 @@
-import { constants, openSync, readFileSync, statSync } from 'node:fs';
+import { constants, openSync, statSync } from 'node:fs';
 import {
   checkChoice,
   checkNumber,
@@ -14,6 +14,7 @@ import {
   isSystemError,
   outOfRange,
   read,
+  readKernelFile,
   SystemError,
   unixSocket,
   write,
@@ -130,7 +131,7 @@ function openPressureFile(trigger: Buffer): PressureFile {
 
 /** The own cgroup's file, where cgroup v2 is mounted, then the system's. */
 function* pressureFiles(): Generator<string> {
-  const cgroup = readFileSync('/proc/self/cgroup', 'utf8')
+  const cgroup = readKernelFile('/proc/self/cgroup', 'utf8')
     .split('\n')
     .find((line) => line.startsWith('0::'))
     ?.slice('0::'.length);
