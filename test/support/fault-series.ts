@@ -89,11 +89,14 @@ export interface FaultResult {
 }
 
 /**
- * Whether the kernel can have let these calls fail, lines of strace(1). A descriptor without a file behind it is always good for what
- * it is there for: Node and our loop rely on that.
+ * What never fails: a descriptor without a file behind it is always good for what it is there for, and the flags of one that is open
+ * can be read. Node and our loop rely on that.
  */
+const IMPOSSIBLE = /anon_inode:\[(timerfd|eventfd|eventpoll)\]|fcntl\(\d+<[^>]*>, F_GETF[DL]\)/;
+
+/** Whether the kernel can have let these calls fail, lines of strace(1). */
 export function isPossible(injected: readonly string[]): boolean {
-  return injected.every((line) => !/anon_inode:\[(timerfd|eventfd|eventpoll)\]/.test(line));
+  return !injected.some((line) => IMPOSSIBLE.test(line));
 }
 
 /** The name of a test of a fault. */
