@@ -12,10 +12,10 @@ import fs, {
 } from 'node:fs';
 import { syncBuiltinESMExports } from 'node:module';
 import { type DeadIds, removeCgroup } from '@sdrx/daemon';
-import { EIO, SystemError } from '@sdrx/linux';
+import { EIO, isSystemError, SystemError } from '@sdrx/linux';
 import t, { type Test } from 'tap';
 import { cgroupId, cgroupRoot, makeCgroup, needsCgroups } from '../support/cgroup.js';
-import { leavingNoFd } from '../support/open-fds.js';
+import { leavingNoFd, openFds } from '../support/open-fds.js';
 import { runProgram } from '../support/run-program.js';
 import { workedOff } from '../support/worked-off.js';
 
@@ -191,3 +191,42 @@ test('what fails is said without the characters that its user put into a name', 
     syncBuiltinESMExports();
   }
 });
+
+test('whatever call fails, no descriptor is left open', async (t) => {
+  const path = tree(t);
+  const end = await occupy(t, `${path}/a/b`);
+  const before = openFds();
+  for (const name of ['fstatSync', 'lstatSync', 'opendirSync', 'openSync', 'readlinkSync'] as const) {
+    for (let index = 0, failed = true; failed; index++) {
+      failed = removeWithFault(path, name, index);
+      t.strictSame(openFds(), before, `${name} ${index}`);
+    }
+  }
+  await end();
+  t.equal(remove(path), true);
+});
+
+/** Removes a cgroup, of which one call fails. @returns whether there was such a call */
+function removeWithFault(
+  path: string,
+  name: 'fstatSync' | 'lstatSync' | 'opendirSync' | 'openSync' | 'readlinkSync',
+  index: number,
+): boolean {
+  const original = fs[name] as (...args: unknown[]) => unknown;
+  let count = 0;
+  const faulty = (...args: unknown[]) => {
+    if (count++ === index) throw new SystemError(EIO, name, String(args[0]));
+    return original(...args);
+  };
+  Object.assign(fs, { [name]: faulty });
+  syncBuiltinESMExports();
+  try {
+    remove(path);
+  } catch (error) {
+    if (!isSystemError(error, 'EIO')) throw error;
+  } finally {
+    Object.assign(fs, { [name]: original });
+    syncBuiltinESMExports();
+  }
+  return count > index;
+}

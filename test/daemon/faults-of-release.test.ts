@@ -14,11 +14,12 @@ import {
   faultOptions,
   faultsFor,
   isPossible,
+  type KnownCall,
   lastOf,
   nameOf,
 } from '../support/fault-series.js';
 import { inNetwork } from '../support/in-network.js';
-import { type Fault, SystemCalls } from '../support/inject-fault.js';
+import { type Fault, type SeenCalls, SystemCalls } from '../support/inject-fault.js';
 import { numbersNamespaces } from '../support/numbers-namespaces.js';
 import { openFiles } from '../support/traces.js';
 import { untilOr } from '../support/until.js';
@@ -34,6 +35,18 @@ const LANES = 6;
 const RANGE = { start: 0x8_0000, size: 65_536, target: 0 };
 
 const NEXT: NamespaceEntry = { owner: 1, name: 'next', userns: 1, cgroups: [] };
+
+const KNOWN: readonly KnownCall[] = [
+  ['fcntl', /F_OFD_SETLK/],
+  ['fstatfs', /cgroup/],
+  ['getdents64', /cgroup/],
+  ['newfstatat', /cgroup/],
+  ['openat', /\/proc\/self\/fd\/\d+", .*O_NONBLOCK.*O_DIRECTORY/],
+  ['poll', /socket:/],
+  ['rmdir', /\.owns/],
+  ['statx', /namespace-ids/],
+  ['statx', /\/status>/],
+];
 
 /** A manager of its own, whose namespaces die one after another, each with all that one may have. */
 class Mortality {
@@ -62,15 +75,12 @@ class Mortality {
     return mortality;
   }
 
-  /** The system calls of a release. */
-  async calls(): Promise<ReadonlyMap<string, number>> {
-    const { counts } = await this.release();
-    return counts;
-  }
-
   async tryFault(fault: Fault): Promise<FaultResult> {
-    const { injected, wrong } = await this.release(fault).catch((error: unknown) => ({
-      injected: ['a fault'],
+    const {
+      seen: { injected },
+      wrong,
+    } = await this.release(fault).catch((error: unknown) => ({
+      seen: { injected: ['a fault'] },
       wrong: [`${this.isAlive ? '' : 'the manager is gone: '}${error}`],
     }));
     if (!isPossible(injected)) return { wrong: [], happened: false, isSpoilt: true };
@@ -82,9 +92,7 @@ class Mortality {
   }
 
   /** Has a namespace die, with a fault in its release if one is given. */
-  async release(
-    fault?: Fault,
-  ): Promise<{ counts: ReadonlyMap<string, number>; injected: readonly string[]; wrong: string[] }> {
+  async release(fault?: Fault): Promise<{ seen: SeenCalls; wrong: string[] }> {
     const wrong: string[] = [];
     const namespace = new UserNamespace();
     const { inode, host } = this.#register(namespace);
@@ -94,12 +102,12 @@ class Mortality {
     await namespace.end();
     const isReleased = () => !this.isAlive || !existsSync(`${this.daemon.registryDirectory}/i${inode}.userns`);
     await untilOr(LIMIT, isReleased, () => 'never released').catch((error: unknown) => wrong.push(String(error)));
-    const { counts, injected } = await watch.end();
-    if (!this.isAlive) return { counts, injected, wrong: [`the manager is gone: ${injected.join()}`] };
+    const seen = await watch.end();
+    if (!this.isAlive) return { seen, wrong: [`the manager is gone: ${seen.injected.join()}`] };
     this.#checkTraces(host, wrong);
     // A close that was not made leaves what it should have closed.
-    await this.#checkState(fault?.call === 'close' && injected.length > 0, wrong);
-    return { counts, injected, wrong };
+    await this.#checkState(fault?.call === 'close' && seen.injected.length > 0, wrong);
+    return { seen, wrong };
   }
 
   /** Registers a namespace that has control groups, one of them in use, and an interface. */
@@ -204,7 +212,7 @@ t.test(
   { ...faultOptions, ...numbersNamespaces, ...needsCgroups },
   async (t) => {
     const first = await Mortality.start(t, 0);
-    const faults = faultsFor(await first.calls());
+    const faults = faultsFor((await first.release()).seen, KNOWN);
     let happened = 0;
     const rest = faults.values();
     const lane = async (number: number, given?: Mortality) => {

@@ -11,7 +11,7 @@ import {
   rememberNamespace,
 } from '@sdrx/daemon';
 import { EventLoop } from '@sdrx/event';
-import { Fd, namespaceId, namespaceInode } from '@sdrx/linux';
+import { EIO, Fd, namespaceId, namespaceInode, SystemError } from '@sdrx/linux';
 import { finalize, Subject, switchMap, toArray } from 'rxjs';
 import t, { type Test } from 'tap';
 import { cgroupId, makeCgroup, needsCgroups } from '../support/cgroup.js';
@@ -19,6 +19,7 @@ import { numbersNamespaces } from '../support/numbers-namespaces.js';
 import { leavingNoFd } from '../support/open-fds.js';
 import { untilOr } from '../support/until.js';
 import { onLoop } from '../support/worked-off.js';
+import { failOnce, made, onCalls } from './fs-fault.js';
 import { faultsOf } from './registry-check.js';
 
 const LIMIT = 10_000;
@@ -141,6 +142,52 @@ test('an entry of which something is left stays, and keeps its ids', async (t) =
   t.notOk(registry.isRangeFree(range(1).start, 65_536));
 });
 
+test('one that can not be claimed keeps no other from being released', async (t) => {
+  const all = arrange(t);
+  using registry = all.registry;
+  for (const inode of [1, 2, 3]) registry.store(entry(inode));
+  const claim = registry.claim.bind(registry);
+  registry.claim = (inode) => {
+    if (inode === 2) throw new SystemError(EIO, 'fcntl');
+    return claim(inode);
+  };
+  t.strictSame(await releaseAll(all), { 1: 'released', 2: 'kept', 3: 'released' });
+  registry.claim = claim;
+  t.strictSame(await releaseAll(all), { 2: 'released' });
+});
+
+test('what is left of an entry that is gone is no reason to keep it', async (t) => {
+  const all = arrange(t);
+  using registry = all.registry;
+  registry.store(entry(1));
+  all.notes.died(1, 'x');
+  const end = onCalls('changes', (_index, name, original) => {
+    if (name === 'rmdirSync') throw made('ENOMEM', 'rmdir');
+    return original();
+  });
+  const outcomes = await releaseAll(all).finally(end);
+  t.strictSame(outcomes, { 1: 'released' });
+  t.match(all.warnings.join(), /not all files of its registry entry removed: Error: ENOMEM/);
+  t.strictSame(readdirSync(`${registry.directory}/../namespace-ids`), []);
+  registry.store(entry(2, { owner: 2 }));
+  t.strictSame(faultsOf(registry, registry.directory), [], 'the next change puts it right');
+});
+
+test('notes are removed also when that fails once', async (t) => {
+  const all = arrange(t);
+  using registry = all.registry;
+  registry.store(entry(1));
+  all.notes.died(1, 'x');
+  let failed = 0;
+  const end = onCalls('changes', (_index, name, original, [path]) => {
+    if (name === 'unlinkSync' && String(path).endsWith('/x1') && failed++ === 0) throw made('EIO', 'unlink');
+    return original();
+  });
+  await releaseAll(all).finally(end);
+  t.equal(failed, 2);
+  t.strictSame(readdirSync(`${registry.directory}/../namespace-ids`), []);
+});
+
 test('the queue takes what comes, whoever holds the lock, and the loop goes on', async (t) => {
   const all = arrange(t);
   using registry = all.registry;
@@ -185,6 +232,25 @@ test('a release that fails is tried again after a while', async (t) => {
     LIMIT,
     () => registry.inodes().length === 0,
     () => 'not tried again',
+  );
+  loop.exit(0);
+  await finished;
+});
+
+test('a death whose entry can not be looked at now is dealt with later', async (t) => {
+  const all = arrange(t);
+  using registry = all.registry;
+  for (const inode of [1, 2]) registry.store(entry(inode));
+  using loop = new EventLoop();
+  const releases = new Releases(loop, all.traces);
+  const finished = loop.run(releases.run());
+  const end = failOnce(0, 'EIO', 'all');
+  releases.addDead([1, 2]);
+  t.equal(end(), 'lstatSync');
+  await untilOr(
+    LIMIT,
+    () => registry.inodes().length === 0,
+    () => `left: ${registry.inodes()}`,
   );
   loop.exit(0);
   await finished;
@@ -260,6 +326,21 @@ test(
   },
   numbersNamespaces,
 );
+
+test('a sweep finds the others when one of them can not be looked at', async (t) => {
+  const all = arrange(t);
+  using registry = all.registry;
+  for (const inode of [1, 2]) registry.store(entry(inode));
+  for (const { inode, file } of snapshotsOf(registry)) all.notes.died(inode, file);
+  const end = onCalls('all', (_index, name, original, [path]) => {
+    if (name === 'lstatSync' && String(path).endsWith('/i1.userns')) throw made('EIO', 'lstat');
+    return original();
+  });
+  await sweep(all.traces).finally(end);
+  t.strictSame(registry.inodes(), [1]);
+  await sweep(all.traces);
+  t.strictSame(registry.inodes(), []);
+});
 
 test('a sweep removes the notes of what is not registered', async (t) => {
   const all = arrange(t);

@@ -1,5 +1,4 @@
-import type { Fault } from './inject-fault.js';
-import { needsStrace } from './inject-fault.js';
+import { type Fault, needsStrace, type SeenCalls } from './inject-fault.js';
 import { needsRoot } from './privileges.js';
 
 /** Whether each fault is tried, and not a sample of them: SDRX_ALL_FAULTS=1. */
@@ -55,16 +54,25 @@ export const CALLS = [
 /** Options for a test that tries faults. */
 export const faultOptions = { ...needsRoot, ...needsStrace, ...(ALL ? { timeout: 7_200_000 } : {}) };
 
+/** A call that once could not fail without harm, told by what strace(1) says of it. */
+export type KnownCall = readonly [call: string, pattern: RegExp];
+
 /**
- * The faults to try, given how often one process makes each call: each call that is made with each error, or as a sample one
- * error at the first and one at the last time that a call is made.
+ * The faults to try, given the calls that one process makes: each of them with each error, or as a sample one error at the first and
+ * one at the last time that a call is made, and at each known one.
  */
-export function faultsFor(counts: ReadonlyMap<string, number>): Fault[] {
+export function faultsFor(seen: SeenCalls, known: readonly KnownCall[]): Fault[] {
   if (ONE_CALL && ONE_ERROR) return [{ call: ONE_CALL, error: ONE_ERROR, when: Number(ONE_WHEN) }];
-  const faults = [...counts].flatMap(([call, count], index) =>
+  const faults = [...seen.counts].flatMap(([call, count], index) =>
     ALL ? faultsOfCall(call, count) : sampleOfCall(call, count, index),
   );
-  return faults.filter((_, index) => index % PARTS === PART - 1);
+  const more = ALL
+    ? []
+    : known.flatMap(([call, pattern]) => {
+        const when = seen.find(call, pattern);
+        return when === undefined ? [] : [{ call, error: 'EIO', when }];
+      });
+  return [...faults, ...more].filter((_, index) => index % PARTS === PART - 1);
 }
 
 function faultsOfCall(call: string, count: number): Fault[] {

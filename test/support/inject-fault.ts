@@ -63,11 +63,8 @@ export class SystemCalls {
     return watch;
   }
 
-  /**
-   * Lets the process go.
-   * @returns how often each call was seen, by name, at most in one thread, and the lines of those that were let fail
-   */
-  async end(): Promise<{ readonly counts: ReadonlyMap<string, number>; readonly injected: readonly string[] }> {
+  /** Lets the process go. @returns what was seen */
+  async end(): Promise<SeenCalls> {
     this.#strace.kill('SIGINT');
     // It waits for ever for a process that died as it let go.
     const timer = setTimeout(() => this.#strace.kill('SIGKILL'), END_LIMIT);
@@ -75,7 +72,7 @@ export class SystemCalls {
     clearTimeout(timer);
     const text = readFileSync(join(this.#folder, 'calls'), 'utf8');
     rmSync(this.#folder, { recursive: true });
-    return { counts: countsIn(text), injected: injectedIn(text) };
+    return new SeenCalls(text);
   }
 
   #messages(): string {
@@ -90,7 +87,38 @@ export class SystemCalls {
   }
 }
 
-/** The lines of calls that were let fail; where one took two lines, both, as the first tells what it was about. */
+/** The system calls that were seen of a process. */
+export class SeenCalls {
+  /** How often each call was seen, by name, at most in one thread: as `when` of a fault counts, too. */
+  readonly counts: ReadonlyMap<string, number>;
+  /** The lines of those that were let fail. Where one took two lines, both: the first tells what it was about. */
+  readonly injected: readonly string[];
+  readonly #calls: readonly { readonly name: string; readonly when: number; readonly line: string }[];
+
+  /** @param text the output of strace(1) */
+  constructor(text: string) {
+    this.#calls = callsIn(text);
+    const counts = new Map<string, number>();
+    for (const { name, when } of this.#calls) counts.set(name, Math.max(when, counts.get(name) ?? 0));
+    this.counts = counts;
+    this.injected = injectedIn(text);
+  }
+
+  /** Which one of the calls by a name, of its thread, is the first that a pattern fits; undefined if there is none. */
+  find(call: string, pattern: RegExp): number | undefined {
+    return this.#calls.find(({ name, line }) => name === call && pattern.test(line))?.when;
+  }
+}
+
+function callsIn(text: string): { name: string; when: number; line: string }[] {
+  const counts = new Map<string, number>();
+  return [...text.matchAll(/^(\d+) +(\w+)\(.*$/gm)].map(([line, thread = '', name = '']) => {
+    const when = (counts.get(`${thread} ${name}`) ?? 0) + 1;
+    counts.set(`${thread} ${name}`, when);
+    return { name, when, line };
+  });
+}
+
 function injectedIn(text: string): string[] {
   const unfinished = new Map<string, string>();
   return text.split('\n').flatMap((line) => {
@@ -100,17 +128,4 @@ function injectedIn(text: string): string[] {
     if (line.endsWith('<unfinished ...>')) unfinished.set(thread, line);
     return line.includes('(INJECTED)') ? [whole] : [];
   });
-}
-
-/** As `when` of a fault counts, too, which is of each thread. */
-function countsIn(text: string): Map<string, number> {
-  const threads = new Map<string, Map<string, number>>();
-  for (const [, thread = '', name = ''] of text.matchAll(/^(\d+) +(\w+)\(/gm)) {
-    const counts = threads.get(thread) ?? new Map<string, number>();
-    threads.set(thread, counts.set(name, (counts.get(name) ?? 0) + 1));
-  }
-  const most = new Map<string, number>();
-  for (const counts of threads.values())
-    for (const [name, count] of counts) most.set(name, Math.max(count, most.get(name) ?? 0));
-  return most;
 }
