@@ -28,7 +28,9 @@ export function unreadableProgram(): CopyProgram {
 function make(): CopyProgram {
   const { path, args } = isAlone(CAT.path, CAT.name) ? CAT : SHELL;
   using file = memoryFile('cat');
-  writeFileSync(file.number, readFileSync(path));
+  // Node leaves a file open that it opened itself if it can't tell its size.
+  using source = new Fd(openSync(path, 'r'));
+  writeFileSync(file.number, readFileSync(source.number));
   fchmodSync(file.number, 0o111);
   // Not the descriptor that wrote it: a file that is open for writing can't be executed.
   return { file: new Fd(openSync(`/proc/self/fd/${file.number}`, O_PATH)), args };
