@@ -68,10 +68,7 @@ export function faultsFor(seen: SeenCalls, known: readonly KnownCall[]): Fault[]
   );
   const more = ALL
     ? []
-    : known.flatMap(([call, pattern]) => {
-        const when = seen.find(call, pattern);
-        return when === undefined ? [] : [{ call, error: 'EIO', when }];
-      });
+    : known.flatMap(([call, pattern]) => seen.find(call, pattern).map((when) => ({ call, error: 'EIO', when })));
   return [...faults, ...more].filter((_, index) => index % PARTS === PART - 1);
 }
 

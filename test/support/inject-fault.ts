@@ -104,9 +104,10 @@ export class SeenCalls {
     this.injected = injectedIn(text);
   }
 
-  /** Which one of the calls by a name, of its thread, is the first that a pattern fits; undefined if there is none. */
-  find(call: string, pattern: RegExp): number | undefined {
-    return this.#calls.find(({ name, line }) => name === call && pattern.test(line))?.when;
+  /** Which ones of the calls by a name, of their threads, a pattern fits. */
+  find(call: string, pattern: RegExp): number[] {
+    const found = this.#calls.filter(({ name, line }) => name === call && pattern.test(line));
+    return [...new Set(found.map(({ when }) => when))];
   }
 }
 

@@ -237,7 +237,8 @@ function isNamed(cgroup: Fd, id: bigint, name: string): boolean {
 
 /** Files and, if wanted, directories of a cgroup, as they are read. */
 function* filesIn(cgroup: Fd, directories = false): Generator<{ name: string; isDirectory: boolean }, void> {
-  const folder = opendirSync(pathOf(cgroup));
+  // One at a time: what Node has read of a batch it drops without a word when the next read is interrupted.
+  const folder = opendirSync(pathOf(cgroup), { bufferSize: 1 });
   try {
     for (let file: Dirent | null = folder.readSync(); file !== null; file = folder.readSync()) {
       if (directories || !file.isDirectory()) yield { name: file.name, isDirectory: file.isDirectory() };
