@@ -206,10 +206,18 @@ test('whatever call fails, no descriptor is left open', async (t) => {
   t.equal(remove(path), true);
 });
 
+test('one that can not be removed at the first try is at the second', (t) => {
+  for (let index = 0, failed = true; failed; index++) {
+    const path = tree(t);
+    failed = removeWithFault(path, 'rmdirSync', index);
+    t.notOk(existsSync(path), `rmdir ${index}`);
+  }
+});
+
 /** Removes a cgroup, of which one call fails. @returns whether there was such a call */
 function removeWithFault(
   path: string,
-  name: 'fstatSync' | 'lstatSync' | 'opendirSync' | 'openSync' | 'readlinkSync',
+  name: 'fstatSync' | 'lstatSync' | 'opendirSync' | 'openSync' | 'readlinkSync' | 'rmdirSync',
   index: number,
 ): boolean {
   const original = fs[name] as (...args: unknown[]) => unknown;

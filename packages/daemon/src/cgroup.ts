@@ -248,15 +248,17 @@ function* filesIn(cgroup: Fd, directories = false): Generator<{ name: string; is
   }
 }
 
-/** @returns false if it is in use */
+/** @returns false if it is in use, or can't be removed for another reason, twice: such a failure may pass */
 function remove(path: string): boolean {
-  try {
-    rmdirSync(path);
-    return true;
-  } catch (error) {
-    if (isSystemError(error, 'ENOENT', 'ENODEV')) return true;
-    if (isSystemError(error)) return false;
-    throw error;
+  for (let tries = 1; ; tries++) {
+    try {
+      rmdirSync(path);
+      return true;
+    } catch (error) {
+      if (isSystemError(error, 'ENOENT', 'ENODEV')) return true;
+      if (!isSystemError(error)) throw error;
+      if (tries === 2 || isSystemError(error, 'EBUSY', 'ENOTEMPTY')) return false;
+    }
   }
 }
 
