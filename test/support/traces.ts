@@ -7,17 +7,23 @@ import { untilOr } from './until.js';
 /** How long a daemon may take to clear up, in milliseconds. */
 const LIMIT = 10_000;
 
-/** A process's open descriptors, by what they stand for, without what says which of its kind it is. */
+/**
+ * A process's open descriptors, by what they stand for, without what says which of its kind it is. Not its standard error, which a
+ * log opens once more when it first has something to say.
+ */
 export function openFiles(pid: number): string[] {
+  const files = list(`/proc/${pid}/fd`).flatMap((fd) => {
+    try {
+      return [{ fd, file: readlinkSync(`/proc/${pid}/fd/${fd}`) }];
+    } catch {
+      return []; // closed meanwhile
+    }
+  });
+  const standardError = files.find(({ fd }) => fd === '2')?.file;
   return (
-    list(`/proc/${pid}/fd`)
-      .flatMap((fd) => {
-        try {
-          return [readlinkSync(`/proc/${pid}/fd/${fd}`).replace(/:\[\d+\]$/, '')];
-        } catch {
-          return []; // closed meanwhile
-        }
-      })
+    files
+      .filter(({ file }) => file !== standardError)
+      .map(({ file }) => file.replace(/:\[\d+\]$/, ''))
       // The program that a worker copies once for all helpers.
       .filter((file) => !file.startsWith('/memfd:'))
       .sort()
