@@ -97,7 +97,7 @@ export interface FaultResult {
  * What never fails: a descriptor without a file behind it is always good for what it is there for, and the flags of one that is open
  * can be read. Node and our loop rely on that.
  */
-const IMPOSSIBLE = /anon_inode:\[(timerfd|eventfd|eventpoll)\]|fcntl\(\d+<[^>]*>, F_GETF[DL]\)/;
+const IMPOSSIBLE = /anon_inode:\[(timerfd|eventfd|eventpoll|signalfd)\]|fcntl\(\d+<[^>]*>, F_GETF[DL]\)/;
 
 /** Whether the kernel can have let these calls fail, lines of strace(1). */
 export function isPossible(injected: readonly string[]): boolean {
