@@ -1,5 +1,6 @@
 import type { EventLoop } from '@sdrx/event';
 import {
+  atLoad,
   type ChildProcess,
   EAGAIN,
   ECONNRESET,
@@ -162,7 +163,7 @@ class LauncherProcess implements Disposable {
       // No memory for a watch, say: one that can't be watched must not stay. Node's timer, as the loop lacks something.
       error: (error) => {
         this.#end(error);
-        setTimeout(() => this.#watch(loop), WATCH_RETRY).unref();
+        atLoad.setTimeout(() => this.#watch(loop), WATCH_RETRY).unref();
       },
     });
   }

@@ -1,7 +1,6 @@
 import type { ChildProcess } from 'node:child_process';
 import { subscribe } from 'node:diagnostics_channel';
-import { readFileSync } from 'node:fs';
-import type { Fd } from '@sdrx/linux';
+import { type Fd, readKernelFile } from '@sdrx/linux';
 
 /*
  * The children that Node itself started in this thread, by node:child_process. Node reaps them; who else did would keep it
@@ -69,7 +68,7 @@ export function nodeChildOf(which: number | Fd): ChildProcess | undefined {
 /** The id of the process that a pidfd stands for; undefined for another file. proc_pid_fdinfo(5) */
 function pidOf(pidfd: number): number | undefined {
   try {
-    const [, pid] = /^Pid:\s*(\d+)$/m.exec(readFileSync(`/proc/self/fdinfo/${pidfd}`, 'ascii')) ?? [];
+    const [, pid] = /^Pid:\s*(\d+)$/m.exec(readKernelFile(`/proc/self/fdinfo/${pidfd}`)) ?? [];
     return pid === undefined ? undefined : Number(pid);
   } catch {
     // Not open, which is for whoever uses it to find.
