@@ -1,6 +1,6 @@
-import { constants, openSync } from 'node:fs';
+import { constants } from 'node:fs';
 import type { EventLoop } from '@sdrx/event';
-import { Fd, isSystemError, tryLockExclusive } from '@sdrx/linux';
+import { type Fd, isSystemError, openFile, tryLockExclusive } from '@sdrx/linux';
 import { defer, from, merge, mergeMap, type Observable } from 'rxjs';
 import { BpfError } from './bpf-error.js';
 import type { BpfMap } from './bpf-map.js';
@@ -87,7 +87,7 @@ function overflowOf(folder: string): number[] {
 
 /** Two readers would take records from each other. */
 function lockReader(folder: string): Fd {
-  const maps = new Fd(openSync(`${folder}/maps`, constants.O_RDONLY | constants.O_DIRECTORY));
+  const maps = openFile(`${folder}/maps`, constants.O_RDONLY | constants.O_DIRECTORY);
   if (tryLockExclusive(maps.number)) return maps;
   maps.close();
   throw new BpfError('ERR_BPF_IN_USE', `another process is told of dead namespaces by ${folder}/maps`);

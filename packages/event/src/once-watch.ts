@@ -1,4 +1,4 @@
-import { constants, openSync } from 'node:fs';
+import { constants } from 'node:fs';
 import {
   atLoad,
   CGROUP2_SUPER_MAGIC,
@@ -6,9 +6,10 @@ import {
   EPOLLONESHOT,
   EPOLLPRI,
   Epoll,
-  Fd,
+  type Fd,
   fileSystemType,
   NodePoll,
+  openFile,
   PROC_SUPER_MAGIC,
   pollNow,
 } from '@sdrx/linux';
@@ -135,7 +136,7 @@ export class OnceWatch implements Watch {
 function openWitness(fd: number): Fd | undefined {
   let witness: Fd;
   try {
-    witness = new Fd(openSync(`/proc/self/fd/${fd}`, constants.O_RDONLY | constants.O_NONBLOCK));
+    witness = openFile(`/proc/self/fd/${fd}`, constants.O_RDONLY | constants.O_NONBLOCK);
   } catch {
     return undefined;
   }

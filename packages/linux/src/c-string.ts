@@ -1,4 +1,5 @@
 import { EINVAL } from './errno.js';
+import { addressOf, allocate } from './libc.js';
 import { SystemError } from './system-error.js';
 
 /**
@@ -20,4 +21,21 @@ export function cBytes(text: string | Uint8Array, syscall: string): Buffer {
 /** For the messages of errors. */
 export function printable(text: string | Uint8Array): string {
   return (typeof text === 'string' ? text : Buffer.from(text).toString()).replaceAll('\0', '\\0');
+}
+
+/**
+ * A list of strings as C has it, an array of pointers that a null pointer ends, with what they point to in the same memory. Throws
+ * as `cString`.
+ */
+export function cStrings(texts: readonly string[], syscall: string): Buffer {
+  const strings = texts.map((text) => Buffer.from(`${cString(text, syscall)}\0`));
+  const pointers = 8 * (strings.length + 1);
+  const list = allocate(strings.reduce((size, { length }) => size + length, pointers));
+  const address = addressOf(list);
+  let at = pointers;
+  for (const [index, string] of strings.entries()) {
+    list.writeBigUInt64LE(address + BigInt(at), 8 * index);
+    at += string.copy(list, at);
+  }
+  return list;
 }

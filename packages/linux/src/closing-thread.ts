@@ -1,11 +1,14 @@
 import { checkFd, checkFds } from './arguments.js';
 import { performanceNow } from './at-load.js';
+import { closeFunction } from './descriptor-call.js';
 import { isOpen } from './fd.js';
 import { allocate, libc } from './libc.js';
 import { SIGRTMAX, signalSet } from './signal.js';
 import { isSystemError, SystemError } from './system-error.js';
+import { type Address, functionAddress, threadEnd } from './thread-end.js';
 
 const ATTRIBUTES_SIZE = 64;
+const SIG_SETMASK = 2;
 
 /** In bytes. The thread runs one function of the C library, which needs next to nothing. */
 const STACK_SIZE = 64 * 1024;
@@ -14,41 +17,54 @@ const STACK_SIZE = 64 * 1024;
 const PATIENCE = 1000;
 const PAUSE = 0.02;
 
-const dlsym = libc<(library: number, name: string) => number | bigint>('intptr_t dlsym(intptr_t, const char *)');
 const attributesInit = libc<(attributes: Uint8Array) => number>('int pthread_attr_init(void *)');
 const setStackSize = libc<(attributes: Uint8Array, size: number) => number>(
   'int pthread_attr_setstacksize(void *, size_t)',
 );
-const setSignalMask = libc<(attributes: Uint8Array, set: Uint8Array) => number>(
-  'int pthread_attr_setsigmask_np(void *, const void *)',
+const setSignalMask = libc<(how: number, set: Uint8Array, old: Uint8Array | null) => number>(
+  'int pthread_sigmask(int, const void *, void *)',
 );
 const create = libc<(thread: Uint8Array, attributes: Uint8Array, start: number | bigint, argument: number) => number>(
   'int pthread_create(void *, const void *, intptr_t, intptr_t)',
 );
-const tryJoin = libc<(thread: number | bigint, result: null) => number>('int pthread_tryjoin_np(intptr_t, void *)');
+const tryJoin = libc<(thread: bigint, result: null) => number>('int pthread_tryjoin_np(intptr_t, void *)');
 
 let attributes: Buffer | undefined;
-let closeFunction: number | bigint;
+let startFunction: Address;
+/** Of the C library: what the end of our own thread calls for one that nobody waits for any more. */
+const detachFunction = threadEnd === undefined ? 0 : functionAddress('pthread_detach');
+// A thread that hangs must not be the one that the kernel hands a signal to.
+const allSignals = signalSet(...Array.from({ length: SIGRTMAX }, (_, index) => index + 1));
+const ownMask = signalSet();
 const thread = allocate(8);
+const threads = new BigInt64Array(thread.buffer, thread.byteOffset, 1);
 const never = new Int32Array(new SharedArrayBuffer(4));
 
 /** A thread that closes one descriptor. */
 export class ClosingThread {
-  readonly #thread: number | bigint;
+  readonly #thread: bigint;
   #ended = false;
 
   /** Throws EAGAIN when there may be no more threads. */
   constructor(fd: number) {
     checkFd(fd);
     attributes ??= makeAttributes();
-    const error = create(thread, attributes, closeFunction, fd);
+    setSignalMask(SIG_SETMASK, allSignals, ownMask);
+    threadEnd?.remove(threadEnd.isolate, closeFunction, fd);
+    const error = create(thread, attributes, startFunction, fd);
+    if (error === 0) threadEnd?.add(threadEnd.isolate, detachFunction, threads[0] as bigint);
+    else threadEnd?.add(threadEnd.isolate, closeFunction, fd);
+    setSignalMask(SIG_SETMASK, ownMask, null);
     if (error !== 0) throw new SystemError(error, 'pthread_create', String(fd));
-    this.#thread = thread.readBigInt64LE(0);
+    this.#thread = threads[0] as bigint;
   }
 
   /** Whether the descriptor is closed. What the thread held is given back when this is asked for the first time after. */
   get ended(): boolean {
-    this.#ended ||= tryJoin(this.#thread, null) === 0;
+    if (!this.#ended && tryJoin(this.#thread, null) === 0) {
+      threadEnd?.remove(threadEnd.isolate, detachFunction, this.#thread);
+      this.#ended = true;
+    }
     return this.#ended;
   }
 }
@@ -80,11 +96,9 @@ export function closeInThreads(fds: readonly number[]): ClosingThread[] {
 }
 
 function makeAttributes(): Buffer {
-  closeFunction = dlsym(0, 'close');
+  startFunction = functionAddress('close');
   const memory = allocate(ATTRIBUTES_SIZE);
   attributesInit(memory);
   setStackSize(memory, STACK_SIZE);
-  // A thread that hangs must not be the one that the kernel hands a signal to.
-  setSignalMask(memory, signalSet(...Array.from({ length: SIGRTMAX }, (_, index) => index + 1)));
   return memory;
 }

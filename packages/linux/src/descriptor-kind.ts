@@ -1,7 +1,6 @@
-import { openSync } from 'node:fs';
 import { checkFd } from './arguments.js';
-import { Fd } from './fd.js';
 import { CGROUP2_SUPER_MAGIC, fileSystemType, NSFS_MAGIC } from './file-system-type.js';
+import { openFile } from './open-file.js';
 import { readKernelFile } from './read-kernel-file.js';
 import { type Statx, statx } from './statx.js';
 import { isSystemError } from './system-error.js';
@@ -34,7 +33,7 @@ export function isCgroup(fd: number): boolean {
 }
 
 function deviceOfNamespaces(): string {
-  using own = new Fd(openSync('/proc/self/ns/user', 'r'));
+  using own = openFile('/proc/self/ns/user');
   if (fileSystemType(own.number) !== NSFS_MAGIC) throw new Error('/proc/self/ns/user is no namespace');
   return statx(own.number).device;
 }

@@ -1,4 +1,5 @@
 import { checkFd, checkInteger, checkMask, checkUint32 } from './arguments.js';
+import { descriptorCall } from './descriptor-call.js';
 import { EINTR } from './errno.js';
 import { Fd } from './fd.js';
 import { allocate, errno, libc } from './libc.js';
@@ -26,7 +27,7 @@ const [WORDS, DATA] = process.arch === 'x64' ? [3, 1] : [4, 2];
 /** How many events one wait fetches at most. */
 const CAPACITY = 512;
 
-const epollCreate1 = libc<(flags: number) => number>('int epoll_create1(int)');
+const epollCreate1 = descriptorCall<(flags: number) => number>('int epoll_create1(int)');
 const epollCtl = libc<(epoll: number, operation: number, fd: number, event: Uint8Array | null) => number>(
   'int epoll_ctl(int, int, int, void *)',
 );

@@ -9,6 +9,7 @@ export const EBADF = 9;
 export const ECHILD = 10;
 export const EAGAIN = 11;
 export const EWOULDBLOCK = EAGAIN;
+export const ENOMEM = 12;
 export const EACCES = 13;
 export const EBUSY = 16;
 export const EEXIST = 17;

@@ -1,7 +1,9 @@
 import { checkBoolean, checkBytes, checkFd, checkInteger } from './arguments.js';
+import { closeFunction, descriptorCall } from './descriptor-call.js';
 import { EAGAIN, EINTR } from './errno.js';
 import { errno, libc } from './libc.js';
 import { check, SystemError } from './system-error.js';
+import { atThreadEnd, notAtThreadEnd, threadEnd } from './thread-end.js';
 
 const F_GETFD = 1;
 const F_SETFD = 2;
@@ -19,19 +21,28 @@ export const O_ACCMODE = 3;
 
 const closeCall = libc<(fd: number) => number>('int close(int)');
 const fcntl = libc<(fd: number, command: number, argument: number) => number>('int fcntl(int, int, long)');
+const duplicateCall =
+  descriptorCall<(fd: number, command: number, argument: number) => number>('int fcntl(int, int, long)');
 const readCall = libc<(fd: number, buffer: Uint8Array, size: number) => number>('intptr_t read(int, void *, size_t)');
 const writeCall = libc<(fd: number, buffer: Uint8Array, size: number) => number>(
   'intptr_t write(int, const void *, size_t)',
 );
 
-/** A file descriptor with one owner: whoever holds this object closes it, by `close`, `using`, or gives it away. */
+/**
+ * A file descriptor with one owner: whoever holds this object closes it, by `close`, `using`, or gives it away. One that a worker
+ * thread holds is closed when the thread ends, however it ends.
+ */
 export class Fd implements Disposable {
   #number: number;
 
-  /** Takes over `number`, which nobody else may close from now on. */
+  /**
+   * Takes over `number`, which nobody else may close from now on. In a worker thread not one of `fs.openSync`: Node closes those
+   * at the thread's end by itself.
+   */
   constructor(number: number) {
     checkFd(number, 'number');
     this.#number = number;
+    if (number >= 0) atThreadEnd(closeFunction, number);
   }
 
   /** The descriptor's number, or −1 after it was closed or given away. */
@@ -43,12 +54,15 @@ export class Fd implements Disposable {
   take(): number {
     const number = this.#number;
     this.#number = -1;
+    if (number >= 0) notAtThreadEnd(closeFunction, number);
     return number;
   }
 
   /** Closes the descriptor; harmless when it is closed or was given away. */
   close(): void {
-    if (this.#number >= 0) close(this.take());
+    const number = this.#number;
+    this.#number = -1;
+    if (number >= 0) close(number);
   }
 
   [Symbol.dispose](): void {
@@ -59,6 +73,7 @@ export class Fd implements Disposable {
 /** Closes `fd`. close(2). Errors are not reported: the descriptor is gone whatever it answers. */
 export function close(fd: number): void {
   checkFd(fd);
+  threadEnd?.remove(threadEnd.isolate, closeFunction, fd);
   closeCall(fd);
 }
 
@@ -69,7 +84,7 @@ export function close(fd: number): void {
 export function duplicate(fd: number, lowest = 3): Fd {
   checkFd(fd);
   checkFd(lowest, 'lowest');
-  return new Fd(check(fcntl(fd, F_DUPFD_CLOEXEC, lowest), 'fcntl', fd));
+  return new Fd(check(duplicateCall(fd, F_DUPFD_CLOEXEC, lowest), 'fcntl', fd));
 }
 
 /** The open file's flags, O_*. fcntl(2) F_GETFL. Throws EBADF. */

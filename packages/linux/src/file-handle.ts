@@ -1,11 +1,12 @@
 import { checkBytes, checkFd } from './arguments.js';
+import { descriptorCall } from './descriptor-call.js';
 import { Fd } from './fd.js';
-import { allocate, libc } from './libc.js';
+import { allocate } from './libc.js';
 import { check } from './system-error.js';
 
 const O_CLOEXEC = 0o2000000;
 
-const openByHandleAt = libc<(mount: number, handle: Uint8Array, flags: number) => number>(
+const openByHandleAt = descriptorCall<(mount: number, handle: Uint8Array, flags: number) => number>(
   'int open_by_handle_at(int, void *, int)',
 );
 

@@ -29,6 +29,7 @@ export * from './namespace.js';
 export * from './netlink.js';
 export * from './netlink-attribute.js';
 export * from './node-poll.js';
+export { openFile } from './open-file.js';
 export * from './pidfd.js';
 export * from './pipe.js';
 export * from './poll.js';

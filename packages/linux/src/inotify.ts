@@ -1,6 +1,7 @@
 import { isUtf8 } from 'node:buffer';
 import { checkFd, checkMask, checkText } from './arguments.js';
 import { cBytes, printable } from './c-string.js';
+import { descriptorCall } from './descriptor-call.js';
 import { Fd, read } from './fd.js';
 import { allocate, libc } from './libc.js';
 import { check } from './system-error.js';
@@ -39,7 +40,7 @@ const HEADER_SIZE = 16;
 /** Room for many events, and at least one with the longest name. */
 const BUFFER_SIZE = 16_384;
 
-const inotifyInit1 = libc<(flags: number) => number>('int inotify_init1(int)');
+const inotifyInit1 = descriptorCall<(flags: number) => number>('int inotify_init1(int)');
 const inotifyAddWatch = libc<(fd: number, path: Uint8Array, mask: number) => number>(
   'int inotify_add_watch(int, const void *, uint32_t)',
 );

@@ -1,7 +1,19 @@
-import koffi from 'koffi';
+import { isMainThread } from 'node:worker_threads';
+import koffi, { type LibraryHandle } from 'koffi';
 import { checkChoice, checkInteger, checkText, wrongKind } from './arguments.js';
+import { keepKoffi } from './koffi-kept.js';
 
-const library = koffi.load('libc.so.6');
+const library = openLibrary();
+if (!isMainThread) keepKoffi(library);
+
+/** The GNU C library by its name; any other one, musl, as the program itself was linked with it. */
+function openLibrary(): LibraryHandle {
+  try {
+    return koffi.load('libc.so.6');
+  } catch {
+    return koffi.load(null);
+  }
+}
 
 /**
  * Declares a function of the C library by its C prototype and gives it a TypeScript type.
@@ -20,6 +32,16 @@ export function libc<F extends (...args: never[]) => unknown>(prototype: string,
   checkChoice('how', how, ['sync', 'async']);
   const call = library.func(prototype);
   return (how === 'sync' ? call : call.async) as unknown as F;
+}
+
+/** As `libc`, for a function that not every C library has, nor every release of it: undefined where it is missing. */
+export function libcIfPresent<F extends (...args: never[]) => unknown>(prototype: string): F | undefined {
+  try {
+    return libc(prototype);
+  } catch (error) {
+    if (String(error).includes('Cannot find function')) return undefined;
+    throw error;
+  }
 }
 
 const exit = libc<(code: number) => never>('void _exit(int)');

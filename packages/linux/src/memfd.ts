@@ -1,14 +1,15 @@
 import { checkText } from './arguments.js';
 import { cString } from './c-string.js';
+import { descriptorCall } from './descriptor-call.js';
 import { EINVAL } from './errno.js';
 import { Fd } from './fd.js';
-import { errno, libc } from './libc.js';
+import { errno } from './libc.js';
 import { check } from './system-error.js';
 
 const MFD_CLOEXEC = 1;
 const MFD_EXEC = 16;
 
-const memfdCreate = libc<(name: string, flags: number) => number>('int memfd_create(const char *, uint)');
+const memfdCreate = descriptorCall<(name: string, flags: number) => number>('int memfd_create(const char *, uint)');
 
 /**
  * An empty file in memory that goes with its last descriptor, close-on-exec; a program written to it may be executed

@@ -1,5 +1,6 @@
 import { checkFd, checkUint32, checkUint64 } from './arguments.js';
 import { CAP_SYS_ADMIN, hasCapability } from './capability.js';
+import { descriptorCall } from './descriptor-call.js';
 import { isNamespace } from './descriptor-kind.js';
 import { EPERM } from './errno.js';
 import { Fd } from './fd.js';
@@ -22,6 +23,10 @@ const FD_NSFS_ROOT = -10003;
 const FILEID_NSFS = 241;
 
 const ioctl = libc<(fd: number, request: number, argument: Uint8Array | null) => number>(
+  'int ioctl(int, ulong, void *)',
+);
+
+const openByIoctl = descriptorCall<(fd: number, request: number, argument: null) => number>(
   'int ioctl(int, ulong, void *)',
 );
 
@@ -50,7 +55,7 @@ export function namespaceOwner(fd: number): number {
 /** The user namespace that owns the namespace `fd`. ioctl_ns(2). Throws EPERM when it is outside ours, ENOTTY. */
 export function owningUserNamespace(fd: number): Fd {
   checkFd(fd);
-  return new Fd(check(ioctl(fd, NS_GET_USERNS, null), 'ioctl(NS_GET_USERNS)', fd));
+  return new Fd(check(openByIoctl(fd, NS_GET_USERNS, null), 'ioctl(NS_GET_USERNS)', fd));
 }
 
 /**
@@ -59,7 +64,7 @@ export function owningUserNamespace(fd: number): Fd {
  */
 export function parentNamespace(fd: number): Fd {
   checkFd(fd);
-  return new Fd(check(ioctl(fd, NS_GET_PARENT, null), 'ioctl(NS_GET_PARENT)', fd));
+  return new Fd(check(openByIoctl(fd, NS_GET_PARENT, null), 'ioctl(NS_GET_PARENT)', fd));
 }
 
 /** The number that names a namespace while it lives; it is given again after that. namespaces(7). Never blocks. Throws EBADF. */

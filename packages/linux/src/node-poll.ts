@@ -1,22 +1,33 @@
-import koffi, { type node } from 'koffi';
+import koffi from 'koffi';
 import { checkFd, checkFunction } from './arguments.js';
 import { EPOLLIN, Epoll } from './epoll.js';
 import { EEXIST } from './errno.js';
 import { SystemError } from './system-error.js';
+import { threadEnd } from './thread-end.js';
+import { ThreadPoll } from './thread-poll.js';
 
 // A poll handle that is collected as garbage stops without a word, so those in use are referenced from here.
-const watched = new Map<number, node.PollHandle>();
+const watched = new Map<number, Handle>();
+
+/** What koffi's PollHandle has. */
+interface Handle {
+  unref(): void;
+  stop(): void;
+  start(options: { readonly readable: true }, ready: () => void): void;
+  close(): void;
+}
 
 /** Watches one fd in Node's own event loop. It keeps Node alive, until `unref`. Dispose of it before the fd is closed. */
 export class NodePoll implements Disposable {
   readonly #fd: number;
   readonly #ready: () => void;
-  #handle: node.PollHandle | undefined;
+  #handle: Handle | undefined;
 
   /**
    * Calls `ready` whenever `fd` is readable, any pollable one, an epoll instance included; it becomes non-blocking.
    * `ready` must not throw: an error would be swallowed. Nor may it rely on nextTick or promises, which on Node 26 do
-   * not run after it; what it wants done belongs in a setImmediate, which runs in the same turn of the loop.
+   * not run after it; what it wants done belongs in a setImmediate, which runs in the same turn of the loop, in a worker thread
+   * in the next one.
    * Throws EPERM for an fd that can't be polled (a regular file, a directory), EBADF, EEXIST when one already watches it.
    * An fd that Node itself watches, one of its sockets, ends the process.
    */
@@ -27,7 +38,7 @@ export class NodePoll implements Disposable {
     requirePollable(fd);
     this.#fd = fd;
     this.#ready = ready;
-    this.#handle = koffi.node.poll(fd, { readable: true }, ready);
+    this.#handle = threadEnd === undefined ? koffi.node.poll(fd, { readable: true }, ready) : new ThreadPoll(fd, ready);
     watched.set(fd, this.#handle);
   }
 

@@ -1,4 +1,5 @@
 import { checkFd, checkPid } from './arguments.js';
+import { descriptorCall } from './descriptor-call.js';
 import { EAGAIN, EINTR } from './errno.js';
 import { Fd } from './fd.js';
 import { allocate, errno, libc } from './libc.js';
@@ -20,7 +21,7 @@ export const WNOWAIT = 0x0100_0000;
 const CHANGES = ['exited', 'killed', 'dumped', 'trapped', 'stopped', 'continued'] as const;
 
 // The C library has no wrappers for these before 2.36; the numbers are the same on every architecture.
-const syscall3 = libc<(number: number, a: number, b: number) => number>('long syscall(long, long, long)');
+const syscall3 = descriptorCall<(number: number, a: number, b: number) => number>('long syscall(long, long, long)');
 const syscall5 = libc<(number: number, a: number, b: number, c: null, d: number) => number>(
   'long syscall(long, long, long, void *, long)',
 );

@@ -1,6 +1,6 @@
-import { openSync } from 'node:fs';
 import { checkChoice, checkText } from './arguments.js';
-import { Fd, read } from './fd.js';
+import { read } from './fd.js';
+import { openFile } from './open-file.js';
 
 const buffer = Buffer.alloc(4096);
 
@@ -12,7 +12,7 @@ const buffer = Buffer.alloc(4096);
 export function readKernelFile(path: string, encoding: 'latin1' | 'utf8' = 'latin1'): string {
   checkText('path', path);
   checkChoice('encoding', encoding, ['latin1', 'utf8']);
-  using file = new Fd(openSync(path, 'r'));
+  using file = openFile(path);
   let text = '';
   for (;;) {
     const count = read(file.number, buffer) ?? 0;

@@ -123,7 +123,7 @@ export function shareWithHandler(signo: number): SharedSignal {
   if (next <= 1n) throw new RangeError(`${signalName(signo)} has no handler to share it with`);
   let code = codes.get(next);
   if (code === undefined) {
-    code = loadCode(handlerCode(next));
+    code = loadCode(handlerCode(next), 'shared-signal');
     codes.set(next, code);
   }
   // With its mask: the handler relies on not being interrupted by another one.

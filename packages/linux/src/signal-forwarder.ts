@@ -128,12 +128,13 @@ function handlerCode(tgid: number, tid: number): Buffer {
  * Places machine code in executable memory that stays for the life of the process. Mapping a file, rather than writing
  * to a page and then making it executable, never has a page that is both, and leaves it to the kernel to bring the
  * instruction cache of arm64 up to date.
+ * @param name what /proc/self/maps shows
  */
-export function loadCode(code: Buffer): bigint {
-  using file = memoryFile('signal-forwarder');
+export function loadCode(code: Buffer, name: string): bigint {
+  using file = memoryFile(name);
   write(file.number, code);
   const address = BigInt(mmap(0n, code.length, PROT_READ | PROT_EXEC, MAP_PRIVATE, file.number, 0));
-  if (address === -1n) throw SystemError.last('mmap', 'signal-forwarder');
+  if (address === -1n) throw SystemError.last('mmap', name);
   return address;
 }
 
@@ -158,7 +159,7 @@ export function isMainThread(): boolean {
  */
 export function forwardToMainThread(signo: number): () => void {
   checkInteger('signo', signo, 1, 64);
-  handler ??= loadCode(handlerCode(process.pid, process.pid));
+  handler ??= loadCode(handlerCode(process.pid, process.pid), 'signal-forwarder');
   const action = allocate(SIGACTION_SIZE);
   const previous = allocate(SIGACTION_SIZE);
   action.writeBigUInt64LE(handler, 0);

@@ -1,6 +1,7 @@
 import { checkInteger } from './arguments.js';
+import { descriptorCall } from './descriptor-call.js';
 import { Fd, read } from './fd.js';
-import { allocate, libc } from './libc.js';
+import { allocate } from './libc.js';
 import { signalNumber, signalSet } from './signal.js';
 import { originalCode } from './signal-forwarder.js';
 import { check } from './system-error.js';
@@ -10,7 +11,7 @@ const SFD_CLOEXEC = 0o2000000;
 const SIZE = 128;
 const BATCH = 64;
 
-const signalfdCall = libc<(fd: number, set: Uint8Array, flags: number) => number>(
+const signalfdCall = descriptorCall<(fd: number, set: Uint8Array, flags: number) => number>(
   'int signalfd(int, const void *, int)',
 );
 

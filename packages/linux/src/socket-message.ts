@@ -1,9 +1,11 @@
 import { checkBytes, checkFd, checkFds, checkInteger, checkObject, checkText } from './arguments.js';
+import { closeFunction } from './descriptor-call.js';
 import { EAGAIN, EINTR, EINVAL, EMFILE, EMSGSIZE } from './errno.js';
 import { close } from './fd.js';
 import { addressOf, allocate, errno, libc } from './libc.js';
 import { type PeerCredentials, unixAddress } from './socket.js';
 import { SystemError } from './system-error.js';
+import { atThreadEnd } from './thread-end.js';
 
 const SOL_SOCKET = 1;
 const SCM_RIGHTS = 1;
@@ -136,7 +138,8 @@ export class ReceiveBuffer {
 
   /**
    * Receives into `bytes`, with the descriptors passed along, close-on-exec. recvmsg(2).
-   * @param fds gets the descriptors' numbers appended, which are the caller's from then on
+   * @param fds gets the descriptors' numbers appended, which are the caller's from then on, to be closed by `close` or as an `Fd`;
+   * in a worker thread they are closed at its end otherwise
    * @param lost gets those of a message of which not all is there; without it they are closed, in this thread
    * @returns how many bytes, 0 at the end (or for an empty datagram), undefined when a non-blocking socket has nothing now
    * Throws ECONNRESET, EMFILE when descriptors were passed that this process has no room for, and EMSGSIZE when a datagram
@@ -183,6 +186,7 @@ function takeControl(fd: number, fds: number[], lost: number[] | undefined): Pee
     const data = at + CMSGHDR_SIZE;
     if (kind === SCM_RIGHTS) {
       for (let entry = data; entry + 4 <= at + length; entry += 4) received.push(control.readInt32LE(entry));
+      for (const number of received) atThreadEnd(closeFunction, number);
     } else if (kind === SCM_CREDENTIALS) {
       sender = {
         pid: control.readInt32LE(data),

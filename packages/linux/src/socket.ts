@@ -1,5 +1,6 @@
 import { checkChoice, checkFd, checkInteger, checkNumber, checkText } from './arguments.js';
 import { cString } from './c-string.js';
+import { descriptorCall, descriptorPair, descriptorPairCall } from './descriptor-call.js';
 import { EAGAIN, ECONNABORTED, EINPROGRESS, EINTR, EINVAL, EMSGSIZE, EPERM, EPROTO } from './errno.js';
 import { Fd, isOpen } from './fd.js';
 import { allocate, errno, libc } from './libc.js';
@@ -24,8 +25,9 @@ const SO_SNDBUFFORCE = 32;
 const SO_DOMAIN = 39;
 const SUN_PATH_SIZE = 108;
 
-const socketCall = libc<(domain: number, type: number, protocol: number) => number>('int socket(int, int, int)');
-const socketpairCall = libc<(domain: number, type: number, protocol: number, fds: Uint8Array) => number>(
+const socketCall =
+  descriptorCall<(domain: number, type: number, protocol: number) => number>('int socket(int, int, int)');
+const socketpairCall = descriptorPairCall<(domain: number, type: number, protocol: number, fds: Int32Array) => number>(
   'int socketpair(int, int, int, void *)',
 );
 const bindCall = libc<(fd: number, address: Uint8Array, size: number) => number>('int bind(int, const void *, uint)');
@@ -33,7 +35,7 @@ const connectCall = libc<(fd: number, address: Uint8Array, size: number) => numb
   'int connect(int, const void *, uint)',
 );
 const listenCall = libc<(fd: number, backlog: number) => number>('int listen(int, int)');
-const accept4 = libc<(fd: number, address: null, size: null, flags: number) => number>(
+const accept4 = descriptorCall<(fd: number, address: null, size: null, flags: number) => number>(
   'int accept4(int, void *, void *, int)',
 );
 const getsockopt = libc<(fd: number, level: number, name: number, value: Uint8Array, size: Uint8Array) => number>(
@@ -108,9 +110,8 @@ export function makeSocket(family: number, type: number, protocol = 0): Fd {
 /** Two connected sockets of the family AF_UNIX, close-on-exec and non-blocking. socketpair(2). */
 export function socketPair(type: SocketType = SOCK_STREAM): [Fd, Fd] {
   checkChoice('type', type, [SOCK_STREAM, SOCK_DGRAM, SOCK_SEQPACKET]);
-  const fds = allocate(8);
-  check(socketpairCall(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds), 'socketpair');
-  return [new Fd(fds.readInt32LE(0)), new Fd(fds.readInt32LE(4))];
+  check(socketpairCall(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, descriptorPair), 'socketpair');
+  return [new Fd(descriptorPair[0] as number), new Fd(descriptorPair[1] as number)];
 }
 
 /**

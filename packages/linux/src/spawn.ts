@@ -1,10 +1,11 @@
+import { readdirSync } from 'node:fs';
 import { checkInstance, checkPid, checkText } from './arguments.js';
 import { prepareSpawn } from './before-spawn.js';
-import { cString } from './c-string.js';
+import { cString, cStrings } from './c-string.js';
 import { environ } from './environ.js';
 import { EINTR } from './errno.js';
 import { duplicate, Fd } from './fd.js';
-import { allocate, errno, libc } from './libc.js';
+import { allocate, errno, libc, libcIfPresent } from './libc.js';
 import { pidfdOpen, pidfdSendSignal } from './pidfd.js';
 import { SIGRTMAX, type Signal, signalNumber, signalSet } from './signal.js';
 import { isMainThread } from './signal-forwarder.js';
@@ -16,15 +17,15 @@ const POSIX_SPAWN_SETPGROUP = 0x02;
 const POSIX_SPAWN_SETSIGDEF = 0x04;
 const POSIX_SPAWN_SETSIGMASK = 0x08;
 const POSIX_SPAWN_SETSID = 0x80;
-// posix_spawnattr_t and posix_spawn_file_actions_t have 336 and 80 bytes in the GNU C library.
+// posix_spawnattr_t and posix_spawn_file_actions_t have 336 and 80 bytes in the GNU C library, and no more in musl.
 const ATTRIBUTES_SIZE = 512;
 const ACTIONS_SIZE = 256;
 const O_RDWR = 2;
 
 type Memory = Uint8Array;
 const posixSpawnp = libc<
-  (pid: Memory, file: string, actions: Memory, attributes: Memory, argv: Strings, envp: Strings | bigint) => number
->('int posix_spawnp(void *, const char *, const void *, const void *, const char **, const char **)');
+  (pid: Memory, file: string, actions: Memory, attributes: Memory, argv: Memory, envp: Memory | bigint) => number
+>('int posix_spawnp(void *, const char *, const void *, const void *, void *, void *)');
 const attributesInit = libc<(attributes: Memory) => number>('int posix_spawnattr_init(void *)');
 const setFlags = libc<(attributes: Memory, flags: number) => number>('int posix_spawnattr_setflags(void *, short)');
 const setMask = libc<(attributes: Memory, set: Memory) => number>(
@@ -41,16 +42,15 @@ const addDup2 = libc<(actions: Memory, from: number, to: number) => number>(
 const addOpen = libc<(actions: Memory, fd: number, path: string, flags: number, mode: number) => number>(
   'int posix_spawn_file_actions_addopen(void *, int, const char *, int, uint)',
 );
-const addCloseFrom = libc<(actions: Memory, lowest: number) => number>(
+const addCloseFrom = libcIfPresent<(actions: Memory, lowest: number) => number>(
   'int posix_spawn_file_actions_addclosefrom_np(void *, int)',
 );
+const addClose = libc<(actions: Memory, fd: number) => number>('int posix_spawn_file_actions_addclose(void *, int)');
 const addChdir = libc<(actions: Memory, path: string) => number>(
   'int posix_spawn_file_actions_addchdir_np(void *, const char *)',
 );
 
 const waitpid = libc<(pid: number, status: null, options: number) => number>('int waitpid(int, void *, int)');
-
-type Strings = readonly (string | null)[];
 
 const NO_SIGNALS = signalSet();
 // With 32 and 33, which belong to the C library: what is not in this set it leaves ignored in the child.
@@ -121,8 +121,8 @@ export function spawn(file: string, options: SpawnOptions = {}): ChildProcess {
   checkSpawnOptions(options);
   const { args = [], env, fds = [0, 1, 2], others = 'closed', cwd, group = 'none' } = options;
   const path = cString(file, 'posix_spawn');
-  const argv = [path, ...args.map((argument) => cString(argument, 'posix_spawn'))];
-  const envp = env === undefined ? ownEnvironment() : strings(env);
+  const argv = cStrings([path, ...args], 'posix_spawn');
+  const envp = env === undefined ? ownEnvironment() : environment(env);
   const moved: Fd[] = [];
   prepareSpawn();
   const succeed = (error: number) => {
@@ -146,9 +146,9 @@ export function spawn(file: string, options: SpawnOptions = {}): ChildProcess {
       }
       succeed(addDup2(actions, from, target));
     });
-    if (others === 'closed') succeed(addCloseFrom(actions, fds.length));
+    if (others === 'closed') succeed(closeFrom(fds.length));
     if (cwd !== undefined) succeed(addChdir(actions, cString(cwd, 'posix_spawn')));
-    succeed(posixSpawnp(pid, path, actions, attributes[group], [...argv, null], envp));
+    succeed(posixSpawnp(pid, path, actions, attributes[group], argv, envp));
   } finally {
     for (const fd of moved) fd.close();
     actionsDestroy(actions);
@@ -156,16 +156,28 @@ export function spawn(file: string, options: SpawnOptions = {}): ChildProcess {
   return adopt(pid.readInt32LE(0));
 }
 
-/** Where JavaScript's is the C library's, as that: copying the variables one by one would take longer than all the rest. */
-function ownEnvironment(): Strings | bigint {
-  return process.env === initialEnv && isMainThread() ? environ() : strings(process.env);
+/**
+ * Has the child close all descriptors from `lowest` on. Where the C library has nothing for that (musl, glibc before 2.34), those
+ * that are open now, which are all that can be inherited: what other threads open meanwhile is close-on-exec.
+ * @returns an error number
+ */
+function closeFrom(lowest: number): number {
+  if (addCloseFrom !== undefined) return addCloseFrom(actions, lowest);
+  for (const fd of readdirSync('/proc/self/fd').map(Number)) {
+    const error = fd < lowest ? 0 : addClose(actions, fd);
+    if (error !== 0) return error;
+  }
+  return 0;
 }
 
-function strings(environment: Readonly<NodeJS.ProcessEnv>): Strings {
-  const variables = Object.entries(environment).flatMap(([name, value]) =>
-    value === undefined ? [] : cString(`${name}=${value}`, 'posix_spawn'),
-  );
-  return [...variables, null];
+/** Where JavaScript's is the C library's, as that: copying the variables one by one would take longer than all the rest. */
+function ownEnvironment(): Memory | bigint {
+  return process.env === initialEnv && isMainThread() ? environ() : environment(process.env);
+}
+
+function environment(variables: Readonly<NodeJS.ProcessEnv>): Memory {
+  const texts = Object.entries(variables).flatMap(([name, value]) => (value === undefined ? [] : `${name}=${value}`));
+  return cStrings(texts, 'posix_spawn');
 }
 
 function adopt(pid: number): ChildProcess {

@@ -1,5 +1,6 @@
 import { outOfRange, wrongKind } from './arguments.js';
 import { CLOCKS, type Clock, checkClock } from './clock.js';
+import { descriptorCall } from './descriptor-call.js';
 import { Fd, read } from './fd.js';
 import { allocate, libc } from './libc.js';
 import { check, isSystemError, SystemError } from './system-error.js';
@@ -9,7 +10,7 @@ const TFD_CLOEXEC = 0o2000000;
 const TFD_TIMER_ABSTIME = 1;
 const TFD_TIMER_CANCEL_ON_SET = 2;
 
-const timerfdCreate = libc<(clock: number, flags: number) => number>('int timerfd_create(int, int)');
+const timerfdCreate = descriptorCall<(clock: number, flags: number) => number>('int timerfd_create(int, int)');
 const timerfdSettime = libc<(fd: number, flags: number, value: Uint8Array, old: null) => number>(
   'int timerfd_settime(int, int, const void *, void *)',
 );

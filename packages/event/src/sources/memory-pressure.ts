@@ -1,4 +1,4 @@
-import { constants, openSync, statSync } from 'node:fs';
+import { constants, statSync } from 'node:fs';
 import {
   checkChoice,
   checkNumber,
@@ -10,8 +10,9 @@ import {
   EPOLLERR,
   EPOLLIN,
   EPOLLPRI,
-  Fd,
+  type Fd,
   isSystemError,
+  openFile,
   outOfRange,
   read,
   readKernelFile,
@@ -141,7 +142,7 @@ function* pressureFiles(): Generator<string> {
 }
 
 function open(path: string): Fd {
-  return new Fd(openSync(path, constants.O_RDWR | constants.O_NONBLOCK | constants.O_NOCTTY));
+  return openFile(path, constants.O_RDWR | constants.O_NONBLOCK | constants.O_NOCTTY);
 }
 
 /** Connects and writes the trigger; on failure nothing stays open. */

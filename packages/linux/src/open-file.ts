@@ -1,0 +1,28 @@
+import { cString } from './c-string.js';
+import { descriptorCall } from './descriptor-call.js';
+import { EINTR } from './errno.js';
+import { Fd } from './fd.js';
+import { errno } from './libc.js';
+import { SystemError } from './system-error.js';
+
+const O_CLOEXEC = 0o2000000;
+
+const openCall = descriptorCall<(path: string, flags: number, mode: number) => number>(
+  'int open(const char *, int, uint)',
+);
+
+/**
+ * Opens a file, close-on-exec. open(2). Unlike a descriptor of `fs.openSync` this one is not closed by Node, too, at the end of a
+ * worker thread, when its number may be another thread's. Throws ENOENT, EACCES, EINVAL for a path with a NUL in it, EMFILE, …
+ * @param flags O_RDONLY and so on, as in `fs.constants`
+ * @param mode the permissions of a file that is made
+ */
+export function openFile(path: string, flags = 0, mode = 0o666): Fd {
+  const text = cString(path, 'open');
+  for (;;) {
+    const fd = openCall(text, flags | O_CLOEXEC, mode);
+    if (fd !== -1) return new Fd(fd);
+    const error = errno();
+    if (error !== EINTR) throw new SystemError(error, 'open', path);
+  }
+}
