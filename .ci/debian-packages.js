@@ -28,6 +28,12 @@ export const testPackages = [
   { name: 'debootstrap', provides: 'debootstrap', why: "unpacks a newer Debian, whose systemd has the API's clients" },
   { name: 'util-linux', provides: 'setpriv', why: 'runs a client as another user' },
   { name: 'gcc', provides: 'gcc', why: 'compiles what our loop is compared with' },
+  { name: 'binutils', provides: 'readelf', why: 'shows what a C library has' },
+  {
+    name: 'musl',
+    provides: `/lib/ld-musl-${process.arch === 'arm64' ? 'aarch64' : 'x86_64'}.so.1`,
+    why: 'is another C library, which must have what we need',
+  },
   { name: 'strace', provides: 'strace', why: 'lets system calls of the daemon fail' },
   { name: 'libc6-dev', provides: '/usr/include/stdio.h', why: 'declares the C library to it' },
   {

@@ -1,8 +1,9 @@
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
-import { libc } from '@sdrx/linux';
+import { libcIfPresent } from '@sdrx/linux';
 
-const mallocTrim = libc<(pad: number) => number>('int malloc_trim(size_t)');
+/** Of the GNU C library alone; musl keeps less. */
+const mallocTrim = libcIfPresent<(pad: number) => number>('int malloc_trim(size_t)');
 
 /** Collects garbage and gives free memory back to the kernel. malloc_trim(3). */
 export function releaseMemory(): void {
@@ -10,7 +11,7 @@ export function releaseMemory(): void {
   setFlagsFromString('--expose-gc');
   const collect: unknown = runInNewContext('gc');
   if (typeof collect === 'function') collect();
-  mallocTrim(0);
+  mallocTrim?.(0);
 }
 
 /** One line on this process's memory, in kilobytes. */

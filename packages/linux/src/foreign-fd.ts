@@ -1,27 +1,15 @@
 import { readlinkSync } from 'node:fs';
 import { checkFd } from './arguments.js';
 import { O_PATH, statusFlags } from './fd.js';
-import { allocate, libc } from './libc.js';
+import { statx } from './statx.js';
 
 /*
  * A descriptor that came from somebody else may stand for a file whose file system does not answer. close(2) asks it then, and
  * so do fstat(2), fstatfs(2) and ioctl(2); the process hangs, often beyond SIGKILL. What is asked here asks nobody.
  */
 
-const AT_EMPTY_PATH = 0x1000;
-const AT_STATX_DONT_SYNC = 0x4000;
-const STATX_TYPE = 0x1;
-const STATX_MODE = 28;
-const S_IFMT = 0o170000;
-const S_IFDIR = 0o040000;
-
 /** What the kernel calls such a namespace; no path can look so, as it begins with a slash. proc_pid_fd(5), namespaces(7) */
 const USER_OR_NETWORK = /^(?:user|net):\[\d+\]$/;
-
-const statxCall = libc<(fd: number, path: string, flags: number, mask: number, buffer: Uint8Array) => number>(
-  'int statx(int, const char *, int, uint, void *)',
-);
-const buffer = allocate(256);
 
 /**
  * Whether closing `fd` can't hang, whoever it came from: it is a user or network namespace. A mount namespace takes its mounts
@@ -47,6 +35,9 @@ export function isNeverFlushed(fd: number): boolean {
 }
 
 function isDirectory(fd: number): boolean {
-  if (statxCall(fd, '', AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_TYPE, buffer) !== 0) return false;
-  return (buffer.readUInt16LE(STATX_MODE) & S_IFMT) === S_IFDIR;
+  try {
+    return statx(fd).isDirectory;
+  } catch {
+    return false;
+  }
 }

@@ -1,3 +1,4 @@
+import { checkInteger, checkText } from './arguments.js';
 import { cString } from './c-string.js';
 import { descriptorCall } from './descriptor-call.js';
 import { EINTR } from './errno.js';
@@ -18,6 +19,9 @@ const openCall = descriptorCall<(path: string, flags: number, mode: number) => n
  * @param mode the permissions of a file that is made
  */
 export function openFile(path: string, flags = 0, mode = 0o666): Fd {
+  checkText('path', path);
+  checkInteger('flags', flags, 0, 0x7fff_ffff);
+  checkInteger('mode', mode, 0, 0o7777);
   const text = cString(path, 'open');
   for (;;) {
     const fd = openCall(text, flags | O_CLOEXEC, mode);

@@ -3,8 +3,8 @@ import { checkBoolean, checkInteger, checkPid, outOfRange, wrongKind } from './a
 import { allocate, libc } from './libc.js';
 import { check, SystemError } from './system-error.js';
 
-/** The first and last real-time signal of the C library, which keeps two of the kernel's for itself. signal(7). */
-export const SIGRTMIN = 34;
+/** The first and last real-time signal. The C library keeps some of the kernel's for itself, glibc two, musl three. signal(7). */
+export const SIGRTMIN = libc<() => number>('int __libc_current_sigrtmin()')();
 export const SIGRTMAX = 64;
 
 const SIG_BLOCK = 0;

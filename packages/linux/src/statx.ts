@@ -13,9 +13,12 @@ const S_IFMT = 0o170000;
 const S_IFDIR = 0o040000;
 const S_IFLNK = 0o120000;
 
-const statxCall = libc<(fd: number, path: string, flags: number, mask: number, buffer: Uint8Array) => number>(
-  'int statx(int, const char *, int, uint, void *)',
-);
+/** By its number: the C library musl has it since 1.2.5 only. */
+const SYS_STATX = process.arch === 'arm64' ? 291 : 332;
+
+const syscall = libc<
+  (number: number, fd: number, path: string, flags: number, mask: number, buffer: Uint8Array) => number
+>('long syscall(long, int, const char *, int, uint, void *)');
 const buffer = allocate(256);
 
 /** What statx(2) tells of an open file. */
@@ -37,7 +40,7 @@ export interface Statx {
 export function statx(fd: number): Statx {
   checkFd(fd);
   const mask = STATX_TYPE | STATX_INO | STATX_MNT_ID;
-  check(statxCall(fd, '', AT_EMPTY_PATH | AT_STATX_DONT_SYNC, mask, buffer), 'statx', fd);
+  check(syscall(SYS_STATX, fd, '', AT_EMPTY_PATH | AT_STATX_DONT_SYNC, mask, buffer), 'statx', fd);
   const type = buffer.readUInt16LE(28) & S_IFMT;
   return {
     inode: buffer.readBigUInt64LE(32),

@@ -1,8 +1,13 @@
 import { checkInteger, checkText, wrongKind } from './arguments.js';
-import { errno as lastErrno, libc } from './libc.js';
+import { errorName } from './errno-names.js';
+import { errno as lastErrno, libc, libcIfPresent } from './libc.js';
 
-const strerrorname = libc<(errno: number) => string | null>('const char *strerrorname_np(int errnum)');
-const strerrordesc = libc<(errno: number) => string | null>('const char *strerrordesc_np(int errnum)');
+type Describe = (errno: number) => string;
+
+/** In English; strerror(3), where there is nothing else, may be in the user's language. */
+const describe =
+  libcIfPresent<Describe>('const char *strerrordesc_np(int errnum)') ??
+  libc<Describe>('const char *strerror(int errnum)');
 
 /**
  * A system call that failed. It has the shape of the errors that Node's own modules throw, so that one handler serves
@@ -30,9 +35,11 @@ export class SystemError extends Error implements NodeJS.ErrnoException {
     checkText('syscall', syscall);
     if (subject !== undefined) checkText('subject', subject);
     if (reason !== undefined) checkText('reason', reason);
-    const code = strerrorname(errno) ?? `E${errno}`;
+    const name = errorName(errno);
+    const code = name ?? `E${errno}`;
     const what = subject === undefined ? syscall : `${syscall} '${subject}'`;
-    super(`${code}: ${reason ?? (strerrordesc(errno) ?? 'unknown error').toLowerCase()}, ${what}`);
+    const words = reason ?? (name === undefined ? 'unknown error' : describe(errno).toLowerCase());
+    super(`${code}: ${words}, ${what}`);
     this.code = code;
     this.errno = -errno;
   }
