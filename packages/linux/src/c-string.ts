@@ -1,3 +1,4 @@
+import { checkText, wrongKind } from './arguments.js';
 import { EINVAL } from './errno.js';
 import { addressOf, allocate } from './libc.js';
 import { SystemError } from './system-error.js';
@@ -7,12 +8,16 @@ import { SystemError } from './system-error.js';
  * else. Throws EINVAL for it, on behalf of `syscall`.
  */
 export function cString(text: string, syscall: string): string {
+  checkText('text', text);
+  checkText('syscall', syscall);
   if (text.includes('\0')) throw new SystemError(EINVAL, syscall, printable(text));
   return text;
 }
 
 /** As `cString`, but for text that may be bytes, which need not be UTF-8: those of a file's name, for a call that takes `void *`. */
 export function cBytes(text: string | Uint8Array, syscall: string): Buffer {
+  if (typeof text !== 'string' && !(text instanceof Uint8Array)) throw wrongKind('text', 'a string or bytes', text);
+  checkText('syscall', syscall);
   if (typeof text === 'string') return Buffer.from(`${cString(text, syscall)}\0`);
   if (text.includes(0)) throw new SystemError(EINVAL, syscall, printable(text));
   return Buffer.concat([text, Buffer.of(0)]);

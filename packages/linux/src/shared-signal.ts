@@ -1,4 +1,5 @@
 import koffi from 'koffi';
+import { checkInteger } from './arguments.js';
 import { allocate, libc } from './libc.js';
 import { SIGRTMAX, signalName, signalSet } from './signal.js';
 import {
@@ -116,6 +117,7 @@ export interface SharedSignal {
  * handler that the signal has now. sigaction(2). Throws RangeError when it has none.
  */
 export function shareWithHandler(signo: number): SharedSignal {
+  checkInteger('signo', signo, 1, SIGRTMAX);
   const previous = allocate(SIGACTION_SIZE);
   check(sigactionCall(signo, null, previous), 'sigaction', signo);
   const next = previous.readBigUInt64LE(0);
