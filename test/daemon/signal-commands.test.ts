@@ -1,6 +1,7 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { bind, ReceiveBuffer, SIGRTMIN, SOCK_DGRAM, sigqueue, unixSocket } from '@sdrx/linux';
 import t, { type Test } from 'tap';
+import { ask } from '../support/allocation.js';
 import { type Daemon, type DaemonOptions, startDaemon } from '../support/daemon.js';
 import { Folder } from '../support/folder.js';
 import { needsRoot } from '../support/privileges.js';
@@ -59,6 +60,17 @@ t.test('0x107 brings debug messages', needsRoot, async (t) => {
   t.notMatch(daemon.log(), 'gave memory back');
   await command(daemon, 0x300);
   await daemon.waitForLog(/gave memory back/);
+});
+
+t.test('a worker obeys, too', needsRoot, async (t) => {
+  const daemon = await startDaemon(t);
+  const [worker = 0] = await workersOf(daemon, 5, 'nsresourcework');
+  // Once it answers, it listens to signals.
+  await ask(daemon, 'User', { uid: 1 });
+  await settled(worker);
+  sigqueue(worker, COMMAND, STATISTICS);
+  await daemon.waitForLog(new RegExp(`nsresourcework\\[${worker}\\]: memory: `));
+  t.ok(daemon.children().includes(worker), 'and goes on');
 });
 
 t.test('0x203 logs nowhere, 0x200 to the console again', needsRoot, async (t) => {

@@ -15,6 +15,7 @@ import { NameLookups } from './name-lookups.js';
 import { Registry } from './registry.js';
 import { type Restriction, setUpRestriction } from './restriction.js';
 import { SignOfLife } from './sign-of-life.js';
+import { signalCommands } from './signal-commands.js';
 import { surviveErrors } from './survive-errors.js';
 import { UsageError } from './usage-error.js';
 import { VERSION } from './version.js';
@@ -101,19 +102,18 @@ export async function runWorker(settings: WorkerSettings): Promise<number> {
   };
   let stuck = false;
   sign?.start();
-  const code = await loop.run(
-    serve(loop, limitCalls(served, calls), socket.number, options).pipe(
-      tap(() => idle.restart()),
-      tap((event) => {
-        sign?.tell(event);
-        if (event.type === 'stuck') stuck = true;
-      }),
-      tap((event) => report(event, log)),
-      callForHelp(loop, process.ppid),
-      takeUntil(overdue),
-      finalize(() => loop.exit(0)),
-    ),
+  const serving = serve(loop, limitCalls(served, calls), socket.number, options).pipe(
+    tap(() => idle.restart()),
+    tap((event) => {
+      sign?.tell(event);
+      if (event.type === 'stuck') stuck = true;
+    }),
+    tap((event) => report(event, log)),
+    callForHelp(loop, process.ppid),
+    takeUntil(overdue),
+    finalize(() => loop.exit(0)),
   );
+  const code = await loop.run(merge(serving, signalCommands(loop, log)));
   // A thread that the user database does not answer, or that closes what can't be closed, would keep the process from ending.
   if (lookups.busy || stuck) exitAtOnce(code);
   return code;
