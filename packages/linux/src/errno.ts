@@ -34,6 +34,7 @@ export const EMSGSIZE = 90;
 export const EOPNOTSUPP = 95;
 export const ENOTSUP = EOPNOTSUPP;
 export const ECONNABORTED = 103;
+export const EADDRINUSE = 98;
 export const ECONNRESET = 104;
 export const ENOBUFS = 105;
 export const ETOOMANYREFS = 109;

@@ -1,4 +1,4 @@
-import { checkChoice, checkFd, checkInteger, checkNumber, checkText } from './arguments.js';
+import { checkBoolean, checkChoice, checkFd, checkInteger, checkNumber, checkText } from './arguments.js';
 import { cString } from './c-string.js';
 import { descriptorCall, descriptorPair, descriptorPairCall } from './descriptor-call.js';
 import { EAGAIN, ECONNABORTED, EINPROGRESS, EINTR, EINVAL, EMSGSIZE, EPERM, EPROTO } from './errno.js';
@@ -205,24 +205,32 @@ export function receiveSenders(fd: number): void {
   enableSocketOption(fd, SOL_SOCKET, SO_PASSCRED);
 }
 
-/** Sets an option that is on or off. Throws ENOTSOCK, EBADF, ENOPROTOOPT where there is no such option. setsockopt(2). */
-export function enableSocketOption(fd: number, level: number, name: number): void {
+/** Turns an option on, or off. Throws ENOTSOCK, EBADF, ENOPROTOOPT where there is no such option. setsockopt(2). */
+export function enableSocketOption(fd: number, level: number, name: number, on = true): void {
   checkFd(fd);
   checkFd(level, 'level');
   checkFd(name, 'name');
-  option.writeInt32LE(1);
+  checkBoolean('on', on);
+  option.writeInt32LE(Number(on));
   check(setsockopt(fd, level, name, option, 4), 'setsockopt', fd);
+}
+
+/** The numbers of a socket's family and type, and whether it listens. Throws ENOTSOCK, EBADF. socket(7) */
+export function socketProperties(fd: number): { domain: number; type: number; listening: boolean } {
+  checkFd(fd);
+  return {
+    domain: socketOption(fd, SO_DOMAIN).readInt32LE(),
+    type: socketOption(fd, SO_TYPE).readInt32LE(),
+    listening: socketOption(fd, SO_ACCEPTCONN).readInt32LE() === 1,
+  };
 }
 
 /** Whether `fd` is a listening stream socket of the family AF_UNIX; false for whatever else it may be. Throws EBADF. */
 export function isListeningUnixStream(fd: number): boolean {
   checkFd(fd);
   try {
-    return (
-      socketOption(fd, SO_DOMAIN).readInt32LE() === AF_UNIX &&
-      socketOption(fd, SO_TYPE).readInt32LE() === SOCK_STREAM &&
-      socketOption(fd, SO_ACCEPTCONN).readInt32LE() === 1
-    );
+    const { domain, type, listening } = socketProperties(fd);
+    return domain === AF_UNIX && type === SOCK_STREAM && listening;
   } catch (error) {
     // An O_PATH descriptor answers EBADF, open as it is.
     if (isSystemError(error, 'ENOTSOCK') || (isSystemError(error, 'EBADF') && isOpen(fd))) return false;
