@@ -1,4 +1,5 @@
-import { EventLoop } from '@sdrx/event';
+import { createServer } from 'node:net';
+import { EventLoop, Scope } from '@sdrx/event';
 import { Fd } from '@sdrx/linux';
 import { NEVER } from 'rxjs';
 import {
@@ -42,6 +43,13 @@ const request = object(
   ['flags', optional(uint32('request.flags'))],
   ['body', array('request.body', bytes)],
 );
+const address = () =>
+  object(
+    'address',
+    { family: 'unix' },
+    ['family', choice('address.family', 'unix')],
+    ['path', optional(text('address.path'))],
+  );
 const vethEnd = (name: string) =>
   object(name, { name: 'end' }, ['name', text(`${name}.name`)], ['address', optional(bytes(`${name}.address`))]);
 const spawnOptions = object(
@@ -115,6 +123,7 @@ export const linux: Table = {
   becomeSubreaper: [],
   beforeSpawn: [callback('callback')],
   bind: [fd(), text('path')],
+  bindAddress: [fd(), address()],
   blockInOtherThreads: [signo()],
   cBytes: [argument('text', 'text', [5, null, {}, ['text'], undefined]), text('syscall')],
   cString: [text('text'), text('syscall')],
@@ -127,15 +136,19 @@ export const linux: Table = {
   closeInThreads: [array('fds', fd)],
   closesAtOnce: [fd()],
   connect: [fd(), text('path')],
+  decodeAddress: [bytes('bytes')],
+  describeFd: [fd()],
   descriptorLimit: [],
   discard: [bytes('buffer')],
   duplicate: [fd(), optional(fd('lowest'))],
-  enableSocketOption: [fd(), int32('level'), int32('name')],
+  enableSocketOption: [fd(), int32('level'), int32('name'), boolean('on')],
+  encodeAddress: [address()],
   enlargeSendBuffer: [fd(), natural('size')],
   errno: [],
   eventfd: [optional(uint32('initial'))],
   exitAtOnce: [argument('code', 0, ['0', null, {}, 1n, Number.NaN, 1.5, -1, 256, undefined])],
   fileSystemType: [fd()],
+  formatAddress: [address()],
   forwardToMainThread: [signo()],
   groupExists: [nameOrId('group')],
   hasCapability: [argument('capability', 0, ['1', null, {}, 1n, Number.NaN, 1.5, -1, 64, undefined])],
@@ -151,6 +164,7 @@ export const linux: Table = {
   libc: [text('prototype', 'int getpid()'), choice('how', 'sync')],
   libcIfPresent: [text('prototype', 'int getpid()')],
   listen: [fd(), optional(int32('backlog'))],
+  localAddress: [fd()],
   lockExclusive: [fd()],
   makeSocket: [int32('family'), int32('type'), optional(int32('protocol'))],
   mapCovers: [entries('map'), uint32('start'), natural('size')],
@@ -174,6 +188,7 @@ export const linux: Table = {
   owningUserNamespace: [fd()],
   parentNamespace: [fd()],
   parseIdMap: [text('text')],
+  peerAddress: [fd()],
   peerCredentials: [fd()],
   pidfdOpen: [pid()],
   pidfdSendSignal: [fd('pidfd'), signal()],
@@ -204,6 +219,7 @@ export const linux: Table = {
   signalSet: [optional(signo())],
   sigqueue: [pid(), signal(), int32('value')],
   socketPair: [socketType()],
+  socketProperties: [fd()],
   spawn: [text('file'), spawnOptions],
   statusFlags: [fd()],
   statx: [fd()],
@@ -247,7 +263,13 @@ const options = (good: object, ...own: readonly (readonly [string, Argument])[])
   object('options', good, ...common, ...own);
 const environment = object('environment', {});
 
+const deadline = ['deadline', argument('deadline', 1, ['5000', Number.NaN, -1, null, {}, 1n])] as const;
+const backlog = ['backlog', optional(argument('backlog', 1, ['1', Number.NaN, 1.5, -1, null, {}]))] as const;
+const counts = array('counts', (name) => like(name, NEVER));
+
 export const event: Table = {
+  DeadlineError: [text('step'), number('deadline'), argument('leftBehind', true, ['true', 0, null, undefined])],
+  EndError: [argument('errors', [], ['text', 5, null, {}, undefined])],
   EnvironmentError: [text('variable'), optional(text('value')), text('expected')],
   EventLoop: [],
   'EventLoop.child': [
@@ -286,17 +308,76 @@ export const event: Table = {
       ['accuracy', milliseconds('accuracy')],
     ),
   ],
+  ListenAddressError: [text('text')],
+  Scope: [object('options', {}, deadline)],
+  'Scope.add': [text('name'), callback('end'), object('options', {}, deadline)],
+  'Scope.end': [choice('how', 'graceful')],
+  'Scope.use': [text('name'), like('thing', new Fd(-1)), object('options', {}, deadline)],
+  ServedConnections: [
+    like('server', createServer()),
+    object(
+      'hooks',
+      {},
+      ['upgraded', optional(callback('hooks.upgraded'))],
+      ['connection', optional(callback('hooks.connection'))],
+    ),
+  ],
+  'ServedConnections.drain': [
+    object('ending', { signal: AbortSignal.abort() }, ['signal', like('ending.signal', AbortSignal.abort())]),
+  ],
   exitOnSignal: [like('loop', loop), optional(array('signals', () => signal())), options({})],
+  formatListenAddress: [
+    object(
+      'address',
+      { kind: 'unix', path: '/' },
+      ['kind', choice('address.kind', 'unix')],
+      ['path', text('address.path')],
+    ),
+  ],
+  idle: [
+    like('loop', loop),
+    counts,
+    object(
+      'options',
+      { after: 1 },
+      ['after', milliseconds('after')],
+      ['minimumUptime', optional(milliseconds('minimumUptime'))],
+    ),
+  ],
   listenFds: [environment],
+  listenInet: [
+    text('host', '127.0.0.1'),
+    argument('port', 0, ['80', Number.NaN, 1.5, -1, 65_536, null, {}, undefined]),
+    object(
+      'options',
+      {},
+      ['type', optional(choice('type', 'stream'))],
+      backlog,
+      ['v6only', boolean('v6only')],
+      ['reusePort', boolean('reusePort')],
+    ),
+  ],
+  listenUnix: [
+    text('path'),
+    object(
+      'options',
+      {},
+      ['type', optional(choice('type', 'stream'))],
+      ['mode', optional(argument('mode', 0o666, ['666', Number.NaN, 1.5, -1, 0o10000, null, {}]))],
+      ['owner', object('owner', { uid: 0, gid: 0 }, ['uid', uint32('owner.uid')], ['gid', uint32('owner.gid')])],
+      backlog,
+    ),
+  ],
   notify: [object('notification', {}), optional(array('fds', fd))],
   notifyBarrier: [like('loop', loop)],
+  parseListenAddress: [text('text')],
   readEnvironment: [environment, text('variable'), like('decoder', { name: 'x', decode: () => ({ _tag: 'Left' }) })],
   watchdog: [like('loop', loop), options({})],
   watchdogTimeout: [environment],
 };
 
 /** What the methods of a class are called on, where it has to be one of that class even for arguments that are wrong. */
-export const receivers: Readonly<Record<string, object>> = { EventLoop: loop };
+export const receivers: Readonly<Record<string, object>> = { EventLoop: loop, Scope: new Scope() };
 
 const log = ['log', optional(callback('log'))] as const;
 const mapSettings = object(

@@ -10,9 +10,20 @@ export { EventLoop } from './loop.js';
 export type { LoopState } from './loop-core.js';
 export type { RateLimitOptions } from './rate-limit.js';
 export { exitOnSignal } from './service/exit-on-signal.js';
+export { type IdleOptions, idle } from './service/idle.js';
+export * from './service/listen-address.js';
 export { listenFds, type PassedFd } from './service/listen-fds.js';
+export {
+  type ListenInetOptions,
+  type ListeningSocket,
+  type ListenUnixOptions,
+  listenInet,
+  listenUnix,
+} from './service/listening-socket.js';
 export type { Notification } from './service/notification.js';
 export { notify, notifyBarrier } from './service/notify.js';
+export * from './service/scope.js';
+export { type DrainHooks, type NodeServer, ServedConnections } from './service/served-connections.js';
 export { watchdog, watchdogTimeout } from './service/watchdog.js';
 export type { SourceOptions } from './source.js';
 export type { Child, ChildExit, ChildExitOptions, ChildOptions } from './sources/child.js';
