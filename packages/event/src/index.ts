@@ -22,6 +22,8 @@ export {
 } from './service/listening-socket.js';
 export type { Notification } from './service/notification.js';
 export { notify, notifyBarrier } from './service/notify.js';
+export * from './service/open-sockets.js';
+export * from './service/passed-fds.js';
 export * from './service/scope.js';
 export { type DrainHooks, type NodeServer, ServedConnections } from './service/served-connections.js';
 export { watchdog, watchdogTimeout } from './service/watchdog.js';

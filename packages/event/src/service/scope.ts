@@ -1,5 +1,5 @@
-import { clearTimeout, setTimeout } from 'node:timers';
 import {
+  atLoad,
   checkArray,
   checkBoolean,
   checkChoice,
@@ -167,7 +167,7 @@ export class Scope implements AsyncDisposable {
     let grace: NodeJS.Timeout | undefined;
     const leftBehind = new Promise<void>((resolve) => {
       const wait = () => {
-        grace = setTimeout(() => {
+        grace = atLoad.setTimeout(() => {
           errors.push(new DeadlineError(name, deadline, true));
           resolve();
         }, GRACE);
@@ -180,10 +180,10 @@ export class Scope implements AsyncDisposable {
     } catch (error) {
       errors.push(error);
     }
-    clearTimeout(limit);
+    atLoad.clearTimeout(limit);
     // Now, as later it would begin to wait for nobody.
     hurry.abort();
-    clearTimeout(grace);
+    atLoad.clearTimeout(grace);
     return errors;
   }
 }
@@ -198,7 +198,7 @@ async function settled(end: EndStep, ending: Ending): Promise<unknown> {
 }
 
 function startTimer(after: number, work: () => void): NodeJS.Timeout | undefined {
-  return after === Number.POSITIVE_INFINITY ? undefined : setTimeout(work, after);
+  return after === Number.POSITIVE_INFINITY ? undefined : atLoad.setTimeout(work, after);
 }
 
 function checked(deadline: number): number {

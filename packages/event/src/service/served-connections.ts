@@ -2,9 +2,8 @@ import { Server as HttpServer, type IncomingMessage, type ServerResponse } from 
 import type { Http2SecureServer, Http2Server, ServerHttp2Session } from 'node:http2';
 import { Server as NetServer, type Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { clearTimeout, setTimeout } from 'node:timers';
 import { Server as TlsServer } from 'node:tls';
-import { checkFunction, checkObject, wrongKind } from '@sdrx/linux';
+import { atLoad, checkFunction, checkObject, wrongKind } from '@sdrx/linux';
 import { BehaviorSubject, type Observable } from 'rxjs';
 import type { Ending } from './scope.js';
 
@@ -101,7 +100,7 @@ export class ServedConnections {
     this.#endSoon();
     await closed;
     await this.#allGone();
-    clearTimeout(this.#lastRequest);
+    atLoad.clearTimeout(this.#lastRequest);
     signal.removeEventListener('abort', destroy);
   }
 
@@ -146,8 +145,8 @@ export class ServedConnections {
 
   /** Ends what waits for a request then; what came in the last moment has as long from now on. */
   #endSoon(): void {
-    clearTimeout(this.#lastRequest);
-    this.#lastRequest = setTimeout(() => {
+    atLoad.clearTimeout(this.#lastRequest);
+    this.#lastRequest = atLoad.setTimeout(() => {
       for (const session of this.#sessions.members) session.close();
       for (const [socket, served] of this.#sockets) this.#endIfIdle(socket, served);
     }, LAST_REQUEST);
