@@ -37,7 +37,8 @@ function open(
   return JSON.parse(output) as Outcome;
 }
 
-using folder = new Folder();
+const folder = new Folder();
+t.teardown(() => folder[Symbol.dispose]());
 const [web, control] = [folder.join('web'), folder.join('control')];
 const declared = { web: `unix:${web}`, control: `unix-datagram:${control}` };
 

@@ -4,6 +4,8 @@ import { describeFd, O_NONBLOCK, statusFlags } from '@sdrx/linux';
 
 // Opens what its argument declares, and prints what came of it.
 const declared = JSON.parse(process.argv[2] ?? '{}') as Record<string, string>;
+// What Node opens for itself it opens now.
+process.stdout.write('');
 const before = readdirSync('/proc/self/fd').length;
 const passed = Number(process.env.LISTEN_FDS ?? 0);
 try {
