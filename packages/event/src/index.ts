@@ -19,6 +19,7 @@ export {
   type ListenUnixOptions,
   listenInet,
   listenUnix,
+  type PathOwner,
 } from './service/listening-socket.js';
 export type { Notification } from './service/notification.js';
 export { notify, notifyBarrier } from './service/notify.js';

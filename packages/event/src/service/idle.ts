@@ -5,6 +5,7 @@ import type { EventLoop } from '../loop.js';
 /** How often a service manager starts a service without taking it for one that fails: 5 times in 10 s. systemd.unit(5) */
 const MINIMUM_UPTIME = 2500;
 
+/** When a service counts as idle. */
 export interface IdleOptions {
   /** How long there must have been nothing to do, in milliseconds. */
   readonly after: number;

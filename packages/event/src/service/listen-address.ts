@@ -5,27 +5,39 @@ import { checkChoice, checkObject, checkText } from '@sdrx/linux';
 export type UnixSocketType = 'stream' | 'datagram' | 'seqpacket';
 
 /** Where to listen, as `parseListenAddress` reads it. */
-export type ListenAddress =
-  | {
-      readonly kind: 'unix';
-      readonly type: UnixSocketType;
-      /** An absolute path, or an abstract name behind `@`. */
-      readonly path: string;
-    }
-  | {
-      readonly kind: 'inet';
-      readonly type: 'stream' | 'datagram';
-      /** As text, of IPv4 or IPv6. */
-      readonly host: string;
-      /** 0 has the kernel choose one. */
-      readonly port: number;
-    };
+export type ListenAddress = UnixListenAddress | InetListenAddress;
+
+/** `unix:…` */
+export interface UnixListenAddress {
+  /** Tells it from the other. */
+  readonly kind: 'unix';
+  /** How it is spoken to. */
+  readonly type: UnixSocketType;
+  /** An absolute path, or an abstract name behind `@`. */
+  readonly path: string;
+}
+
+/** `tcp:…` or `udp:…` */
+export interface InetListenAddress {
+  /** Tells it from the other. */
+  readonly kind: 'inet';
+  /** TCP or UDP. */
+  readonly type: 'stream' | 'datagram';
+  /** As text, of IPv4 or IPv6. */
+  readonly host: string;
+  /** 0 has the kernel choose one. */
+  readonly port: number;
+}
 
 /** A text that is no address to listen at. */
 export class ListenAddressError extends TypeError {
+  /** The class's. */
   override readonly name = 'ListenAddressError';
 
-  constructor(readonly text: string) {
+  constructor(
+    /** What is no address. */
+    readonly text: string,
+  ) {
     checkText('text', text);
     super(
       `'${text}' is no address to listen at: unix:/PATH, unix:@NAME (unix-datagram:, unix-seqpacket:), ` +

@@ -46,7 +46,9 @@ const UNIX_TYPES = { stream: SOCK_STREAM, datagram: SOCK_DGRAM, seqpacket: SOCK_
 
 /** A socket of one's own that clients find by its address. */
 export interface ListeningSocket extends Disposable {
+  /** Closed with this object, unless it is taken. */
   readonly fd: Fd;
+  /** Where clients find it. */
   readonly address: SocketAddress;
   /** Closes the descriptor and leaves its path: for who has passed the socket on. */
   leave(): void;
@@ -54,17 +56,27 @@ export interface ListeningSocket extends Disposable {
   [Symbol.dispose](): void;
 }
 
+/** Whose a path is. */
+export interface PathOwner {
+  /** The user's id. */
+  readonly uid: number;
+  /** The group's id. */
+  readonly gid: number;
+}
+
+/** How `listenUnix` listens. */
 export interface ListenUnixOptions {
   /** By default `stream`. */
   readonly type?: UnixSocketType;
   /** Of the path, by default 0o666. */
   readonly mode?: number;
   /** Of the path, by default those of this process. */
-  readonly owner?: { readonly uid: number; readonly gid: number };
+  readonly owner?: PathOwner;
   /** How many connections may wait, by default 4096; the kernel caps it at net.core.somaxconn. */
   readonly backlog?: number;
 }
 
+/** How `listenInet` listens. */
 export interface ListenInetOptions {
   /** By default `stream`, which is TCP; `datagram` is UDP. */
   readonly type?: 'stream' | 'datagram';

@@ -21,6 +21,7 @@ export interface ServiceSocket extends ListeningSocket {
 
 /** The sockets that were passed are not those that the service has declared. */
 export class PassedSocketsError extends Error {
+  /** The class's. */
   override readonly name = 'PassedSocketsError';
 
   constructor(

@@ -26,11 +26,13 @@ export interface Ending {
 /** Ends something; in its own time as long as the signal is not aborted. A promise or an Observable that it returns is waited for. */
 export type EndStep = (ending: Ending) => unknown;
 
+/** How a step is to be done. */
 export interface StepOptions {
   /** How long it may take until its signal is aborted, in milliseconds; Infinity for any time. By default the scope's. */
   readonly deadline?: number;
 }
 
+/** How a scope ends. */
 export interface ScopeOptions {
   /** How long a step may take, in milliseconds, by default 30,000; Infinity for any time. */
   readonly deadline?: number;
@@ -38,12 +40,15 @@ export interface ScopeOptions {
 
 /** A step that was still under way when its deadline was over, or that did not end after it. */
 export class DeadlineError extends Error {
+  /** The class's. */
   override readonly name = 'DeadlineError';
 
   constructor(
+    /** The step's name. */
     readonly step: string,
     /** In milliseconds. */
     readonly deadline: number,
+    /** Whether it went on after it was told to break off. */
     readonly leftBehind: boolean,
   ) {
     checkText('step', step);
@@ -59,6 +64,7 @@ export class DeadlineError extends Error {
 
 /** What went wrong at the end of a scope, in the order of its steps. */
 export class EndError extends AggregateError {
+  /** The class's. */
   override readonly name = 'EndError';
 
   constructor(errors: readonly unknown[]) {
@@ -142,6 +148,7 @@ export class Scope implements AsyncDisposable {
     return this.#ending;
   }
 
+  /** As `end`. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.end();
   }
