@@ -4,7 +4,7 @@ import { createServer, connect as dial } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type ListeningSocket, listenInet, listenUnix } from '@sdrx/event';
-import { accept, bind, connect, describeFd, O_NONBLOCK, statusFlags, unixSocket } from '@sdrx/linux';
+import { accept, bind, connect, describeFd, Fd, O_NONBLOCK, statusFlags, unixSocket } from '@sdrx/linux';
 import t from 'tap';
 import { leavingNoFd } from '../support/open-fds.js';
 import { needsRoot } from '../support/privileges.js';
@@ -119,6 +119,16 @@ t.test(
     first[Symbol.dispose]();
     t.ok(isServed());
     first[Symbol.dispose]();
+  }),
+);
+
+t.test(
+  'a path goes with its socket, also if the descriptor was given away',
+  leavingNoFd((t) => {
+    const socket = listenUnix(path);
+    using _taken = new Fd(socket.fd.take());
+    socket[Symbol.dispose]();
+    t.notOk(existsSync(path));
   }),
 );
 

@@ -52,7 +52,7 @@ export interface ListeningSocket extends Disposable {
   readonly address: SocketAddress;
   /** Closes the descriptor and leaves its path: for who has passed the socket on. */
   leave(): void;
-  /** Closes the descriptor and removes its path, unless that is somebody else's by now. */
+  /** Closes the descriptor and removes its path, unless that is somebody else's by now; the path also if the descriptor was taken. */
   [Symbol.dispose](): void;
 }
 
@@ -156,7 +156,7 @@ export function listenInet(host: string, port: number, options: ListenInetOption
 }
 
 class OwnSocket implements ListeningSocket {
-  readonly #file: UnixPath | undefined;
+  #file: UnixPath | undefined;
 
   constructor(
     readonly fd: Fd,
@@ -167,13 +167,13 @@ class OwnSocket implements ListeningSocket {
   }
 
   leave(): void {
+    this.#file = undefined;
     this.fd.close();
   }
 
   [Symbol.dispose](): void {
-    if (this.fd.number === -1) return;
     this.#file?.remove();
-    this.fd.close();
+    this.leave();
   }
 }
 
