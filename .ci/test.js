@@ -15,6 +15,14 @@ import { testInMachines } from './test-vm.js';
 const matrix = ['22', '24', '26'];
 const matrixTests = /^test\/(event|linux)\//;
 
+/** Tests that do what others do, but for long: only if they are asked for. */
+const soak = 'test/soak/';
+
+/** @param {string} path @param {string[]} filters */
+function isWanted(path, filters) {
+  return filters.length === 0 ? !path.startsWith(soak) : filters.some((filter) => path.includes(filter));
+}
+
 /**
  * Where the tests find real clients of the daemon's API.
  *
@@ -58,10 +66,11 @@ await main(import.meta, async () => {
   const env = realClients();
 
   // From the sources, so that what was compiled from a deleted one is never run.
-  const sources = sourceFiles()
-    .filter((path) => path.startsWith('test/') && path.endsWith('.test.ts'))
-    .filter((path) => filters.length === 0 || filters.some((filter) => path.includes(filter)))
-    .sort();
+  const tests = sourceFiles().filter((path) => path.startsWith('test/') && path.endsWith('.test.ts'));
+  const sources = tests.filter((path) => isWanted(path, filters)).sort();
+  for (const path of filters.length === 0 ? tests.filter((path) => path.startsWith(soak)) : []) {
+    say(`not run, as it takes minutes and says little more than shorter ones: ${path} (npm test -- --no-vm ${soak})`);
+  }
   if (sources.length === 0) throw new UserError(`no test's path contains ${filters.join(' or ') || '.test.ts'}`);
   const others = args.includes('--no-matrix') ? [] : matrixRuns(sources);
 
