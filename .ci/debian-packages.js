@@ -41,6 +41,9 @@ export const testPackages = [
     provides: '/usr/include/systemd/sd-event.h',
     why: "declares libsystemd's sd-event, which our loop is compared with",
   },
+  { name: 'libnbd-bin', provides: 'nbdcopy', why: 'is a client of the example that exports a disk' },
+  { name: 'python3-libnbd', provides: 'nbdsh', why: 'activates that example, and asks it what others do not' },
+  { name: 'qemu-utils', provides: 'qemu-img', why: 'is a client of it, too' },
 ];
 
 /** To make the image of a virtual machine, beside `runPackages`. @type {DebianPackage[]} */

@@ -11,8 +11,8 @@ const LIMIT = 60_000;
 export interface ExampleOptions {
   readonly args?: readonly string[];
   readonly environment?: NodeJS.ProcessEnv;
-  /** A socket to pass as a service manager does. sd_listen_fds(3) */
-  readonly listener?: number;
+  /** A socket, or several, to pass as a service manager does. sd_listen_fds(3) */
+  readonly listener?: number | readonly number[];
 }
 
 /** One of `examples/`, by its name, running as a user runs it. */
@@ -27,10 +27,12 @@ export class RunningExample {
     // tap puts back the NODE_OPTIONS by which it has every Node load a module of its own.
     const command = ['-u', 'NODE_OPTIONS', process.execPath, path, ...args];
     // Only the new process itself can tell the id that it is told.
-    if (listener !== undefined) command.splice(2, 0, 'sh', '-c', 'LISTEN_PID=$$ LISTEN_FDS=1 exec "$0" "$@"');
+    const listeners = [listener ?? []].flat();
+    const asTold = `LISTEN_PID=$$ LISTEN_FDS=${listeners.length} exec "$0" "$@"`;
+    if (listeners.length > 0) command.splice(2, 0, 'sh', '-c', asTold);
     this.#child = spawn('env', command, {
       env: { ...process.env, ...environment },
-      stdio: ['ignore', 'pipe', 'inherit', ...(listener === undefined ? [] : [listener])],
+      stdio: ['ignore', 'pipe', 'inherit', ...listeners],
     });
     this.#end = once(this.#child, 'close');
     this.#child.stdout?.setEncoding('utf8').on('data', (text: string) => {
