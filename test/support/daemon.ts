@@ -10,7 +10,7 @@ import { within } from './within.js';
 export const nsresourced = programPath('../../../packages/daemon/bin/nsresourced', import.meta.url);
 
 /** The longest that anything here may take, in milliseconds. */
-const LIMIT = 20_000;
+const LIMIT = 60_000;
 
 export interface DaemonOptions {
   /** Arguments beside the runtime directory and `restriction`. */
