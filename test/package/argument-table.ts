@@ -160,6 +160,7 @@ export const linux: Table = {
   isNamespace: [fd()],
   isNeverFlushed: [fd()],
   isOpen: [fd()],
+  isSeenWaiting: [fd()],
   isSystemError: [argument('error', 0, []), argument('codes', 'ENOENT', [5, null, {}])],
   libc: [text('prototype', 'int getpid()'), choice('how', 'sync')],
   libcIfPresent: [text('prototype', 'int getpid()')],

@@ -1,4 +1,4 @@
-import { EPOLLIN, isSystemError, pollNow } from '@sdrx/linux';
+import { isSeenWaiting } from '@sdrx/linux';
 
 /** The connections that nobody has accepted yet, as far as they can be seen from outside. */
 export class ListeningQueue {
@@ -16,18 +16,8 @@ export class ListeningQueue {
    */
   stands(accepted: number): boolean {
     const before = this.#acceptedBefore;
-    const waits = this.#waits();
+    const waits = isSeenWaiting(this.#fd);
     this.#acceptedBefore = waits ? accepted : undefined;
     return waits && before === accepted;
-  }
-
-  /** What the kernel does not tell now, for want of memory, say, the next look will show. */
-  #waits(): boolean {
-    try {
-      return (pollNow(this.#fd, EPOLLIN) & EPOLLIN) !== 0;
-    } catch (error) {
-      if (!isSystemError(error)) throw error;
-      return false;
-    }
   }
 }

@@ -1,7 +1,8 @@
 import { checkFd, checkMask } from './arguments.js';
+import { EPOLLIN } from './epoll.js';
 import { EBADF, EINTR } from './errno.js';
 import { allocate, errno, libc } from './libc.js';
-import { SystemError } from './system-error.js';
+import { isSystemError, SystemError } from './system-error.js';
 
 const pollCall = libc<(fds: Uint8Array, count: number, timeout: number) => number>('int poll(void *, ulong, int)');
 
@@ -23,4 +24,18 @@ export function pollNow(fd: number, events: number): number {
   const revents = pollfd.readUInt16LE(6);
   if ((revents & POLLNVAL) !== 0) throw new SystemError(EBADF, 'poll', String(fd));
   return revents;
+}
+
+/**
+ * Whether something waits in `fd` to be read or accepted. False also when the kernel does not tell now, for want of memory, say:
+ * for who looks again anyway. poll(2)
+ */
+export function isSeenWaiting(fd: number): boolean {
+  checkFd(fd);
+  try {
+    return (pollNow(fd, EPOLLIN) & EPOLLIN) !== 0;
+  } catch (error) {
+    if (!isSystemError(error)) throw error;
+    return false;
+  }
 }

@@ -1,5 +1,5 @@
 import type { EventLoop, SourceOptions } from '@sdrx/event';
-import { EPOLLIN, isSystemError, NodePoll, pollNow } from '@sdrx/linux';
+import { isSeenWaiting, NodePoll } from '@sdrx/linux';
 import type { Observable, Observer, Subscription } from 'rxjs';
 
 /**
@@ -65,18 +65,8 @@ export class Listener implements Disposable {
    * rest of a short connection.
    */
   look(): void {
-    if (!this.#watching || this.#turn !== undefined || !this.#waits()) return;
+    if (!this.#watching || this.#turn !== undefined || !isSeenWaiting(this.#fd)) return;
     this.#turn = this.#next.subscribe(this.#observer);
-  }
-
-  /** What the kernel does not tell now, for want of memory, say, Node will tell. */
-  #waits(): boolean {
-    try {
-      return (pollNow(this.#fd, EPOLLIN) & EPOLLIN) !== 0;
-    } catch (error) {
-      if (!isSystemError(error)) throw error;
-      return false;
-    }
   }
 
   /** Tells no more until `resume`. */

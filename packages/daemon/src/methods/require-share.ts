@@ -43,12 +43,8 @@ export function requireShare(context: WorkerContext, owner: number, share: Names
 }
 
 function lookOnce(context: WorkerContext, owner: number, share: NamespaceShare): Observable<unknown> {
-  let ofContext = looks.get(context);
-  if (ofContext === undefined) {
-    ofContext = new Map();
-    looks.set(context, ofContext);
-  }
-  const owners = ofContext;
+  const owners = looks.get(context) ?? new Map<number, Observable<unknown>>();
+  looks.set(context, owners);
   const begun = owners.get(owner);
   if (begun !== undefined) return begun;
   const pause = defer(() => (share.exhausted ? context.loop.time({ after: PAUSE }).pipe(take(1)) : EMPTY));
