@@ -1,4 +1,4 @@
-import { accept, EPOLLIN, type Fd, isSystemError, pollNow } from '@sdrx/linux';
+import { accept, type Fd, isReadable, isSystemError } from '@sdrx/linux';
 
 /** What one wake-up brought. */
 export interface AcceptResult {
@@ -35,8 +35,4 @@ export function acceptBatch(listenFd: number, limit: number, take: (connection: 
     if (!isSystemError(error) || isSystemError(error, ...HOPELESS)) throw error;
     return { count, waiting: true, exhausted: error };
   }
-}
-
-function isReadable(fd: number): boolean {
-  return (pollNow(fd, EPOLLIN) & EPOLLIN) !== 0;
 }

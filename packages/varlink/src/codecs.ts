@@ -1,6 +1,15 @@
 import * as t from 'io-ts';
 import { requireCodec, shown } from './arguments.js';
 
+/** Varlink's `string`: text without NUL. */
+export const string = t.string;
+
+/** Varlink's `bool`. */
+export const bool = t.boolean;
+
+/** Varlink's `float`: a number of JavaScript's. NaN and the infinities can't be sent. */
+export const float = t.number;
+
 /** The codec of a whole number that JavaScript holds exactly. */
 export class IntType extends t.Type<number> {
   readonly _tag = 'IntType';

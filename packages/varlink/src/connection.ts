@@ -7,6 +7,7 @@ import {
   isSystemError,
   type PeerCredentials,
   type ReceiveBuffer,
+  shutdownRead,
   untakenBytes,
 } from '@sdrx/linux';
 import { Answers, type AnswersOwner } from './answers.js';
@@ -94,6 +95,8 @@ export class Connection implements AnswersOwner, InboxOwner, Waiter, Disposable 
   /** The client sends no more, and all is read. */
   #empty = false;
   #drainLeft: number | undefined;
+  /** Whether a call has come. */
+  #used = false;
   #closed = false;
 
   /**
@@ -187,10 +190,20 @@ export class Connection implements AnswersOwner, InboxOwner, Waiter, Disposable 
     this.#left = untakenBytes(this.#fd.number);
   }
 
-  /** Answers what has arrived completely, then closes. */
+  /**
+   * Answers what has arrived completely, then closes. Until the first call has come it waits for that: whoever has just connected
+   * is about to send it.
+   */
   drain(): void {
     if (this.#closed || this.#drainLeft !== undefined) return;
     this.#drainLeft = DRAIN_LIMIT;
+    this.#work(true);
+  }
+
+  /** Waits for a first call no longer, in a drain. */
+  hurry(): void {
+    if (this.#closed) return;
+    this.#used = true;
     this.#work(true);
   }
 
@@ -290,9 +303,10 @@ export class Connection implements AnswersOwner, InboxOwner, Waiter, Disposable 
       const fds: number[] = [];
       const count = this.#receive(buffer, fds);
       if (count === undefined) {
-        // All that had arrived is answered.
-        if (this.#drainLeft !== undefined) this.#ended = true;
-        break;
+        if (this.#drainLeft === undefined || !this.#used) break;
+        // What had arrived is answered, and what has come since is read still. Who sends later gets EPIPE: nobody has taken it.
+        shutdownRead(this.#fd.number);
+        continue;
       }
       if (count === 0) {
         this.#ended = true;
@@ -377,6 +391,7 @@ export class Connection implements AnswersOwner, InboxOwner, Waiter, Disposable 
   }
 
   #handle(text: string): void {
+    this.#used = true;
     const fds = this.#inbox.takeFds();
     let call: DecodedCall;
     try {

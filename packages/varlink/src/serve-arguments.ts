@@ -12,10 +12,20 @@ export function requireServeArguments(
   listenFd: number,
   options: ServeOptions,
 ): void {
+  requireService(loop, service);
+  requireFd(listenFd, 'listenFd');
+  requireServeOptions(options);
+}
+
+/** Throws TypeError for what is no loop or no service. */
+export function requireService(loop: EventLoop, service: Service): void {
   checkMethods('loop', loop, 'an EventLoop', 'io');
   checkObject('service', service);
   checkMethods('service.methods', service.methods, 'a Map', 'get');
-  requireFd(listenFd, 'listenFd');
+}
+
+/** Throws TypeError or RangeError that names the option that is none. */
+export function requireServeOptions(options: ServeOptions): void {
   checkObject('options', options);
   const { acceptBatch, drain, limits = {}, account, admit, holdFd, bars } = options;
   if (acceptBatch !== undefined && !(Number.isInteger(acceptBatch) && acceptBatch > 0)) {

@@ -11,6 +11,9 @@ export interface ServeOptions extends SourceOptions {
   /**
    * When it emits, the server stops accepting, answers the calls that have arrived completely, closes each connection
    * that has none, and completes when none is left. A call with `more` that never ends keeps it from that.
+   *
+   * No call is lost by that: a connection on which none has come yet has a second for its first one, and a client that sends when
+   * a connection is about to be closed gets EPIPE, so that it may ask again elsewhere.
    */
   readonly drain?: Observable<unknown>;
   /** What clients may have; see `SERVE_LIMITS` for what is not given. */

@@ -11,18 +11,17 @@ import {
   SystemError,
   setNonBlocking,
 } from '@sdrx/linux';
-import { Observable, type Subscriber, Subscription } from 'rxjs';
+import { Subscription } from 'rxjs';
 import { acceptBatch } from './acceptor.js';
 import { type Awaited, Connection, type ConnectionHost } from './connection.js';
 import { Deadlines } from './deadlines.js';
 import { hasRoomForConnection, hasRoomForMessage, mayAcceptAgain } from './descriptor-room.js';
 import { type Bars, FdCloser, MOST_CLOSING } from './fd-closer.js';
 import { Gate, type GateHost } from './gate.js';
-import { type RefusalReason, type ServeLimits, serveLimits } from './limits.js';
+import type { RefusalReason, ServeLimits } from './limits.js';
 import { Listener } from './listener.js';
 import { ReceivePool } from './receive-pool.js';
 import { Refusals } from './refusals.js';
-import { requireServeArguments } from './serve-arguments.js';
 import type { ServeOptions } from './serve-options.js';
 import type { ServerEvent } from './server-event.js';
 import type { Service } from './service.js';
@@ -34,42 +33,29 @@ const ACCEPT_BATCH = 32;
 /** How many connections of one user have their turn before those of others have theirs, and new ones are accepted. */
 const SHARE = 4;
 
+/** How long a connection may take to its first call once a drain has begun, in milliseconds. */
+const FIRST_CALL = 1000;
+
 const ROOT = 0;
 const SECOND = 1000;
 
 /** How long accepting stops for want of descriptors unless a connection closes before, in milliseconds. */
 const EXHAUSTED_PAUSE = 1000;
 
-/**
- * Serves Varlink on a listening stream socket of the family AF_UNIX while subscribed; to unsubscribe closes all
- * connections. varlink.org/Method-Call
- *
- * For the loop all connections together are one source, with the priority given in `options`. Calls of one connection
- * are answered in the order they came; connections are independent of each other. A message that is no Varlink call ends
- * its connection, without an answer; one that meets a limit ends it with an error that says which.
- *
- * Descriptors that clients send are closed where it does not matter if that takes for ever.
- *
- * @param listenFd stays the caller's; it is made non-blocking
- * Throws TypeError or RangeError for a wrong argument, by its name.
- * Fails with EINVAL if `listenFd` does not listen, ENOTSOCK, EBADF, RangeError for a limit that is no positive number.
- */
-export function serve(
-  loop: EventLoop,
-  service: Service,
-  listenFd: number,
-  options: ServeOptions = {},
-): Observable<ServerEvent> {
-  requireServeArguments(loop, service, listenFd, options);
-  return new Observable((subscriber) => {
-    const server = new Server(loop, service, listenFd, options, serveLimits(options.limits), subscriber);
-    subscriber.add(() => server[Symbol.dispose]());
-    server.start();
-  });
+/** Whose server it is: hears what it tells, and disposes of it when it has completed or failed. */
+export interface ServerOwner {
+  /** Whether it has been disposed of, or is about to be. */
+  readonly closed: boolean;
+  next(event: ServerEvent): void;
+  error(error: unknown): void;
+  complete(): void;
 }
 
-/** One subscription of `serve`. Connections wait in an epoll instance of their own, nested in the loop's. */
-class Server implements ConnectionHost, GateHost, Disposable {
+/**
+ * Serves the connections of a listening socket, or one that it is given. They wait in an epoll instance of their own, nested in the
+ * loop's.
+ */
+export class Server implements ConnectionHost, GateHost, Disposable {
   readonly receivers = new ReceivePool();
   working: Connection | undefined;
   readonly #epoll = new Epoll();
@@ -86,6 +72,8 @@ class Server implements ConnectionHost, GateHost, Disposable {
     this.#users.settle(user);
   });
   readonly #deadlines: Readonly<Record<Awaited, Deadlines<Connection>>>;
+  /** In a drain, those whose first call has not come. */
+  readonly #unused = new Deadlines<Connection>(FIRST_CALL, (connection) => this.#outsideTurn(() => connection.hurry()));
   readonly #subscription = new Subscription();
   /** Whose waiting calls are looked at in the next turn of Node's loop. */
   readonly #resumable = new Set<User>();
@@ -93,6 +81,10 @@ class Server implements ConnectionHost, GateHost, Disposable {
   #lastTurn = 0;
   /** The highest number of a connection that left room for others. */
   #highest = 0;
+  /** Whether new connections are wanted, also while there is no room for them. */
+  #accepting = false;
+  /** Whether no connection comes after those that there are. */
+  #last = false;
   #draining = false;
   #inTurn = false;
   #calls = 0;
@@ -100,13 +92,18 @@ class Server implements ConnectionHost, GateHost, Disposable {
   #toldUnanswered = 0;
   #pause: NodeJS.Timeout | undefined;
 
+  /**
+   * @param listenFd stays the caller's; −1 for none
+   * @param changed is called when there are more connections, or fewer
+   */
   constructor(
     readonly loop: EventLoop,
     readonly service: Service,
     readonly listenFd: number,
     readonly options: ServeOptions,
     readonly limits: ServeLimits,
-    readonly subscriber: Subscriber<ServerEvent>,
+    readonly owner: ServerOwner,
+    readonly changed: (() => void) | undefined = undefined,
   ) {
     this.#bars = options.bars ?? new Set();
     this.#closer = new FdCloser({
@@ -133,6 +130,12 @@ class Server implements ConnectionHost, GateHost, Disposable {
     };
   }
 
+  /** How many connections there are. */
+  get connections(): number {
+    return this.#connections.size;
+  }
+
+  /** Begins to serve those that there will be. */
   start(): void {
     const {
       acceptBatch: _batch,
@@ -141,22 +144,60 @@ class Server implements ConnectionHost, GateHost, Disposable {
       admit: _admit,
       bars: _bars,
       holdFd: _hold,
-      drain,
+      drain: _drain,
       ...source
     } = this.options;
-    setNonBlocking(this.listenFd);
-    this.#accept();
     this.#subscription.add(
       this.loop.io(this.#epoll.fd, { ...source, events: EPOLLIN }).subscribe({
         next: () => this.#turn(),
-        complete: () => this.#listener[Symbol.dispose](),
+        complete: () => this.owner.complete(),
       }),
     );
-    this.#subscription.add(drain?.subscribe(() => this.#drain()));
     if (this.options.holdFd !== undefined) {
       const hook = beforeSpawn(() => this.working?.giveUp());
       this.#subscription.add(() => hook[Symbol.dispose]());
     }
+  }
+
+  /** Accepts connections, from now on or again. */
+  resume(): void {
+    if (this.#last || this.#accepting) return;
+    this.#accepting = true;
+    setNonBlocking(this.listenFd);
+    this.#accept();
+    // Node would tell only after the next poll, by when a program that pauses often has paused again.
+    this.#listener.look();
+  }
+
+  /** Leaves new connections in the socket. */
+  pause(): void {
+    this.#accepting = false;
+    this.#listener.pause();
+    atLoad.clearTimeout(this.#pause);
+    this.#pause = undefined;
+  }
+
+  /** Serves one that is connected already, and completes when it ends. @param fd is ours from now on */
+  serveOnly(fd: Fd): void {
+    this.#last = true;
+    setNonBlocking(fd.number);
+    this.#connect(fd);
+    this.#completeIfLast();
+  }
+
+  /** Accepts no more, answers what has arrived, and completes when no connection is left. */
+  drain(): void {
+    if (this.#draining) return;
+    this.#draining = true;
+    this.#last = true;
+    this.pause();
+    for (const connection of [...this.#connections.values()]) {
+      connection.drain();
+      if (!connection.closed) this.#unused.begin(connection);
+    }
+    this.#gate.empty();
+    if (!this.#inTurn) this.#tell();
+    this.#completeIfLast();
   }
 
   wait({ fd, id }: Connection, events: number | undefined, before: number | undefined): void {
@@ -229,20 +270,21 @@ class Server implements ConnectionHost, GateHost, Disposable {
   }
 
   failed(error: unknown, method?: string): void {
-    this.subscriber.next({ type: 'failed', error, method });
+    this.owner.next({ type: 'failed', error, method });
   }
 
   closed(connection: Connection): void {
     this.#connections.delete(connection.id);
     const { messageTime, callTime, replyTime } = this.#deadlines;
-    for (const deadlines of [messageTime, callTime, replyTime]) deadlines.end(connection);
+    for (const deadlines of [messageTime, callTime, replyTime, this.#unused]) deadlines.end(connection);
     const { user } = connection;
     user.connections--;
     this.#users.settle(user);
     connection.admission?.[Symbol.dispose]();
-    if (this.subscriber.closed) return;
+    if (this.owner.closed) return;
     if (this.#pause !== undefined) this.#resumeAccepting();
-    this.#completeIfDrained();
+    this.changed?.();
+    this.#completeIfLast();
   }
 
   [Symbol.dispose](): void {
@@ -252,6 +294,7 @@ class Server implements ConnectionHost, GateHost, Disposable {
     this.#gate[Symbol.dispose]();
     for (const deadlines of Object.values(this.#deadlines)) deadlines[Symbol.dispose]();
     this.#seconds[Symbol.dispose]();
+    this.#unused[Symbol.dispose]();
     this.#listener[Symbol.dispose]();
     this.#epoll[Symbol.dispose]();
   }
@@ -261,13 +304,13 @@ class Server implements ConnectionHost, GateHost, Disposable {
     this.#inTurn = true;
     const count = this.#epoll.poll();
     this.#lastTurn++;
-    for (let index = 0; index < count && !this.subscriber.closed; index++) {
+    for (let index = 0; index < count && !this.owner.closed; index++) {
       const connection = this.#connections.get(this.#epoll.data(index));
       // Epoll says so again of those that have to wait, after all others.
       if (connection !== undefined && this.#hasTurn(connection.user)) connection.ready(this.#epoll.revents(index));
     }
     this.#endTurn();
-    if (!this.subscriber.closed) this.#listener.look();
+    if (!this.owner.closed) this.#listener.look();
   }
 
   /** Whether another of this user's connections may have its turn. Who is alone need not wait for others. */
@@ -282,12 +325,12 @@ class Server implements ConnectionHost, GateHost, Disposable {
   #endTurn(): void {
     this.#inTurn = false;
     this.#tell();
-    this.#completeIfDrained();
+    this.#completeIfLast();
   }
 
   /** Does what Node's own timers ask for. */
   #outsideTurn(work: () => void): void {
-    if (this.subscriber.closed) return;
+    if (this.owner.closed) return;
     this.#inTurn = true;
     try {
       work();
@@ -303,10 +346,11 @@ class Server implements ConnectionHost, GateHost, Disposable {
     try {
       const { count, waiting, exhausted } = acceptBatch(this.listenFd, limit, this.#connect);
       if (exhausted !== undefined) this.#exhausted(exhausted);
+      this.changed?.();
       // Another process may have been faster.
-      if (count > 0) this.subscriber.next({ type: 'accepted', count, waiting });
+      if (count > 0) this.owner.next({ type: 'accepted', count, waiting });
     } catch (error) {
-      this.subscriber.error(error);
+      this.owner.error(error);
     }
     this.#endTurn();
   }
@@ -355,20 +399,20 @@ class Server implements ConnectionHost, GateHost, Disposable {
     this.#listener.pause();
     // Node's timer: the loop's would want a descriptor, which is what there is none of.
     this.#pause ??= atLoad.setTimeout(() => this.#resumeAccepting(), EXHAUSTED_PAUSE);
-    this.subscriber.next({ type: 'exhausted', error: error instanceof Error ? error : new Error(String(error)) });
+    this.owner.next({ type: 'exhausted', error: error instanceof Error ? error : new Error(String(error)) });
   }
 
   #resumeAccepting(): void {
     atLoad.clearTimeout(this.#pause);
     this.#pause = undefined;
-    if (this.#draining) return;
+    if (!this.#accepting) return;
     if (mayAcceptAgain()) this.#accept();
     else this.#pause = atLoad.setTimeout(() => this.#resumeAccepting(), EXHAUSTED_PAUSE);
   }
 
   #stuck(uid: number): void {
     this.#bars.add(uid);
-    if (!this.subscriber.closed) this.subscriber.next({ type: 'stuck', uid });
+    if (!this.owner.closed) this.owner.next({ type: 'stuck', uid });
   }
 
   #gave(user: User, count: number): void {
@@ -398,29 +442,19 @@ class Server implements ConnectionHost, GateHost, Disposable {
     }
   }
 
-  #drain(): void {
-    if (this.#draining) return;
-    this.#draining = true;
-    this.#listener.pause();
-    for (const connection of [...this.#connections.values()]) connection.drain();
-    this.#gate.empty();
-    if (!this.#inTurn) this.#tell();
-    this.#completeIfDrained();
-  }
-
   #tell(): void {
     if (!this.#refusals.empty) {
-      for (const refusal of this.#refusals.take()) this.subscriber.next({ type: 'refused', ...refusal });
+      for (const refusal of this.#refusals.take()) this.owner.next({ type: 'refused', ...refusal });
     }
     if (this.#calls === 0 && this.#unanswered === this.#toldUnanswered) return;
     const calls = this.#calls;
     this.#calls = 0;
     this.#toldUnanswered = this.#unanswered;
-    this.subscriber.next({ type: 'worked', calls, unanswered: this.#unanswered, connections: this.#connections.size });
+    this.owner.next({ type: 'worked', calls, unanswered: this.#unanswered, connections: this.#connections.size });
   }
 
   /** Not while connections are being handled: who completes us closes them. */
-  #completeIfDrained(): void {
-    if (this.#draining && !this.#inTurn && this.#connections.size === 0) this.subscriber.complete();
+  #completeIfLast(): void {
+    if (this.#last && !this.#inTurn && this.#connections.size === 0) this.owner.complete();
   }
 }
