@@ -1,6 +1,6 @@
-import { constants } from 'node:fs';
+import { constants, fstatSync } from 'node:fs';
 import type { EventLoop } from '@sdrx/event';
-import { type Fd, isSystemError, openFile, tryLockExclusive } from '@sdrx/linux';
+import { duplicate, type Fd, isSystemError, openFile, tryLockExclusive } from '@sdrx/linux';
 import { defer, from, merge, mergeMap, type Observable } from 'rxjs';
 import { BpfError } from './bpf-error.js';
 import type { BpfMap } from './bpf-map.js';
@@ -11,18 +11,23 @@ import { RingBuffer } from './ring-buffer.js';
 /** The news of dead namespaces, of which one process is told. */
 export class Deaths implements Disposable {
   readonly told: Observable<readonly number[]>;
+  /** By which this process is the one that is told. */
+  readonly reader: Fd;
   readonly #ring: RingBuffer;
   readonly #overflow: BpfMap;
   readonly #owned: Disposable[] = [];
 
-  /** Throws BpfError with ERR_BPF_IN_USE while another process is told of deaths. */
-  constructor(place: Place, loop: EventLoop) {
+  /**
+   * @param former that of a process which this one takes over from, which stays the caller's
+   * Throws BpfError with ERR_BPF_IN_USE while another process is told of deaths.
+   */
+  constructor(place: Place, loop: EventLoop, former?: Fd) {
     const own = <T extends Disposable>(resource: T): T => {
       this.#owned.push(resource);
       return resource;
     };
     try {
-      own(lockReader(place.shared));
+      this.reader = own(lockReader(place.shared, former));
       const ring = own(openRing(place.shared));
       const overflow = own(openMap(place.own, OVERFLOW));
       this.#ring = ring;
@@ -85,12 +90,23 @@ function overflowOf(folder: string): number[] {
   }
 }
 
-/** Two readers would take records from each other. */
-function lockReader(folder: string): Fd {
+/**
+ * Two readers would take records from each other. The lock goes with the open file: a process that is passed it has it, too. flock(2)
+ */
+function lockReader(folder: string, former?: Fd): Fd {
   const maps = openFile(`${folder}/maps`, constants.O_RDONLY | constants.O_DIRECTORY);
+  if (former !== undefined && isSameFile(former, maps)) {
+    maps.close();
+    return duplicate(former.number);
+  }
   if (tryLockExclusive(maps.number)) return maps;
   maps.close();
   throw new BpfError('ERR_BPF_IN_USE', `another process is told of dead namespaces by ${folder}/maps`);
+}
+
+function isSameFile(one: Fd, other: Fd): boolean {
+  const [a, b] = [one, other].map(({ number }) => fstatSync(number, { bigint: true }));
+  return a?.dev === b?.dev && a?.ino === b?.ino;
 }
 
 function openRing(folder: string): RingBuffer {

@@ -1,7 +1,7 @@
 import { existsSync, mkdirSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import type { EventLoop } from '@sdrx/event';
-import { checkFunction, checkMethods, checkObject, checkText, isSystemError } from '@sdrx/linux';
+import { checkFunction, checkInstance, checkMethods, checkObject, checkText, Fd, isSystemError } from '@sdrx/linux';
 import { HOOK_PROGRAMS } from './attach.js';
 import type { BpfMap } from './bpf-map.js';
 import { BpfObject } from './bpf-object.js';
@@ -30,6 +30,11 @@ const OBJECT = fileURLToPath(new URL('userns-restrict.bpf.o', import.meta.url));
 export interface InstallOptions {
   /** Told of dead namespaces. */
   readonly loop: EventLoop;
+  /**
+   * The `reader` of a process that this one takes over from, which is told of dead namespaces until then: subscribe to `dead` when that
+   * one has ended its subscription. Stays the caller's. By default there must be no such process.
+   */
+  readonly reader?: Fd;
   /** Takes what is attached, replaced, taken over, left alone or not to be had; what libbpf says is `debug`. */
   readonly log?: BpfLog;
   /** Where in a BPF file system to pin it; systemd's place by default. What is ours alone is in a folder beside it. */
@@ -55,7 +60,15 @@ export interface InstallOptions {
  */
 export function installUsernsRestrict(options: InstallOptions): InstalledUsernsRestrict {
   checkInstallOptions(options);
-  const { loop, log = () => {}, directory = DIRECTORY, former = FORMER_DIRECTORY, library, object = OBJECT } = options;
+  const {
+    loop,
+    reader,
+    log = () => {},
+    directory = DIRECTORY,
+    former = FORMER_DIRECTORY,
+    library,
+    object = OBJECT,
+  } = options;
   libbpf(library);
   requireObject(object);
   requireLsm();
@@ -77,7 +90,7 @@ export function installUsernsRestrict(options: InstallOptions): InstalledUsernsR
     const omissions = omissionsOf(hooks);
     for (const omission of omissions) log('warning', `userns-restrict: ${omission}`);
     const loadOne = (program: string) => load([program], maps);
-    return new InstalledRestrict({ place, hooks, load: loadOne, former, omissions, loop, log });
+    return new InstalledRestrict({ place, hooks, load: loadOne, former, omissions, loop, formerReader: reader, log });
   } catch (error) {
     hooks?.[Symbol.dispose]();
     throw error;
@@ -88,8 +101,9 @@ export function installUsernsRestrict(options: InstallOptions): InstalledUsernsR
 
 function checkInstallOptions(options: InstallOptions): void {
   checkObject('options', options);
-  const { loop, log, ...texts } = options;
+  const { loop, reader, log, ...texts } = options;
   checkMethods('loop', loop, 'an EventLoop', 'io');
+  if (reader !== undefined) checkInstance('reader', reader, Fd);
   if (log !== undefined) checkFunction('log', log);
   for (const name of ['directory', 'former', 'library', 'object'] as const) {
     if (texts[name] !== undefined) checkText(name, texts[name]);

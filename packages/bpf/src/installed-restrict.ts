@@ -1,5 +1,6 @@
 import { existsSync, rmSync } from 'node:fs';
 import type { EventLoop } from '@sdrx/event';
+import type { Fd } from '@sdrx/linux';
 import { attachDeaths, attachHooks } from './attach.js';
 import type { BpfObject } from './bpf-object.js';
 import { unreadDeaths } from './deaths.js';
@@ -19,6 +20,7 @@ export interface Loaded {
   readonly former: string;
   readonly omissions: readonly string[];
   readonly loop: EventLoop;
+  readonly formerReader: Fd | undefined;
   readonly log: BpfLog;
 }
 
@@ -29,7 +31,7 @@ export class InstalledRestrict extends PinnedRestrict implements InstalledUserns
 
   /** Takes over `loaded.hooks`, unless it throws. */
   constructor(loaded: Loaded) {
-    super(loaded.place, loaded.loop);
+    super(loaded.place, loaded.loop, loaded.formerReader);
     this.#loaded = loaded;
   }
 
@@ -39,6 +41,10 @@ export class InstalledRestrict extends PinnedRestrict implements InstalledUserns
 
   get omissions(): readonly string[] {
     return this.#loaded.omissions;
+  }
+
+  get reader(): Fd {
+    return this.deathsReader as Fd;
   }
 
   attach(): void {

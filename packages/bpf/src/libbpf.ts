@@ -93,7 +93,7 @@ export function libbpf(path = LIBBPF): Libbpf {
     throw new BpfError('ERR_LIBBPF_TOO_OLD', `${path} is libbpf ${version.join('.') || 'before 0.6'}, ${needed}`);
   try {
     const functions = bind(library);
-    printer ??= koffi.register(print, koffi.pointer(koffi.proto('int libbpf_print(int, void *, void *)')));
+    printer ??= koffi.register(print, koffi.pointer(koffi.proto('int (int, void *, void *)')));
     library.func('void *libbpf_set_print(void *)')(printer);
     opened.set(path, functions);
     return functions;

@@ -1,5 +1,5 @@
 import type { EventLoop } from '@sdrx/event';
-import { namespaceInode } from '@sdrx/linux';
+import { type Fd, namespaceInode } from '@sdrx/linux';
 import { NEVER, type Observable } from 'rxjs';
 import type { BpfMap } from './bpf-map.js';
 import { Deaths } from './deaths.js';
@@ -16,7 +16,7 @@ export class PinnedRestrict implements UsernsRestrict {
   readonly #owned: Disposable[] = [];
 
   /** Opens the maps; with a `loop`, as the one process that is told of deaths. Throws ENOENT, and as `Deaths`. */
-  constructor(place: Place, loop?: EventLoop) {
+  constructor(place: Place, loop?: EventLoop, formerReader?: Fd) {
     const own = <T extends Disposable>(resource: T): T => {
       this.#owned.push(resource);
       return resource;
@@ -24,10 +24,11 @@ export class PinnedRestrict implements UsernsRestrict {
     try {
       this.#managed = own(openMap(place.shared, MANAGED));
       this.#setgroupsDeny = own(openMap(place.shared, SETGROUPS_DENY));
-      this.#deaths = loop && own(new Deaths(place, loop));
+      this.#deaths = loop && own(new Deaths(place, loop, formerReader));
       this.dead = this.#deaths?.told ?? NEVER;
     } catch (error) {
-      this[Symbol.dispose]();
+      // Not by `[Symbol.dispose]`: a subclass has nothing to dispose of yet.
+      this.#release();
       throw error;
     }
   }
@@ -62,12 +63,21 @@ export class PinnedRestrict implements UsernsRestrict {
     return [...new Set(keys.map((key) => key.readUInt32LE()))];
   }
 
+  /** By which this process is the one that is told of deaths. */
+  protected get deathsReader(): Fd | undefined {
+    return this.#deaths?.reader;
+  }
+
   /** Has these told as well. */
   protected addDeaths(inodes: readonly number[]): void {
     this.#deaths?.add(inodes);
   }
 
   [Symbol.dispose](): void {
+    this.#release();
+  }
+
+  #release(): void {
     for (const resource of this.#owned.splice(0).reverse()) resource[Symbol.dispose]();
   }
 }

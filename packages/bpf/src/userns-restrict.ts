@@ -1,3 +1,4 @@
+import type { Fd } from '@sdrx/linux';
 import type { Observable } from 'rxjs';
 
 /**
@@ -30,6 +31,11 @@ export interface UsernsRestrict extends Disposable {
 export interface InstalledUsernsRestrict extends UsernsRestrict {
   /** What this kernel lacks, and what comes of it, a sentence each. */
   readonly omissions: readonly string[];
+  /**
+   * By what this process is the only one that is told of deaths, a lock on the folder of the maps. Passed to another process as
+   * `InstallOptions.reader`, it lets that one be told, too; one of the two may be subscribed to `dead` at a time. Stays this object's.
+   */
+  readonly reader: Fd;
   /**
    * Attaches the programs and pins them; what others have pinned goes when ours work. To be called once, when all namespaces
    * are put that are registered: from now on nothing but the maps says which those are. Throws BpfError with ERR_BPF_ATTACH and
