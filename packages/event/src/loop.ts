@@ -1,9 +1,30 @@
-import { type ChildChange, type Clock, checkObject, type Fd, type Signal, type SignalInfo } from '@sdrx/linux';
+import { type InspectOptions, inspect } from 'node:util';
+import {
+  type ChildChange,
+  type Clock,
+  checkFunction,
+  checkMethods,
+  checkNumber,
+  checkObject,
+  checkText,
+  type Fd,
+  type Signal,
+  type SignalInfo,
+} from '@sdrx/linux';
 import type { Observable } from 'rxjs';
-import { checkObservable } from './check-options.js';
-import { LoopCore, type LoopState } from './loop-core.js';
-import type { SourceOptions } from './source.js';
-import { type Child, type ChildExit, type ChildExitOptions, type ChildOptions, child } from './sources/child.js';
+import type { Attachment } from './core/attachment.js';
+import { checkObservable } from './core/check-options.js';
+import type { SourceState } from './core/dispatchable.js';
+import { GuardedAttachment } from './core/guarded-attachment.js';
+import { GuardedKernel } from './core/guarded-kernel.js';
+import { LoopCore } from './core/loop-core.js';
+import type { LoopState } from './core/scheduler.js';
+import type { SourceOptions } from './core/source.js';
+import type { SourceHandle } from './core/source-handle.js';
+import { sourceOf } from './core/source-observable.js';
+import type { Child, Kernel } from './kernel/kernel.js';
+import { LinuxKernel } from './kernel/linux-kernel.js';
+import { type ChildExit, type ChildExitOptions, type ChildOptions, child } from './sources/child.js';
 import { type DeferOptions, defer } from './sources/defer.js';
 import { exiting } from './sources/exiting.js';
 import { type InotifyEvent, type InotifyOptions, type InotifyTarget, inotify } from './sources/inotify.js';
@@ -13,15 +34,48 @@ import { post } from './sources/post.js';
 import { signal } from './sources/signal.js';
 import { type TimeEvent, type TimeOptions, time } from './sources/time.js';
 
+/** What a loop can be given. */
+export interface EventLoopOptions {
+  /** Where all comes from that the loop waits for; it is disposed of with the loop. By default Linux and Node. */
+  readonly kernel?: Kernel;
+  /**
+   * How long a handler may take before it is warned of, in milliseconds; by default none is. The warning of Node's, a
+   * `SlowHandlerWarning`, names the source, and its detail tells where it was subscribed to. Costs a look at the clock a dispatch,
+   * and a stack a subscription.
+   */
+  readonly slow?: number;
+}
+
+/** What is behind a loop, for this package's own functions of one. */
+export let coreOf: (loop: EventLoop) => LoopCore;
+
 /**
  * An event loop like sd-event's: sources with priorities, one epoll instance, a defined order. It runs inside Node's
  * own loop and keeps Node alive from `run` until it exits, no longer.
  *
  * A source is a cold Observable: to subscribe adds it, to unsubscribe removes it and frees what it holds. Sources may
  * be subscribed to before `run`; nothing is delivered until then. When the loop has exited they complete.
+ *
+ * @example
+ * const loop = new EventLoop();
+ * const ticks = loop.time({ every: 1000 }).pipe(tap(() => console.log('tick')));
+ * process.exitCode = await loop.run(merge(exitOnSignal(loop), ticks));
  */
 export class EventLoop implements Disposable {
-  readonly #core = new LoopCore();
+  readonly #core: LoopCore;
+
+  static {
+    coreOf = (loop) => loop.#core;
+  }
+
+  /** Throws TypeError and RangeError for options that are none. */
+  constructor(options: EventLoopOptions = {}) {
+    checkObject('options', options);
+    const { kernel, slow } = options;
+    if (kernel !== undefined) checkMethods('kernel', kernel, 'a Kernel', 'now', 'watch', 'ask');
+    if (slow !== undefined) checkNumber('slow', slow, 0, Number.MAX_VALUE, 'a number of milliseconds');
+    this.#core = new LoopCore(kernel ?? new LinuxKernel(), slow);
+  }
 
   /**
    * Becomes ready when `fd` has one of `events`; level-triggered unless `events` has EPOLLET. Without `own` the fd
@@ -132,6 +186,55 @@ export class EventLoop implements Disposable {
   memoryPressure(options?: MemoryPressureOptions): Observable<void> {
     if (options !== undefined) checkObject('options', options);
     return memoryPressure(this.#core, options);
+  }
+
+  /**
+   * A source of your own kind: with priority, rate limit and all that sources have, and in tests on a `VirtualLoop`, too.
+   * sd_event_add_io(3) and its like are no more than this.
+   * @param kind what it is called where sources are listed
+   * @param attach runs at subscription, and has the source become pending when there is something, by what the kernel tells: a
+   * descriptor that is ready, an alarm, a signal. What it throws, or what it has called back, is the subscription's error.
+   * What it takes by `source.use` is freed when the subscription ends; what it returns is told of that, and of each dispatch
+   *
+   * Throws TypeError and RangeError for options that no source can have.
+   *
+   * @example
+   * // Whatever comes by a datagram socket, as text.
+   * const datagrams = (loop: EventLoop, socket: Fd) =>
+   *   loop.source<string>('datagram', (source, kernel) => {
+   *     const buffer = Buffer.alloc(65_536);
+   *     const ready = () => {
+   *       const size = read(socket.number, buffer);
+   *       if (size !== undefined) source.pendAlso(buffer.toString('utf8', 0, size));
+   *     };
+   *     source.use(kernel.watch(socket.number, EPOLLIN, ready));
+   *     return {};
+   *   });
+   */
+  source<T>(
+    kind: string,
+    attach: (source: SourceHandle<T>, kernel: Kernel) => Attachment<T>,
+    options: SourceOptions = {},
+  ): Observable<T> {
+    checkText('kind', kind);
+    checkFunction('attach', attach);
+    checkObject('options', options);
+    const { kernel } = this.#core;
+    return sourceOf<T>(this.#core, { name: kind, origin: 'kernel' }, options, (source) => {
+      const fail = (error: unknown): void => source.pendError(error);
+      return new GuardedAttachment(attach(source, new GuardedKernel(kernel, fail)), fail);
+    });
+  }
+
+  /** What there is to see of each source, in the order in which they were subscribed to. */
+  sources(): SourceState[] {
+    return this.#core.describe();
+  }
+
+  /** For util.inspect(): where it stands, and its sources. */
+  [inspect.custom](_depth: number, options: InspectOptions): string {
+    const { state, iteration } = this;
+    return `${this.constructor.name} ${inspect({ state, iteration, sources: this.sources() }, options)}`;
   }
 
   /** Where the loop stands. sd_event_get_state(3) */

@@ -5,7 +5,6 @@ import {
   Fd,
   IN_ALL_EVENTS,
   IN_DONT_FOLLOW,
-  IN_EXCL_UNLINK,
   IN_IGNORED,
   IN_MASK_ADD,
   IN_ONESHOT,
@@ -17,8 +16,10 @@ import {
   wrongKind,
 } from '@sdrx/linux';
 import type { Observable } from 'rxjs';
-import type { LoopCore } from '../loop-core.js';
-import type { SourceOptions } from '../source.js';
+import type { SourceKind } from '../core/dispatchable.js';
+import type { Scheduler } from '../core/scheduler.js';
+import type { SourceOptions } from '../core/source.js';
+import { sourceOf } from '../core/source-observable.js';
 
 export interface InotifyOptions extends SourceOptions {
   /**
@@ -47,21 +48,22 @@ export type InotifyTarget = string | Uint8Array | Fd | number;
 /** Comes unasked, and concerns every source. */
 const ALWAYS = IN_IGNORED | IN_Q_OVERFLOW | IN_UNMOUNT;
 
+const INOTIFY: SourceKind = { name: 'inotify', origin: 'kernel' };
+
 /** `EventLoop.inotify`, which tells what users need to know. */
 export function inotify(
-  core: LoopCore,
+  core: Scheduler,
   which: InotifyTarget,
   { mask = IN_ALL_EVENTS, ...options }: InotifyOptions = {},
 ): Observable<InotifyEvent> {
   requireTarget(which);
   requireMask(mask);
-  const hub = (mask & IN_EXCL_UNLINK) === 0 ? core.inotify : core.exclusiveInotify;
   const wanted = (mask & IN_ALL_EVENTS) | ALWAYS;
   const once = (mask & IN_ONESHOT) !== 0;
-  return core.source<InotifyEvent>('kernel', options, (source) => {
+  return sourceOf<InotifyEvent>(core, INOTIFY, options, (source) => {
     let done = false;
     const [path, flags] = pathOf(which, mask);
-    const detach = hub.listen(path, flags, core.watcher, ({ watch, ...event }: InotifyRecord) => {
+    const detach = core.kernel.inotify(path, flags, ({ watch, ...event }: InotifyRecord) => {
       // Others may have asked the kernel for more about the same inode.
       if ((event.mask & wanted) === 0 || done) return;
       done = once;

@@ -1,8 +1,10 @@
 import { checkBoolean, checkFd, checkMask, EPOLLIN, Fd } from '@sdrx/linux';
 import { Observable } from 'rxjs';
-import { isObservable } from '../check-options.js';
-import type { LoopCore } from '../loop-core.js';
-import type { SourceOptions } from '../source.js';
+import { isObservable } from '../core/check-options.js';
+import type { SourceKind } from '../core/dispatchable.js';
+import type { Scheduler } from '../core/scheduler.js';
+import type { SourceOptions } from '../core/source.js';
+import { sourceOf } from '../core/source-observable.js';
 
 export interface IoOptions extends SourceOptions {
   /**
@@ -26,18 +28,20 @@ export interface IoEvent {
   readonly revents: number;
 }
 
+const IO: SourceKind = { name: 'io', origin: 'kernel' };
+
 /** `EventLoop.io`, which tells what users need to know. */
 export function io(
-  core: LoopCore,
+  core: Scheduler,
   fd: number | Fd,
   { events = EPOLLIN, own = false, ...options }: IoOptions = {},
 ): Observable<IoEvent> {
   if (!(fd instanceof Fd)) checkFd(fd);
   if (!isObservable(events)) checkMask('events', events);
   checkBoolean('own', own);
-  return core.source<IoEvent>('kernel', options, (source) => {
+  return sourceOf<IoEvent>(core, IO, options, (source) => {
     const number = typeof fd === 'number' ? fd : fd.number;
-    const owned = own ? new Fd(typeof fd === 'number' ? fd : fd.take()) : undefined;
+    const owned = own ? core.kernel.takeFd(typeof fd === 'number' ? fd : fd.take()) : undefined;
     let seen = 0;
     const ready = (revents: number): void => {
       // An edge is told once, so what is pending already must not be forgotten for what comes now.
@@ -45,7 +49,7 @@ export function io(
       source.pend({ fd: number, revents: seen });
     };
     try {
-      const watch = core.watcher.watch(number, typeof events === 'number' ? events : 0, ready);
+      const watch = core.kernel.watch(number, typeof events === 'number' ? events : 0, ready);
       if (events instanceof Observable) {
         source.follow(events, (mask) => {
           checkMask('events', mask);
@@ -55,12 +59,12 @@ export function io(
       }
       const detach = (): void => {
         watch[Symbol.dispose]();
-        owned?.close();
+        owned?.[Symbol.dispose]();
       };
       // A level that nobody takes away would keep the loop awake while the rate limit holds the source back.
       return { detach, online: (on) => watch.pause(!on) };
     } catch (error) {
-      owned?.close();
+      owned?.[Symbol.dispose]();
       throw error;
     }
   });

@@ -1,8 +1,11 @@
-import { type Clock, checkClock, checkNumber, now } from '@sdrx/linux';
+import { type Clock, checkClock, checkNumber } from '@sdrx/linux';
 import type { Observable } from 'rxjs';
-import type { LoopCore } from '../loop-core.js';
-import type { Attachment, Source, SourceOptions } from '../source.js';
-import { Timer } from '../timers.js';
+import type { Attachment } from '../core/attachment.js';
+import type { SourceKind } from '../core/dispatchable.js';
+import type { Scheduler } from '../core/scheduler.js';
+import type { Source, SourceOptions } from '../core/source.js';
+import { sourceOf } from '../core/source-observable.js';
+import { Timer } from '../core/timers.js';
 
 /** How late a timer may be when nothing else is said, in milliseconds. */
 const DEFAULT_ACCURACY = 1;
@@ -61,8 +64,10 @@ export interface TimeEvent {
   readonly now: number;
 }
 
+const TIME: SourceKind = { name: 'time', origin: 'kernel' };
+
 /** `EventLoop.time`, which tells what users need to know. */
-export function time(core: LoopCore, options: TimeOptions): Observable<TimeEvent> {
+export function time(core: Scheduler, options: TimeOptions): Observable<TimeEvent> {
   const { after, at, every, accuracy } = options;
   if (options.clock !== undefined) checkClock(options.clock);
   checkDuration('after', after);
@@ -73,14 +78,14 @@ export function time(core: LoopCore, options: TimeOptions): Observable<TimeEvent
   if (after === undefined && at === undefined && every === undefined) {
     throw new RangeError('a timer takes one of `after`, `at` and `every`');
   }
-  return core.source<TimeEvent, TimeOptions>('kernel', options, begin);
+  return sourceOf<TimeEvent, TimeOptions>(core, TIME, options, begin);
 }
 
 /** A function of its own, not one for each Observable: of timers there may be very many. */
-function begin(source: Source<TimeEvent>, options: TimeOptions, core: LoopCore): Attachment<TimeEvent> {
+function begin(source: Source<TimeEvent>, options: TimeOptions, core: Scheduler): Attachment<TimeEvent> {
   const { clock = 'monotonic', after, at, every, accuracy = DEFAULT_ACCURACY } = options;
-  const first = at ?? now(clock) + (after ?? every ?? 0);
-  const schedule = new Schedule(source, every === undefined ? undefined : { first, every });
+  const first = at ?? core.kernel.now(clock) + (after ?? every ?? 0);
+  const schedule = new Schedule(core, source, every === undefined ? undefined : { first, every });
   core.timers(clock).add(schedule, first, accuracy);
   core.wake();
   return schedule;
@@ -94,11 +99,13 @@ interface Grid {
 
 /** What one subscription waits for. */
 class Schedule extends Timer implements Attachment<TimeEvent> {
+  readonly #core: Scheduler;
   readonly #source: Source<TimeEvent>;
   readonly #grid: Grid | undefined;
 
-  constructor(source: Source<TimeEvent>, grid: Grid | undefined) {
+  constructor(core: Scheduler, source: Source<TimeEvent>, grid: Grid | undefined) {
     super();
+    this.#core = core;
     this.#source = source;
     this.#grid = grid;
   }
@@ -115,7 +122,10 @@ class Schedule extends Timer implements Attachment<TimeEvent> {
     if (this.#source.closed) return;
     // Counted from the start: adding up periods would add up their rounding errors.
     const { first, every } = this.#grid;
-    const past = Math.max(Math.round((scheduled - first) / every), Math.floor((now(clock) - first) / every));
+    const past = Math.max(
+      Math.round((scheduled - first) / every),
+      Math.floor((this.#core.kernel.now(clock) - first) / every),
+    );
     this.again(first + (past + 1) * every);
   }
 
