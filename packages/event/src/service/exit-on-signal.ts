@@ -1,10 +1,15 @@
 import { checkArray, checkMethods, checkObject, type Signal, type SignalInfo, signalNumber } from '@sdrx/linux';
 import { merge, type Observable, tap } from 'rxjs';
-import { checkSourceOptions } from '../check-options.js';
+import { checkSourceOptions } from '../core/check-options.js';
+import type { SourceOptions } from '../core/source.js';
 import type { EventLoop } from '../loop.js';
-import type { SourceOptions } from '../source.js';
 
-/** Ends the loop with code 0 on SIGTERM or SIGINT, or the signals given. sd_event_set_signal_exit(3). */
+/**
+ * Ends the loop with code 0 on SIGTERM or SIGINT, or the signals given. sd_event_set_signal_exit(3).
+ *
+ * @example
+ * process.exitCode = await loop.run(exitOnSignal(loop));
+ */
 export function exitOnSignal(
   loop: EventLoop,
   signals: readonly Signal[] = ['SIGTERM', 'SIGINT'],

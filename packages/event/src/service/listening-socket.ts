@@ -1,4 +1,4 @@
-import { chmodSync, chownSync, fchmodSync, lstatSync, openSync, renameSync, rmSync } from 'node:fs';
+import { chmodSync, chownSync, fchmodSync, lstatSync, renameSync, rmSync } from 'node:fs';
 import { isIP } from 'node:net';
 import {
   AF_INET,
@@ -14,13 +14,14 @@ import {
   connect,
   EADDRINUSE,
   enableSocketOption,
-  Fd,
+  type Fd,
   isSystemError,
   listen,
   localAddress,
   makeSocket,
   O_NOFOLLOW,
   O_PATH,
+  openFile,
   SOCK_DGRAM,
   SOCK_SEQPACKET,
   SOCK_STREAM,
@@ -114,7 +115,7 @@ export function listenUnix(path: string, options: ListenUnixOptions = {}): Liste
     // So it has at first, and never more than is wanted.
     if (!isAbstract) fchmodSync(fd.number, mode & 0o600);
     bindInPlace(fd, path, UNIX_TYPES[type]);
-    if (!isAbstract) file = new UnixPath(path, mode, owner);
+    if (!isAbstract) file = UnixPath.appear(path, mode, owner);
     if (type !== 'datagram') listen(fd.number, backlog);
   } catch (error) {
     file?.remove();
@@ -155,7 +156,8 @@ export function listenInet(host: string, port: number, options: ListenInetOption
   }
 }
 
-class OwnSocket implements ListeningSocket {
+/** A socket that this process, or the one that it takes over from, has made. */
+export class OwnSocket implements ListeningSocket {
   #file: UnixPath | undefined;
 
   constructor(
@@ -164,6 +166,11 @@ class OwnSocket implements ListeningSocket {
     file: UnixPath | undefined,
   ) {
     this.#file = file;
+  }
+
+  /** What tells its path from one that somebody else has put there; undefined where there is none to remove. */
+  get fileIdentity(): string | undefined {
+    return this.#file?.identity;
   }
 
   leave(): void {
@@ -178,21 +185,25 @@ class OwnSocket implements ListeningSocket {
 }
 
 /** The file of a socket of ours. */
-class UnixPath {
-  readonly #path: string;
-  readonly #identity: string;
+export class UnixPath {
+  constructor(
+    readonly path: string,
+    /** What it was when it was made. */
+    readonly identity: string,
+  ) {}
 
-  constructor(path: string, mode: number, owner: ListenUnixOptions['owner']) {
-    this.#path = path;
-    using file = new Fd(openSync(path, O_PATH | O_NOFOLLOW));
+  /** That of a socket which was bound just now, with the mode and owner that it is to have. */
+  static appear(path: string, mode: number, owner: ListenUnixOptions['owner']): UnixPath {
+    using file = openFile(path, O_PATH | O_NOFOLLOW);
     const itself = `/proc/self/fd/${file.number}`;
     if (owner !== undefined) chownSync(itself, owner.uid, owner.gid);
     chmodSync(itself, mode);
-    this.#identity = identityOf(path) ?? '';
+    return new UnixPath(path, identityOf(path) ?? '');
   }
 
+  /** Unless somebody else's is there by now. */
   remove(): void {
-    if (identityOf(this.#path) === this.#identity) rmSync(this.#path, { force: true });
+    if (identityOf(this.path) === this.identity) rmSync(this.path, { force: true });
   }
 }
 

@@ -1,38 +1,20 @@
-import {
-  checkArray,
-  checkObject,
-  checkText,
-  describeFd,
-  type Fd,
-  type FdDescription,
-  localAddress,
-  type SocketAddress,
-  setNonBlocking,
-} from '@sdrx/linux';
-import { formatListenAddress, type ListenAddress, parseListenAddress } from './listen-address.js';
-import { type ListeningSocket, listenInet, listenUnix } from './listening-socket.js';
+import { checkObject, type Fd, type FdDescription } from '@sdrx/linux';
+import { refuseConflicts } from './conflicts.js';
+import { openRoles, own } from './open-role.js';
 import { PassedFds } from './passed-fds.js';
+import { checkKind, missing, PassedSocketsError } from './passed-sockets-error.js';
+import { passedSocket, type ServiceSocket } from './service-socket.js';
+import { type Role, readDeclaration, type SocketDeclarations, type Sockets } from './socket-declaration.js';
 
-/** A socket of a service, passed or its own. */
-export interface ServiceSocket extends ListeningSocket {
-  /** Whether the service manager has passed it: it keeps the socket, and what waits in it, when this process ends. */
-  readonly passed: boolean;
-}
-
-/** The sockets that were passed are not those that the service has declared. */
-export class PassedSocketsError extends Error {
-  /** The class's. */
-  override readonly name = 'PassedSocketsError';
-
-  constructor(
-    message: string,
-    /** The names of all that were passed. */
-    readonly passed: readonly string[],
-  ) {
-    checkText('message', message);
-    checkArray('passed', passed, checkText);
-    super(`${message}. ${wasPassed(passed)}`);
-  }
+/** How `openSockets` opens. */
+export interface OpenSocketsOptions {
+  /** By default the process's own; the variables are removed from it. */
+  readonly environment?: NodeJS.ProcessEnv;
+  /**
+   * Options of the command line that say where to listen, by the name that users know: the value that was given, undefined if it
+   * was not. Given to a service whose sockets were passed, each is named in a ConflictError.
+   */
+  readonly conflicts?: Readonly<Record<string, unknown>>;
 }
 
 /**
@@ -40,102 +22,79 @@ export class PassedSocketsError extends Error {
  * the service manager has passed, or else, if it has passed none at all, its own.
  *
  * Passed ones are taken by name (FileDescriptorName= of the socket unit). A single one that is passed for a single one that is
- * declared may have any name. They are made non-blocking: as systemd passes them they block, and so would whoever accepts
- * from them when another process has been faster.
- * @param declared addresses as `parseListenAddress` reads them
- * Throws PassedSocketsError when one is missing, is too many, or is of another kind than declared; ListenAddressError; EnvironmentError; and
- * as `listenUnix` and `listenInet`. Whatever it throws, all are closed.
+ * declared may have any name; so may all if the single one may be `several`. They are non-blocking; see `ListenFdsOptions`.
+ * Throws PassedSocketsError when one is missing, is too many, or is of another kind than declared; ConflictError; ListenAddressError;
+ * EnvironmentError; and as `listenUnix` and `listenInet`. Whatever it throws, all are closed.
+ *
+ * @example
+ * const { http } = openSockets({ http: 'tcp:127.0.0.1:0' });
+ * const connections = new ServedConnections(createServer((_, response) => response.end('hello'))).listen(http.fd);
+ * connections.resume();
  */
-export function openSockets<N extends string>(
-  declared: Readonly<Record<N, string>>,
-  environment: NodeJS.ProcessEnv = process.env,
-): Record<N, ServiceSocket> {
+export function openSockets<const D extends SocketDeclarations>(
+  declared: D,
+  options: OpenSocketsOptions = {},
+): Sockets<D> {
   checkObject('declared', declared);
-  for (const [name, address] of Object.entries(declared)) checkText(`declared.${name}`, address);
+  checkObject('options', options);
+  const { environment = process.env, conflicts = {} } = options;
   checkObject('environment', environment);
-  const addresses = Object.entries<string>(declared).map(([name, text]) => [name, parseListenAddress(text)] as const);
+  checkObject('conflicts', conflicts);
+  // Before anything is taken of what was passed.
+  for (const declaration of Object.entries(declared)) readDeclaration(declaration);
   using passed = new PassedFds(environment);
-  const opened: [string, ServiceSocket][] = [];
-  try {
-    for (const [name, address] of addresses) {
-      opened.push([name, passed.all.length === 0 ? own(address) : takePassed(passed, name, address, addresses.length)]);
-    }
+  return openAmong(passed, declared, conflicts);
+}
+
+/** The same, of what is left of the descriptors that were passed. */
+export function openAmong<D extends SocketDeclarations>(
+  passed: PassedFds,
+  declared: D,
+  conflicts: Readonly<Record<string, unknown>>,
+): Sockets<D> {
+  const roles = Object.entries(declared).map(readDeclaration);
+  const { names } = passed;
+  if (names.length === 0) return openRoles(roles, own);
+  refuseConflicts(names, conflicts);
+  const finish = () => {
     const [odd] = passed.names;
-    if (odd !== undefined)
-      throw new PassedSocketsError(`nothing is declared for the passed socket '${odd}'`, passed.all);
+    if (odd !== undefined) throw new PassedSocketsError(`nothing is declared for the passed socket '${odd}'`, names);
+  };
+  return openRoles(roles, (role) => takePassed(passed, role, names, roles.length === 1), { finish });
+}
+
+/** @param names of all that were passed */
+function takePassed(passed: PassedFds, role: Role, names: readonly string[], isOnlyRole: boolean): ServiceSocket[] {
+  const isOnly = names.length === 1;
+  const anyName = isOnlyRole && (role.several === true || isOnly);
+  const take = () => {
+    // One that is connected comes alone, and for its name there is a default.
+    const connection = role.connection === true && isOnly ? passed.takeKind(isConnected) : undefined;
+    return (connection ?? (anyName ? passed.takeNext() : undefined))?.fd ?? passed.take(role.name);
+  };
+  const sockets: ServiceSocket[] = [];
+  try {
+    for (let fd = take(); fd !== undefined; fd = role.several === true ? take() : undefined) {
+      sockets.push(takeOne(fd, role, names));
+    }
+    if (sockets.length > 0 || role.optional === true) return sockets;
+    throw missing(role, names);
   } catch (error) {
-    for (const [, socket] of opened) socket[Symbol.dispose]();
+    for (const socket of sockets) socket[Symbol.dispose]();
     throw error;
   }
-  return Object.fromEntries(opened) as Record<N, ServiceSocket>;
 }
 
-function own(address: ListenAddress): ServiceSocket {
-  const socket =
-    address.kind === 'unix'
-      ? listenUnix(address.path, { type: address.type })
-      : listenInet(address.host, address.port, { type: address.type });
-  return Object.assign(socket, { passed: false });
+function isConnected(found: FdDescription): boolean {
+  return found.kind === 'socket' && found.peer !== undefined;
 }
 
-function takePassed(passed: PassedFds, name: string, address: ListenAddress, declared: number): ServiceSocket {
-  const fd = declared === 1 && passed.all.length === 1 ? passed.takeNext()?.fd : passed.take(name);
-  if (fd === undefined) {
-    throw new PassedSocketsError(
-      `no socket '${name}' was passed: add FileDescriptorName=${name} to its socket unit, or one that listens at ` +
-        formatListenAddress(address),
-      passed.all,
-    );
-  }
+function takeOne(fd: Fd, role: Role, all: readonly string[]): ServiceSocket {
   try {
-    const found = describeFd(fd.number);
-    if (!isAsDeclared(found, address)) {
-      throw new PassedSocketsError(
-        `the passed socket '${name}' must be ${kindOf(address)}, it is ${describe(found)}`,
-        passed.all,
-      );
-    }
-    setNonBlocking(fd.number);
-    return new PassedSocket(fd, localAddress(fd.number) as SocketAddress);
+    checkKind(fd, role, all);
+    return passedSocket(fd);
   } catch (error) {
     fd.close();
     throw error;
   }
-}
-
-/** A socket whose address is not ours to remove. */
-class PassedSocket implements ServiceSocket {
-  readonly passed = true;
-
-  constructor(
-    readonly fd: Fd,
-    readonly address: SocketAddress,
-  ) {}
-
-  leave(): void {
-    this.fd.close();
-  }
-
-  [Symbol.dispose](): void {
-    this.fd.close();
-  }
-}
-
-/** The address may be another one, as the administrator likes, but not what the service can't speak. */
-function isAsDeclared(found: FdDescription, { type }: ListenAddress): boolean {
-  return found.kind === 'socket' && found.type === type && (type === 'datagram' || found.listening);
-}
-
-function kindOf({ type }: ListenAddress): string {
-  return type === 'datagram' ? 'a datagram socket' : `a listening ${type} socket`;
-}
-
-function describe(found: FdDescription): string {
-  if (found.kind !== 'socket') return found.kind === 'anonymous' ? `an ${found.type}` : `a ${found.kind}`;
-  const state = found.listening ? 'listening ' : found.peer === undefined ? '' : 'connected ';
-  return `a ${state}${found.type} socket`;
-}
-
-function wasPassed(names: readonly string[]): string {
-  return `Passed by LISTEN_FDS: ${names.map((name) => `'${name}'`).join(', ')}`;
 }

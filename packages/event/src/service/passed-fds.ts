@@ -1,5 +1,5 @@
-import { checkFunction, checkObject, checkText, describeFd, type Fd, type FdDescription } from '@sdrx/linux';
-import { listenFds, type PassedFd } from './listen-fds.js';
+import { checkFunction, checkText, describeFd, type Fd, type FdDescription } from '@sdrx/linux';
+import { type ListenFdsOptions, type PassedFd, takeFds } from './listen-fds.js';
 
 /**
  * The descriptors that were passed to this process, which are taken by name, by order or by kind, each once. Whoever takes one
@@ -9,14 +9,17 @@ export class PassedFds implements Disposable {
   readonly #left: PassedFd[];
   /** The names of all that were passed, in their order. */
   readonly all: readonly string[];
+  /** Whether a service manager has said what it passes to this process, even if that is nothing: LISTEN_FDS=0. */
+  readonly activated: boolean;
 
   /**
-   * Takes them over, close-on-exec, and removes the variables from the environment. sd_listen_fds(3). Throws EnvironmentError, as
-   * `listenFds`.
+   * Takes them over, close-on-exec and sockets non-blocking, and removes the variables from the environment. sd_listen_fds(3).
+   * Throws ListenFdsError, as `listenFds`.
    */
-  constructor(environment: NodeJS.ProcessEnv = process.env) {
-    checkObject('environment', environment);
-    this.#left = listenFds(environment);
+  constructor(environment: NodeJS.ProcessEnv = process.env, options: ListenFdsOptions = {}) {
+    const passed = takeFds(environment, options);
+    this.activated = passed !== undefined;
+    this.#left = passed ?? [];
     this.all = this.names;
   }
 

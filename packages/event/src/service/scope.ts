@@ -10,6 +10,7 @@ import {
   wrongKind,
 } from '@sdrx/linux';
 import { isObservable, lastValueFrom } from 'rxjs';
+import { messageOf } from './message-of.js';
 
 /** How long a step may take by default, in milliseconds. */
 const DEADLINE = 30_000;
@@ -85,6 +86,15 @@ interface Step {
  *
  * There are two ways to end: gracefully, where each step has until its deadline, and immediately, where each is told at once to
  * break off. The first may become the second at any moment. Where an Observable or a promise is wanted, both do.
+ *
+ * @example
+ * await using scope = new Scope({ deadline: 5000 });
+ * const server = createServer().listen();
+ * // Done last, and told to hurry when its time is over.
+ * scope.add('server', ({ signal }) => {
+ *   signal.addEventListener('abort', () => server.closeAllConnections());
+ *   return new Promise((resolve) => server.close(resolve));
+ * });
  */
 export class Scope implements AsyncDisposable {
   readonly #steps: Step[] = [];
@@ -144,7 +154,8 @@ export class Scope implements AsyncDisposable {
   end(how: 'graceful' | 'immediate' = 'graceful'): Promise<void> {
     checkChoice('how', how, ['graceful', 'immediate']);
     if (how === 'immediate') this.#immediate.abort();
-    this.#ending ??= this.#endAll();
+    // The end has begun before its first step does, which may ask for it, too.
+    this.#ending ??= Promise.resolve().then(() => this.#endAll());
     return this.#ending;
   }
 
@@ -211,8 +222,4 @@ function startTimer(after: number, work: () => void): NodeJS.Timeout | undefined
 function checked(deadline: number): number {
   if (deadline !== Number.POSITIVE_INFINITY) checkNumber('deadline', deadline, 0);
   return deadline;
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

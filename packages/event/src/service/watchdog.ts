@@ -1,9 +1,9 @@
 import { checkMethods, checkObject } from '@sdrx/linux';
-import { defer, EMPTY, map, type Observable } from 'rxjs';
-import { checkSourceOptions } from '../check-options.js';
-import { Decimal, readEnvironment } from '../environment.js';
+import { map, Observable } from 'rxjs';
+import { checkSourceOptions } from '../core/check-options.js';
+import type { SourceOptions } from '../core/source.js';
+import { Decimal, readEnvironment } from '../kernel/environment.js';
 import type { EventLoop } from '../loop.js';
-import type { SourceOptions } from '../source.js';
 import { notify } from './notify.js';
 
 /**
@@ -23,21 +23,28 @@ export function watchdogTimeout(environment: NodeJS.ProcessEnv = process.env): n
  * Gives the service manager a sign of life at half of the time that it waits, from the loop itself: a loop that hangs
  * gives none. Comes after each sign with its number, from 0 on; completes at once when no watchdog is on.
  * sd_event_set_watchdog(3)
+ *
+ * @example
+ * // With WatchdogSec= in its unit the service is restarted when its loop hangs.
+ * await loop.run(merge(exitOnSignal(loop), watchdog(loop)));
  */
 export function watchdog(loop: EventLoop, options: SourceOptions = {}): Observable<number> {
   checkMethods('loop', loop, 'an EventLoop', 'time');
   checkObject('options', options);
   checkSourceOptions(options);
-  return defer(() => {
+  return new Observable((subscriber) => {
     const timeout = watchdogTimeout();
-    if (timeout === undefined) return EMPTY;
+    if (timeout === undefined) {
+      subscriber.complete();
+      return undefined;
+    }
     const every = timeout / 2;
     // A quarter before the middle, a quarter after it: room to wake up together with other timers.
-    return loop.time({ clock: 'monotonic', after: 0, every, accuracy: timeout / 4, ...options }).pipe(
-      map((_, index) => {
-        notify({ WATCHDOG: 1 });
-        return index;
-      }),
-    );
+    const times = loop.time({ clock: 'monotonic', after: 0, every, accuracy: timeout / 4, ...options });
+    const sign = (_: unknown, index: number) => {
+      notify({ WATCHDOG: 1 });
+      return index;
+    };
+    return times.pipe(map(sign)).subscribe(subscriber);
   });
 }

@@ -1,0 +1,57 @@
+import { atLoad, checkFunction } from '@sdrx/linux';
+import { messageOf } from './message-of.js';
+import { oneLine } from './one-line.js';
+import { reportError } from './report.js';
+import type { Service } from './service.js';
+import { ServiceLife } from './service-life.js';
+import { checkServiceOptions, type ServiceOptions } from './service-options.js';
+import type { SocketDeclarations } from './socket-declaration.js';
+import { tell } from './tell.js';
+
+/** How long the process may go on when all has ended, in milliseconds; then it is exited. */
+const LINGERING = 1000;
+
+/**
+ * Runs a service from its start to its end: opens its sockets, calls `start`, tells the service manager that it is ready, gives signs
+ * of life, and ends it in order on SIGTERM or SIGINT: what it has begun is finished, up to a deadline. A second signal ends it at
+ * once. If it may restart, SIGHUP replaces it by a new process of the same program without losing a connection; if it may be idle, it
+ * ends when there was nothing to do.
+ * @param start makes the service up; when it has returned, or its promise is resolved, the service is ready
+ * @returns the exit status: `process.exitCode = await runService(…)`. 0; 1 when the start has failed, or a step of the end
+ * Throws TypeError and RangeError for options that are none. All else is reported and answered by the status.
+ *
+ * @example
+ * process.exitCode = await runService({ sockets: { http: 'tcp:127.0.0.1:8080' } }, ({ sockets, serve }) => {
+ *   const server = createServer((_, response) => response.end('hello'));
+ *   serve(new ServedConnections(server).listen(sockets.http.fd));
+ * });
+ */
+export async function runService<const D extends SocketDeclarations = Record<never, string>>(
+  options: ServiceOptions<D>,
+  start: (service: Service<D>) => unknown,
+): Promise<number> {
+  checkServiceOptions(options);
+  checkFunction('start', start);
+  const { report = reportError } = options;
+  let life: ServiceLife<D>;
+  try {
+    life = new ServiceLife(options, report);
+  } catch (error) {
+    report(error);
+    tell({ STATUS: oneLine(messageOf(error)) });
+    return 1;
+  }
+  const status = await life.run(start);
+  exitIfNeeded(status);
+  return status;
+}
+
+/** Something that the program has left open must not keep a service that has ended. */
+function exitIfNeeded(status: number): void {
+  const exit = () => {
+    console.error(`the service has ended, but the process would go on: ${process.getActiveResourcesInfo().join(', ')}`);
+    process.exit(status);
+  };
+  // If nothing is left, there is nobody to wait for it.
+  atLoad.setTimeout(exit, LINGERING).unref();
+}
