@@ -22,7 +22,7 @@ export async function bundle(names) {
     target: 'node20.19',
     // Not `platform: 'node'`: it picks the CommonJS files of rxjs, io-ts and fp-ts, which cannot be tree-shaken.
     platform: 'neutral',
-    conditions: ['es2015'],
+    conditions: ['es2015', 'module'],
     mainFields: ['module', 'main'],
     // io-ts imports this half of fp-ts: one copy is enough.
     alias: { 'fp-ts/lib': 'fp-ts/es6' },

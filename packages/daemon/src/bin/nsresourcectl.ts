@@ -1,12 +1,13 @@
 import { resolve } from 'node:path';
-import { Path, parseCommandLine } from '../command-line.js';
-import { Log } from '../log.js';
-import { formatNamespaceEntry } from '../namespace-entry.js';
-import { runProgram } from '../program.js';
-import { Registry } from '../registry.js';
-import { entriesJson, entryDetails, entryTable, findEntry, readRegistry } from '../registry-report.js';
-import { RUNTIME_DIRECTORY } from '../runtime-directory.js';
-import { UsageError } from '../usage-error.js';
+import { askService } from '@sdrx/event';
+import { Path, parseCommandLine } from '../program/command-line.js';
+import { Log } from '../program/log.js';
+import { runProgram } from '../program/program.js';
+import { controlPath, RUNTIME_DIRECTORY } from '../program/runtime-directory.js';
+import { UsageError } from '../program/usage-error.js';
+import { formatNamespaceEntry } from '../registry/namespace-entry.js';
+import { Registry } from '../registry/registry.js';
+import { entriesJson, entryDetails, entryTable, findEntry, readRegistry } from '../registry/registry-report.js';
 
 const log = new Log('nsresourcectl');
 
@@ -17,12 +18,14 @@ void runProgram(log, () => {
       summary:
         'Shows the user namespaces that nsresourced or systemd-nsresourced has registered.\n\n' +
         '  list                 All of them, a line each (the default)\n' +
-        '  show NAME|INODE      One of them',
+        '  show NAME|INODE      One of them\n' +
+        '  reload               Has nsresourced start itself anew, from the file that is there by\n' +
+        '                       now, and waits for the outcome',
       options: {
         'runtime-directory': { value: 'DIR', codec: Path, description: `Where the registry is (${RUNTIME_DIRECTORY})` },
       },
       flags: { json: 'Print JSON, as the registry has it' },
-      operands: '[list | show NAME|INODE]',
+      operands: '[list | show NAME|INODE | reload]',
     },
     process.argv.slice(2),
   );
@@ -32,11 +35,18 @@ void runProgram(log, () => {
   }
   const [verb = 'list', which, ...rest] = parsed.operands;
   const json = parsed.flags.has('json');
-  using registry = Registry.view(resolve(parsed.values['runtime-directory'] ?? RUNTIME_DIRECTORY));
+  const runtimeDirectory = resolve(parsed.values['runtime-directory'] ?? RUNTIME_DIRECTORY);
+  if (verb === 'reload' && which === undefined) return reload(runtimeDirectory);
+  using registry = Registry.view(runtimeDirectory);
   if (verb === 'list' && which === undefined) return list(registry, json);
   if (verb === 'show' && which !== undefined && rest.length === 0) return show(registry, which, json);
   throw new UsageError(`no such command: '${parsed.operands.join(' ')}'; see --help`);
 });
+
+async function reload(runtimeDirectory: string): Promise<number> {
+  process.stdout.write(`${await askService(controlPath(runtimeDirectory), 'reload')}\n`);
+  return 0;
+}
 
 function list(registry: Registry, json: boolean): number {
   const { entries, failures } = readRegistry(registry);

@@ -1,13 +1,13 @@
 import { join, resolve } from 'node:path';
-import { oneOf, Path, parseCommandLine } from '../command-line.js';
-import { LIMIT_OPTIONS, limitsOf } from '../limit-options.js';
-import { Log } from '../log.js';
-import { configureLog } from '../log-environment.js';
-import { runManager } from '../manager.js';
-import { runProgram } from '../program.js';
-import { RESTRICTIONS } from '../restriction.js';
-import { RUNTIME_DIRECTORY } from '../runtime-directory.js';
-import { workerCommand } from '../worker-program.js';
+import { LIMIT_OPTIONS, limitsOf } from '../limits/limit-options.js';
+import { runManager } from '../manager/manager.js';
+import { RESTRICTIONS } from '../namespace/restriction.js';
+import { workerCommand } from '../pool/worker-program.js';
+import { oneOf, Path, parseCommandLine } from '../program/command-line.js';
+import { Log } from '../program/log.js';
+import { configureLog } from '../program/log-environment.js';
+import { runProgram } from '../program/program.js';
+import { RUNTIME_DIRECTORY } from '../program/runtime-directory.js';
 
 const log = new Log('nsresourced');
 

@@ -1,13 +1,13 @@
 import { resolve } from 'node:path';
-import { oneOf, Path, parseCommandLine } from '../command-line.js';
-import { LIMIT_OPTIONS, limitsOf, Slot } from '../limit-options.js';
-import { Log } from '../log.js';
-import { configureLog } from '../log-environment.js';
-import { runProgram } from '../program.js';
-import { RESTRICTIONS } from '../restriction.js';
-import { RUNTIME_DIRECTORY } from '../runtime-directory.js';
-import { runWorker } from '../worker.js';
-import { workerEnvironment } from '../worker-environment.js';
+import { LIMIT_OPTIONS, limitsOf, Slot } from '../limits/limit-options.js';
+import { RESTRICTIONS } from '../namespace/restriction.js';
+import { oneOf, Path, parseCommandLine } from '../program/command-line.js';
+import { Log } from '../program/log.js';
+import { configureLog } from '../program/log-environment.js';
+import { runProgram } from '../program/program.js';
+import { RUNTIME_DIRECTORY } from '../program/runtime-directory.js';
+import { runWorker } from '../worker/worker.js';
+import { workerEnvironment } from '../worker/worker-environment.js';
 
 const log = new Log('nsresourcework');
 

@@ -1,11 +1,11 @@
 import { O_DIRECTORY, O_PATH } from '@sdrx/linux';
 import type { HandlersOf } from '@sdrx/varlink';
 import type { namespaceResource } from '../interfaces/namespace-resource.js';
-import { requireDirectory, requireSafeFlags } from '../safe-fd.js';
-import { requireUserNamespace } from '../userns.js';
-import type { WorkerContext } from '../worker-context.js';
+import type { WorkerContext } from '../worker/worker-context.js';
 import { requireRegistered } from './require-registered.js';
 import { requireRestrict } from './require-restrict.js';
+import { requireDirectory, requireSafeFlags } from './safe-fd.js';
+import { requireUserNamespace } from './userns.js';
 
 /**
  * Looks whether the call is right, and does nothing more. What the tasks of a namespace may own is judged by the ids that get

@@ -10,19 +10,19 @@ import {
 } from '@sdrx/linux';
 import { type HandlersOf, varlinkService } from '@sdrx/varlink';
 import { lastValueFrom, Observable, switchMap } from 'rxjs';
-import { entrySnapshot } from '../entry-snapshot.js';
-import { isInterfaceName } from '../interface-name.js';
 import { namespaceResource } from '../interfaces/namespace-resource.js';
-import { locked } from '../locked.js';
-import type { NamespaceEntry } from '../namespace-entry.js';
-import { rememberNamespace } from '../namespace-identity.js';
-import { requireSafeFlags } from '../safe-fd.js';
-import { requireUserNamespace } from '../userns.js';
-import { createVeth, deleteVeth, hasVeth } from '../veth.js';
-import { hostName } from '../veth-names.js';
-import type { WorkerContext } from '../worker-context.js';
+import { isInterfaceName } from '../namespace/interface-name.js';
+import { rememberNamespace } from '../namespace/namespace-identity.js';
+import { createVeth, deleteVeth, hasVeth } from '../namespace/veth.js';
+import { hostName } from '../namespace/veth-names.js';
+import { entrySnapshot } from '../registry/entry-snapshot.js';
+import { locked } from '../registry/locked.js';
+import type { NamespaceEntry } from '../registry/namespace-entry.js';
+import type { WorkerContext } from '../worker/worker-context.js';
 import { requireRegistered } from './require-registered.js';
 import { requireRestrict } from './require-restrict.js';
+import { requireSafeFlags } from './safe-fd.js';
+import { requireUserNamespace } from './userns.js';
 
 const { InvalidParameter, PermissionDenied } = varlinkService.errors;
 

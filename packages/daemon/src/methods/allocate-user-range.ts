@@ -2,11 +2,10 @@ import type { UsernsRestrict } from '@sdrx/bpf';
 import { type HandlersOf, varlinkService } from '@sdrx/varlink';
 import { combineLatest, map, switchMap, take, tap } from 'rxjs';
 import type { namespaceResource } from '../interfaces/namespace-resource.js';
-import type { NamespaceEntry } from '../namespace-entry.js';
-import { enterUserNamespace, type NamespaceProcess } from '../namespace-process.js';
-import { isSize } from '../uid-range.js';
-import { refuseUserNamespace, requireUserNamespace } from '../userns.js';
-import type { WorkerContext } from '../worker-context.js';
+import { enterUserNamespace, type NamespaceProcess } from '../namespace/namespace-process.js';
+import { isSize } from '../namespace/uid-range.js';
+import type { NamespaceEntry } from '../registry/namespace-entry.js';
+import type { WorkerContext } from '../worker/worker-context.js';
 import { makeRoom } from './make-room.js';
 import { NameAnswers } from './name-answers.js';
 import { NamespaceShare } from './namespace-share.js';
@@ -16,6 +15,7 @@ import { requireRestrict } from './require-restrict.js';
 import { requireShare } from './require-share.js';
 import { requireVacancy } from './require-vacancy.js';
 import { storeNamespace } from './store-namespace.js';
+import { refuseUserNamespace, requireUserNamespace } from './userns.js';
 
 const { InvalidParameter } = varlinkService.errors;
 

@@ -1,8 +1,8 @@
 import type { HandlersOf } from '@sdrx/varlink';
 import type { userDatabase } from '../interfaces/user-database.js';
-import { findUser, GROUP } from '../user-lookup.js';
-import { groupRecord } from '../user-record.js';
-import type { WorkerContext } from '../worker-context.js';
+import { findUser, GROUP } from '../user/user-lookup.js';
+import { groupRecord } from '../user/user-record.js';
+import type { WorkerContext } from '../worker/worker-context.js';
 
 export function getGroupRecord({
   registry,

@@ -1,6 +1,6 @@
 import type { HandlersOf } from '@sdrx/varlink';
 import { userDatabase } from '../interfaces/user-database.js';
-import { GROUP, requireName, requireService, USER } from '../user-lookup.js';
+import { GROUP, requireName, requireService, USER } from '../user/user-lookup.js';
 
 /** Users of namespaces are in no group but their own. */
 export function getMemberships(): Required<HandlersOf<typeof userDatabase>>['GetMemberships'] {

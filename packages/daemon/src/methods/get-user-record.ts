@@ -1,8 +1,8 @@
 import type { HandlersOf } from '@sdrx/varlink';
 import type { userDatabase } from '../interfaces/user-database.js';
-import { findUser, USER } from '../user-lookup.js';
-import { userRecord } from '../user-record.js';
-import type { WorkerContext } from '../worker-context.js';
+import { findUser, USER } from '../user/user-lookup.js';
+import { userRecord } from '../user/user-record.js';
+import type { WorkerContext } from '../worker/worker-context.js';
 
 export function getUserRecord({ registry }: WorkerContext): Required<HandlersOf<typeof userDatabase>>['GetUserRecord'] {
   return ({ uid, userName, service }) => {

@@ -1,7 +1,7 @@
 import { type Implementation, implement } from '@sdrx/varlink';
 import { namespaceResource } from '../interfaces/namespace-resource.js';
 import { userDatabase } from '../interfaces/user-database.js';
-import type { WorkerContext } from '../worker-context.js';
+import type { WorkerContext } from '../worker/worker-context.js';
 import { addControlGroupToUserNamespace } from './add-control-group-to-user-namespace.js';
 import { addMountToUserNamespace } from './add-mount-to-user-namespace.js';
 import { addNetworkToUserNamespace } from './add-network-to-user-namespace.js';

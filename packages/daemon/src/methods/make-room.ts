@@ -1,12 +1,12 @@
 import { isSystemError } from '@sdrx/linux';
 import { concat, concatMap, defer, EMPTY, from, ignoreElements, last, mergeMap, type Observable, of } from 'rxjs';
-import { type EntrySnapshot, entrySnapshot } from '../entry-snapshot.js';
-import { locked } from '../locked.js';
-import { isSameNamespace } from '../namespace-identity.js';
-import type { Registry } from '../registry.js';
-import { releaseOne } from '../release.js';
-import { byIdAlone } from '../releases.js';
-import type { WorkerContext } from '../worker-context.js';
+import { isSameNamespace } from '../namespace/namespace-identity.js';
+import { releaseOne } from '../namespace/release.js';
+import { byIdAlone } from '../namespace/releases.js';
+import { type EntrySnapshot, entrySnapshot } from '../registry/entry-snapshot.js';
+import { locked } from '../registry/locked.js';
+import type { Registry } from '../registry/registry.js';
+import type { WorkerContext } from '../worker/worker-context.js';
 import type { Candidate } from './require-vacancy.js';
 
 /** How long a release by somebody else is waited for, in milliseconds. */

@@ -2,7 +2,7 @@ import type { EventLoop } from '@sdrx/event';
 import { EAGAIN } from '@sdrx/linux';
 import { systemFailure } from '@sdrx/varlink';
 import { catchError, concatMap, defer, type Observable, of, tap, throwError } from 'rxjs';
-import type { NameLookups } from '../name-lookups.js';
+import type { NameLookups } from '../user/name-lookups.js';
 
 /** How many questions one call may have. Each place for a range that turns out to be taken means another one. */
 const ROUNDS = 150;

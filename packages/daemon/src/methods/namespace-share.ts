@@ -1,4 +1,4 @@
-import type { WorkerContext } from '../worker-context.js';
+import type { WorkerContext } from '../worker/worker-context.js';
 
 /**
  * What one user has of the namespaces that a user may have.

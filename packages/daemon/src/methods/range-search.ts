@@ -1,7 +1,7 @@
 import { mapCovers, mapOverlaps, readIdMap } from '@sdrx/linux';
 import { namespaceResource } from '../interfaces/namespace-resource.js';
-import type { Registry } from '../registry.js';
-import { candidates, dynamicIds, places, type Size } from '../uid-range.js';
+import { candidates, dynamicIds, places, type Size } from '../namespace/uid-range.js';
+import type { Registry } from '../registry/registry.js';
 import type { NameAnswers } from './name-answers.js';
 
 const { DynamicRangeUnavailable, NoDynamicRange } = namespaceResource.errors;

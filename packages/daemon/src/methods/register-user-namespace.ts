@@ -3,9 +3,8 @@ import { mappedIds, type PeerCredentials } from '@sdrx/linux';
 import type { HandlersOf } from '@sdrx/varlink';
 import { combineLatest, map, switchMap, take, tap } from 'rxjs';
 import type { namespaceResource } from '../interfaces/namespace-resource.js';
-import { enterUserNamespace, type NamespaceProcess } from '../namespace-process.js';
-import { refuseUserNamespace, requireUserNamespace } from '../userns.js';
-import type { WorkerContext } from '../worker-context.js';
+import { enterUserNamespace, type NamespaceProcess } from '../namespace/namespace-process.js';
+import type { WorkerContext } from '../worker/worker-context.js';
 import { makeRoom } from './make-room.js';
 import { NameAnswers } from './name-answers.js';
 import { NamespaceShare } from './namespace-share.js';
@@ -14,6 +13,7 @@ import { requireRestrict } from './require-restrict.js';
 import { requireShare } from './require-share.js';
 import { requireVacancy } from './require-vacancy.js';
 import { storeNamespace } from './store-namespace.js';
+import { refuseUserNamespace, requireUserNamespace } from './userns.js';
 
 /** Registers a user namespace whose maps its owner has written. */
 export function registerUserNamespace(

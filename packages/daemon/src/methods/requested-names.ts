@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { varlinkService } from '@sdrx/varlink';
-import { mangledNames, registryName } from '../namespace-name.js';
+import { mangledNames, registryName } from '../namespace/namespace-name.js';
 
 const { InvalidParameter } = varlinkService.errors;
 

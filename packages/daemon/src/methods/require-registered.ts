@@ -1,8 +1,8 @@
-import { entrySnapshot } from '../entry-snapshot.js';
 import { namespaceResource } from '../interfaces/namespace-resource.js';
-import type { NamespaceEntry } from '../namespace-entry.js';
-import { isSameNamespace } from '../namespace-identity.js';
-import type { WorkerContext } from '../worker-context.js';
+import { isSameNamespace } from '../namespace/namespace-identity.js';
+import { entrySnapshot } from '../registry/entry-snapshot.js';
+import type { NamespaceEntry } from '../registry/namespace-entry.js';
+import type { WorkerContext } from '../worker/worker-context.js';
 
 /**
  * The entry of a namespace, with the registry's lock held; one of a dead namespace that had the same inode does not count.

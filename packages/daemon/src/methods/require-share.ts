@@ -13,7 +13,7 @@ import {
   share as shared,
   take,
 } from 'rxjs';
-import type { WorkerContext } from '../worker-context.js';
+import type { WorkerContext } from '../worker/worker-context.js';
 import { reap } from './make-room.js';
 import type { NamespaceShare } from './namespace-share.js';
 

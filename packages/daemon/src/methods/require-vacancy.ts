@@ -1,9 +1,9 @@
 import { EUSERS } from '@sdrx/linux';
 import { systemFailure } from '@sdrx/varlink';
 import { namespaceResource } from '../interfaces/namespace-resource.js';
-import type { NamespaceEntry } from '../namespace-entry.js';
-import { userName } from '../namespace-name.js';
-import type { Registry } from '../registry.js';
+import { userName } from '../namespace/namespace-name.js';
+import type { NamespaceEntry } from '../registry/namespace-entry.js';
+import type { Registry } from '../registry/registry.js';
 import type { NameAnswers } from './name-answers.js';
 import type { NamespaceShare } from './namespace-share.js';
 

@@ -1,9 +1,9 @@
 import type { UsernsRestrict } from '@sdrx/bpf';
-import { attempt } from '../attempt.js';
-import type { NamespaceEntry } from '../namespace-entry.js';
-import { rememberNamespace } from '../namespace-identity.js';
-import { NamespaceNotes } from '../namespace-notes.js';
-import type { WorkerContext } from '../worker-context.js';
+import { rememberNamespace } from '../namespace/namespace-identity.js';
+import { NamespaceNotes } from '../namespace/namespace-notes.js';
+import { attempt } from '../program/attempt.js';
+import type { NamespaceEntry } from '../registry/namespace-entry.js';
+import type { WorkerContext } from '../worker/worker-context.js';
 
 export interface StoreOptions {
   /** What else has to be done for the entry to be true. */

@@ -1,0 +1,28 @@
+import type { InstalledUsernsRestrict } from '@sdrx/bpf';
+import { NamespaceNotes } from '../namespace/namespace-notes.js';
+import type { NamespaceTraces } from '../namespace/release.js';
+import { restrictRegistered } from '../namespace/restriction.js';
+
+/**
+ * Brings the registry that a former daemon left behind, ours or systemd's, up to date, and restricts what it has.
+ * @returns whether the user namespace interfaces are on
+ */
+export function adoptRegistry(
+  { registry, restrict, log }: NamespaceTraces,
+  installed: InstalledUsernsRestrict | undefined,
+): boolean {
+  using _lock = registry.lock();
+  const { removed, restored, failures } = registry.repair();
+  if (removed.length + restored.length > 0) {
+    log.notice(`repaired the registry: removed ${removed.length} files, restored ${restored.length}`);
+  }
+  if (failures.length > 0)
+    log.warning(`${failures.length} files of the registry can't be repaired, the first`, failures[0]);
+  const inodes = registry.inodes((file) => log.warning(`odd file in the registry, ignored: '${file}'`));
+  try {
+    NamespaceNotes.beside(registry).prune(inodes);
+  } catch (error) {
+    log.warning('notes of namespaces can not be trusted, or not be cleared', error);
+  }
+  return installed === undefined ? restrict !== undefined : restrictRegistered(installed, registry, log);
+}

@@ -1,0 +1,40 @@
+import { listenFds } from '@sdrx/event';
+import { ENOTUNIQ, type Fd, isListeningUnixStream, SystemError } from '@sdrx/linux';
+import type { Log } from '../program/log.js';
+
+/** What the service manager passed to the daemon at its start. */
+export interface PassedFds {
+  /** The socket to serve, the caller's to close; undefined if none was passed. */
+  readonly socket: Fd | undefined;
+  /** The inodes of the namespaces of which the fd store has something. */
+  readonly namespaces: readonly number[];
+}
+
+const NAMESPACE = /^userns-(.*)$/s;
+
+/**
+ * Sorts what was passed by LISTEN_FDS: of the namespaces in the fd store only the inodes are kept, of sockets the one to
+ * serve, non-blocking, as several workers wait on it. The rest is closed.
+ *
+ * Throws ENOTUNIQ for a second socket, EnvironmentError for malformed variables.
+ */
+export function takePassedFds(log: Log): PassedFds {
+  const namespaces: number[] = [];
+  let socket: Fd | undefined;
+  for (const { fd, name } of listenFds()) {
+    const [, inode] = NAMESPACE.exec(name) ?? [];
+    if (inode !== undefined) {
+      fd.close();
+      if (/^\d+$/.test(inode) && Number(inode) <= 0xffff_ffff) namespaces.push(Number(inode));
+      else log.warning(`passed descriptor '${name}' names no inode, ignored`);
+    } else if (!isListeningUnixStream(fd.number)) {
+      log.warning(`passed descriptor '${name}' is no listening stream socket of the family AF_UNIX, closed`);
+      fd.close();
+    } else if (socket !== undefined) {
+      throw new SystemError(ENOTUNIQ, 'listen_fds', name);
+    } else {
+      socket = fd;
+    }
+  }
+  return { socket, namespaces };
+}

@@ -1,0 +1,67 @@
+import { readdirSync } from 'node:fs';
+import type { Child } from '@sdrx/event';
+import { atLoad, becomeSubreaper, isSeenWaiting, isSystemError, readKernelFile, type Signal } from '@sdrx/linux';
+import { startWorker, type WorkerOptions } from './worker-program.js';
+
+/** A process, as far as the pool has to do with it. */
+export interface WorkerProcess extends Disposable {
+  readonly pid: number;
+  /** Sends it a signal. @returns false when it is gone */
+  kill(signal: Signal): boolean;
+}
+
+/** A worker that was started. */
+export interface StartedWorker {
+  readonly process: WorkerProcess;
+  /** By what a loop watches it. */
+  readonly child: Child;
+}
+
+/**
+ * What the pool asks the system for; its loop and its ledger aside, that is all that it has from outside. `linuxSystem` asks
+ * Linux. A test has one that it drives itself, beside a `VirtualLoop`.
+ */
+export interface PoolSystem {
+  /** Throws what `spawn` throws. */
+  start(options: WorkerOptions): StartedWorker;
+  /** Whether connections wait at a listening socket. */
+  isSeenWaiting(fd: number): boolean;
+  /** From now on processes whose parent has ended are children of this one. PR_SET_CHILD_SUBREAPER(2const) */
+  becomeSubreaper(): void;
+  /** The ids of all children of this process, those included that have ended and were not reaped. Throws EMFILE and the like. */
+  children(): number[];
+  /** Kills a child that is no worker. kill(2) */
+  kill(pid: number): void;
+  /** Calls once, after so many milliseconds, without the loop: it may be the loop that lacks something. @returns what prevents it */
+  later(milliseconds: number, call: () => void): () => void;
+}
+
+/** What the daemon runs on. */
+export const linuxSystem: PoolSystem = {
+  start: (options) => {
+    const process = startWorker(options);
+    return { process, child: process };
+  },
+  isSeenWaiting,
+  becomeSubreaper,
+  children: childrenOfAllThreads,
+  kill: (pid) => void process.kill(pid, 'SIGKILL'),
+  later: (milliseconds, call) => {
+    const timer = atLoad.setTimeout(call, milliseconds).unref();
+    return () => atLoad.clearTimeout(timer);
+  },
+};
+
+/** proc_pid_task(5) */
+function childrenOfAllThreads(): number[] {
+  return readdirSync('/proc/self/task').flatMap((tid) => {
+    try {
+      const list = readKernelFile(`/proc/self/task/${tid}/children`);
+      return list.split(' ').filter(Boolean).map(Number);
+    } catch (error) {
+      // A thread that has ended has none. Nor has a kernel that was built without this file.
+      if (isSystemError(error, 'ENOENT', 'ESRCH')) return [];
+      throw error;
+    }
+  });
+}
