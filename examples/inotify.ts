@@ -1,14 +1,12 @@
 /**
  * Rereads a configuration file whenever it changes. Editors and careful programs write a new file and rename it, so that
- * nobody reads half of one: who watched the file itself would go on watching the old one. Hence the folder is watched.
+ * nobody reads half of one: who watched the file itself would go on watching the old one. `watchFile` watches the folders, too.
  *
  *     node examples/dist/inotify.js /tmp/service.json
  */
 import { readFileSync } from 'node:fs';
-import { basename, dirname } from 'node:path';
-import { EventLoop, exitOnSignal } from '@sdrx/event';
-import { IN_CLOSE_WRITE, IN_MOVED_TO, IN_Q_OVERFLOW } from '@sdrx/linux';
-import { filter, merge, tap } from 'rxjs';
+import { EventLoop, exitOnSignal, watchFile } from '@sdrx/event';
+import { merge, tap } from 'rxjs';
 
 const loop = new EventLoop();
 const path = process.argv[2] ?? '/tmp/service.json';
@@ -21,10 +19,5 @@ function load(): void {
   }
 }
 
-const changes = loop.inotify(dirname(path), { mask: IN_CLOSE_WRITE | IN_MOVED_TO }).pipe(
-  filter(({ name, mask }) => name === basename(path) || (mask & IN_Q_OVERFLOW) !== 0),
-  tap(load),
-);
-const finished = loop.run(merge(exitOnSignal(loop), changes));
-load();
-process.exitCode = await finished;
+const changes = watchFile(loop, path, { immediately: true }).pipe(tap(load));
+process.exitCode = await loop.run(merge(exitOnSignal(loop), changes));

@@ -1,5 +1,5 @@
 import { EventLoop, exitOnSignal, listenFds, notify, watchdog } from '@sdrx/event';
-import { accept, bind, listen, setNonBlocking, unixSocket, write } from '@sdrx/linux';
+import { accept, bind, listen, unixSocket, write } from '@sdrx/linux';
 import { merge, tap } from 'rxjs';
 
 const loop = new EventLoop();
@@ -9,7 +9,6 @@ if (!passed) {
   bind(listener.number, process.argv[2] ?? '@uptime');
   listen(listener.number);
 }
-setNonBlocking(listener.number);
 
 let served = 0;
 const serve = loop.io(listener).pipe(
