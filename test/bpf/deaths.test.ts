@@ -1,11 +1,12 @@
 import { mkdirSync } from 'node:fs';
-import { BPF_MAP_TYPE_RINGBUF, BpfMap, BpfObject } from '@sdrx/bpf';
+import { BPF_MAP_TYPE_RINGBUF, BpfMap, BpfObject, type UsernsRestrict } from '@sdrx/bpf';
 import { EventLoop } from '@sdrx/event';
 import { namespaceInode } from '@sdrx/linux';
-import t from 'tap';
+import { firstValueFrom } from 'rxjs';
+import t, { type Test } from 'tap';
 import { until } from '../support/until.js';
 import { UserNamespace } from '../support/user-namespace.js';
-import { install, needsMachine, newNamespace, ours, place } from './enforced.js';
+import { install, load, needsMachine, newNamespace, ours, place } from './enforced.js';
 import { number } from './number.js';
 import { loadPackets, writeRecord } from './packets.js';
 
@@ -42,6 +43,41 @@ t.test('the death of registered namespaces is told, of a whole chain too', needs
   loop.exit();
   await finished;
 });
+
+t.test('who takes over is told of what the one before was not, and of nothing that it was', needsMachine, async (t) => {
+  using loop = new EventLoop();
+  const directory = place(t);
+  const [first] = install(t, loop, directory);
+  const finished = loop.run();
+  const dieFor = async (restrict: UsernsRestrict) => {
+    const { inode, end } = registered(t, restrict);
+    const told = firstValueFrom(restrict.dead);
+    end();
+    t.strictSame(await told, [inode]);
+  };
+  await dieFor(first);
+  t.throws(() => load(t, loop, directory), { code: 'ERR_BPF_IN_USE' });
+  // Both have everything open, and nobody reads.
+  const [next] = install(t, loop, directory, { reader: first.reader });
+  const between = registered(t, next);
+  between.end();
+  t.strictSame(await firstValueFrom(next.dead), [between.inode]);
+  first[Symbol.dispose]();
+  t.throws(() => load(t, loop, directory), { code: 'ERR_BPF_IN_USE' }, 'it holds the lock that it was passed');
+  await dieFor(next);
+  next[Symbol.dispose]();
+  load(t, loop, directory);
+  loop.exit();
+  await finished;
+});
+
+/** A namespace that is registered, and how it dies. */
+function registered(t: Test, restrict: UsernsRestrict) {
+  const namespace = newNamespace(t);
+  using fd = namespace.open();
+  restrict.put(fd.number);
+  return { inode: namespaceInode(fd.number), end: () => namespace[Symbol.dispose]() };
+}
 
 for (const [program, map] of [
   ['sdrx_fentry_retire', 'userns_managed'],

@@ -8,9 +8,6 @@ import { UserNamespace } from '../support/user-namespace.js';
 import { install, needsMachine, newNamespace, place, refused, sh, share } from './enforced.js';
 import { cloneMount, mapMount, placeMount } from './mounts.js';
 
-// The machine is slow.
-t.setTimeout(170_000);
-
 /** A user namespace with these lines in both of its maps; its mounts map the outside to the inside. */
 function namespaceWith(t: Test, lines: readonly string[], ...options: readonly string[]): UserNamespace {
   const namespace = new UserNamespace([], ...options);

@@ -21,9 +21,6 @@ import { Attempts } from './attempts.js';
 import { folderWithFile, install, load, needsMachine, newNamespace, place, refused, sh } from './enforced.js';
 import { number } from './number.js';
 
-// The machine is slow.
-t.setTimeout(170_000);
-
 const otherRelease = programPath('./programs/other-release.bpf.o', import.meta.url);
 const formerRelease = programPath('./programs/former-release.bpf.o', import.meta.url);
 

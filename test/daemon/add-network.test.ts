@@ -16,7 +16,7 @@ import type { RawReply } from '../support/varlink-call.js';
 const METHOD = 'io.systemd.NamespaceResource.AddNetworkToUserNamespace';
 const NETWORK = 'networkNamespaceFileDescriptor';
 const NAME = 'namespaceInterfaceName';
-const LIMIT = 10_000;
+const LIMIT = 60_000;
 
 /** The interfaces that a process sees. */
 function linksOf(pid: number): Link[] {

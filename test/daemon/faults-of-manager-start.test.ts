@@ -25,7 +25,7 @@ import { within } from '../support/within.js';
 import { faultsOf } from './registry-check.js';
 
 /** How long anything may take, in milliseconds. */
-const LIMIT = 20_000;
+const LIMIT = 60_000;
 
 /** After this time it is looked whether a manager serves that has not said so, in milliseconds. */
 const SILENCE = 5000;

@@ -27,7 +27,7 @@ import { UserNamespace } from '../support/user-namespace.js';
 import { faultsOf } from './registry-check.js';
 
 /** How long a release may take, in milliseconds: a sweep comes every two seconds, what failed is tried again after one. */
-const LIMIT = 10_000;
+const LIMIT = 60_000;
 
 /** How many managers are tried at a time: each of them waits most of the time. */
 const LANES = 6;

@@ -23,7 +23,7 @@ import { UserNamespace } from '../support/user-namespace.js';
 import { within } from '../support/within.js';
 
 /** How long anything may take, in milliseconds: a worker that does not begin to work is given twenty seconds. */
-const LIMIT = 30_000;
+const LIMIT = 60_000;
 
 /** How long a worker may take to hold what the others do once it has answered, in milliseconds. */
 const REST = 5000;

@@ -70,6 +70,29 @@ t.test('a worker that died counts for nothing once its slot is released', async 
   t.equal(manager.of(1000, 'calls'), 1);
 });
 
+t.test('a worker gets the lowest slot that is free, and no slot above the last one counts as used', async (t) => {
+  const { manager } = makeLedger(t);
+  const releases = fc.array(fc.option(fc.nat(), { freq: 2 }), { maxLength: 60 });
+  fc.assert(
+    fc.property(releases, (releases) => {
+      const taken: number[] = [];
+      for (const which of releases) {
+        if (which === null) {
+          const free = [...taken.keys(), taken.length].find((slot) => !taken.includes(slot));
+          const slot = manager.assign();
+          t.equal(slot, free);
+          taken.push(slot as number);
+        } else if (taken.length > 0) {
+          for (const slot of taken.splice(which % taken.length, 1)) manager.release(slot);
+        }
+        t.equal(manager.usedSlots, Math.max(-1, ...taken) + 1);
+      }
+      for (const slot of taken) manager.release(slot);
+      t.equal(manager.usedSlots, 0);
+    }),
+  );
+});
+
 t.test('a slot whose worker has not begun counts for nothing', async (t) => {
   const { manager, worker } = makeLedger(t);
   const slot = manager.assign() as number;

@@ -1,4 +1,4 @@
-import { ListeningQueue } from '@sdrx/daemon';
+import { ListeningQueue, linuxSystem } from '@sdrx/daemon';
 import { accept, bind, connect, listen, unixSocket } from '@sdrx/linux';
 import t from 'tap';
 import { Folder } from '../support/folder.js';
@@ -8,7 +8,7 @@ t.test('the queue stands when connections wait from one look to the next and non
   using socket = unixSocket();
   bind(socket.number, folder.join('socket'));
   listen(socket.number);
-  const queue = new ListeningQueue(socket.number);
+  const queue = new ListeningQueue(socket.number, linuxSystem);
   t.equal(queue.stands(0), false);
   using first = unixSocket();
   using second = unixSocket();

@@ -22,7 +22,7 @@ import { onLoop } from '../support/worked-off.js';
 import { failOnce, made, onCalls } from './fs-fault.js';
 import { faultsOf } from './registry-check.js';
 
-const LIMIT = 10_000;
+const LIMIT = 60_000;
 
 interface Arrangement {
   readonly registry: Registry;

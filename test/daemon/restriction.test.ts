@@ -1,7 +1,7 @@
 import { writeFileSync } from 'node:fs';
 import { BpfError, type InstalledUsernsRestrict } from '@sdrx/bpf';
 import { type NamespaceEntry, Registry, restrictRegistered } from '@sdrx/daemon';
-import { SystemError } from '@sdrx/linux';
+import { Fd, SystemError } from '@sdrx/linux';
 import { NEVER } from 'rxjs';
 import t, { type Test } from 'tap';
 
@@ -10,6 +10,7 @@ class Maps implements InstalledUsernsRestrict {
   readonly enforced = true;
   readonly hook = undefined;
   readonly omissions = [];
+  readonly reader = new Fd(-1);
   readonly dead = NEVER;
   readonly steps: string[] = [];
   readonly #inodes: Set<number>;

@@ -68,7 +68,10 @@ t.test('fails when it can not say that it is ready', needsRoot, async (t) => {
 t.test('a NOTIFY_SOCKET that is none is an error that names it', needsRoot, async (t) => {
   const daemon = launchDaemon(t, { env: { NOTIFY_SOCKET: 'nonsense' } });
   t.equal((await daemon.gone).code, 2);
-  t.match(daemon.log(), "NOTIFY_SOCKET must be an absolute path or an abstract socket's @name, not 'nonsense'");
+  t.match(
+    daemon.log(),
+    "NOTIFY_SOCKET must be an absolute path, an abstract socket's @name, or vsock:CID:PORT, not 'nonsense'",
+  );
 });
 
 t.test('ends in order when the service manager does not listen any more', needsRoot, async (t) => {

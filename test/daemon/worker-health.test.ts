@@ -32,8 +32,25 @@ t.test('each worker that does not get started doubles the patience with the next
     looks.push(patience.looks);
   }
   t.strictSame(looks, [20, 40, 80, 160, 320, 320, 320]);
-  patience.succeeded();
+  patience.succeeded(10);
   t.equal(patience.looks, 20);
+});
+
+t.test('one that took long to start leaves the next ones twice as long', async (t) => {
+  for (const [took, looks] of [
+    [0, 20],
+    [10, 20],
+    [11, 40],
+    [20, 40],
+    [21, 80],
+    [79, 160],
+    [319, 160],
+  ] as const) {
+    const patience = new StartPatience();
+    for (let failure = 0; failure < 3; failure++) patience.failed();
+    patience.succeeded(took);
+    t.equal(patience.looks, looks, `${took}`);
+  }
 });
 
 t.test('delays grow from a quarter of a second to five seconds', async (t) => {

@@ -58,5 +58,5 @@ t.test('a program of others gives no signs and is left alone', needsRoot, async 
   stopProcesses(t, workers);
   await setTimeout(7000);
   t.strictSame(daemon.children(), workers);
-  t.notOk(existsSync(Ledger.path(daemon.runtimeDirectory)));
+  t.notOk(existsSync(Ledger.path(daemon.runtimeDirectory, daemon.pid)));
 });

@@ -14,10 +14,16 @@ t.test('the API documentation is written without a warning: what is public is do
   t.match(exit, { code: 'exited', status: 0 });
 
   const pages = readdirSync(folder.join('classes'));
-  for (const page of ['event.EventLoop', 'linux.Fd', 'varlink.VarlinkClient', 'bpf.BpfObject']) {
+  for (const page of [
+    'event.index.EventLoop',
+    'event.testing.VirtualLoop',
+    'linux.Fd',
+    'varlink.VarlinkClient',
+    'bpf.BpfObject',
+  ]) {
     t.ok(pages.includes(`_sdrx_${page}.html`), `${page} has a page`);
   }
-  const page = readFileSync(folder.join('classes', '_sdrx_event.EventLoop.html'), 'utf8');
+  const page = readFileSync(folder.join('classes', '_sdrx_event.index.EventLoop.html'), 'utf8');
   for (const source of ['io', 'time', 'signal', 'child', 'inotify', 'defer', 'post', 'exiting', 'memoryPressure']) {
     t.match(page, `id="${source.toLowerCase()}"`, `${source} is on the page`);
   }

@@ -24,7 +24,7 @@ const PATIENCE = 5000;
 const LINES = 1000;
 
 /** How long it may take until nothing of an attack is left, in milliseconds. */
-const LIMIT = 30_000;
+const LIMIT = 60_000;
 
 /** That of one test, in milliseconds: an attack has most of the machine. */
 const TIMEOUT = 180_000;

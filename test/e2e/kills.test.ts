@@ -19,7 +19,7 @@ const PAUSE = 80;
 /** How many namespaces there are at a time; the ids of the others are free. */
 const LIVING = 40;
 /** How long one namespace after another may wait for its ids while daemons come and go, in milliseconds. */
-const LIMIT = 10_000;
+const LIMIT = 60_000;
 
 /** Kills a process that may be gone already. */
 function kill(pid: number): void {

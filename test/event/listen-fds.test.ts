@@ -1,6 +1,19 @@
-import { existsSync, readlinkSync } from 'node:fs';
-import { EnvironmentError, listenFds } from '@sdrx/event';
-import { connect, type Fd, isSystemError, read, setNonBlocking, spawn, unixSocket } from '@sdrx/linux';
+import { constants, existsSync, readlinkSync } from 'node:fs';
+import { EnvironmentError, ListenFdsError, type ListenFdsOptions, listenFds, PassedFds } from '@sdrx/event';
+import {
+  connect,
+  type Fd,
+  isSystemError,
+  O_PATH,
+  openFile,
+  pipe,
+  read,
+  SOCK_DGRAM,
+  setNonBlocking,
+  spawn,
+  statusFlags,
+  unixSocket,
+} from '@sdrx/linux';
 import fc from 'fast-check';
 import t from 'tap';
 import { Folder } from '../support/folder.js';
@@ -24,7 +37,7 @@ interface Taken {
 
 /** What the program in `programs/take-listen-fds.ts` prints. */
 interface Outcome {
-  readonly first: readonly Taken[] | { readonly variable: string; readonly message: string };
+  readonly first: readonly Taken[] | { readonly variable: string; readonly message: string; readonly reason: string };
   readonly second: unknown;
   readonly left: readonly string[];
 }
@@ -33,13 +46,17 @@ interface Outcome {
  * Starts the program as a service manager does: descriptors from 3 on, and the variables.
  * @param variables in which `PID` stands for the program's process id; a LISTEN_PIDFDID of `OWN` for that of its pidfd
  */
-function activate(variables: Readonly<Record<string, string>>, fds: readonly Fd[]): Outcome {
+function activate(
+  variables: Readonly<Record<string, string>>,
+  fds: readonly Fd[],
+  options: ListenFdsOptions = {},
+): Outcome {
   // Only the process itself knows its id before it runs.
   const assignments = Object.entries(variables).map(
     ([name, value]) => `${name}=${value === 'PID' ? '$$' : `'${value}'`}`,
   );
-  const script = `export ${assignments.join(' ')}; exec "$0" "$1"`;
-  const args = ['-c', script, process.execPath, program];
+  const script = `export ${assignments.join(' ')}; exec "$0" "$@"`;
+  const args = ['-c', script, process.execPath, program, JSON.stringify(options)];
   const { output, exit } = runProgram('sh', args, { env: plainEnvironment, fds: [null, null, 2, ...fds] });
   if (exit.code !== 'exited' || exit.status !== 0) throw new Error(`the program ended by ${exit.code} ${exit.status}`);
   return JSON.parse(output) as Outcome;
@@ -77,6 +94,44 @@ t.test(
 );
 
 t.test(
+  'sockets are made non-blocking, unless asked not to, and nothing else is',
+  leavingNoFd((t) => {
+    for (const nonBlocking of [undefined, true, false]) {
+      using sockets = new Sockets();
+      using datagram = unixSocket(SOCK_DGRAM);
+      const [reader, writer] = pipe();
+      using folder = openFile('/', O_PATH);
+      const passed = [sockets.ours, reader, datagram, folder];
+      for (const fd of passed.slice(0, 3)) setNonBlocking(fd.number, false);
+      const options = nonBlocking === undefined ? {} : { nonBlocking };
+      const { first } = activate({ LISTEN_PID: 'PID', LISTEN_FDS: '4' }, passed, options);
+      t.match(first, [{ number: 3 }, { number: 4 }, { number: 5 }, { number: 6 }]);
+      const isSet = ({ number }: Fd) => (statusFlags(number) & constants.O_NONBLOCK) !== 0;
+      const wanted = nonBlocking ?? true;
+      t.strictSame(passed.map(isSet), [wanted, false, wanted, false]);
+      reader.close();
+      writer.close();
+    }
+  }),
+);
+
+t.test('whether this process was activated is told, also when nothing was passed', (t) => {
+  const own = `${process.pid}`;
+  const activated = (environment: NodeJS.ProcessEnv) => {
+    using passed = new PassedFds(environment);
+    t.strictSame([passed.all, environment], [[], {}]);
+    return passed.activated;
+  };
+  t.ok(activated({ LISTEN_PID: own, LISTEN_FDS: '0', LISTEN_FDNAMES: '' }));
+  t.notOk(activated({}));
+  t.notOk(activated({ LISTEN_FDS: '0' }));
+  t.notOk(activated({ LISTEN_PID: own }));
+  t.notOk(activated({ LISTEN_PID: '1', LISTEN_FDS: '0' }));
+  t.notOk(activated({ LISTEN_PID: own, LISTEN_FDS: '0', LISTEN_PIDFDID: '77' }));
+  t.end();
+});
+
+t.test(
   'takes nothing that was meant for another process',
   leavingNoFd((t) => {
     using sockets = new Sockets();
@@ -96,6 +151,15 @@ t.test(
   }),
 );
 
+t.test('one that is told the id of another process is warned', async (t) => {
+  const warning = new Promise<Error>((resolve) => process.once('warning', resolve));
+  t.strictSame(listenFds({ LISTEN_PID: `${process.pid}`, LISTEN_FDS: '1', LISTEN_PIDFDID: '77' }), []);
+  t.match(
+    (await warning).message,
+    /^LISTEN_FDS is not for this process, though LISTEN_PID is: LISTEN_PIDFDID is 77, ours \d+/,
+  );
+});
+
 t.test('what is meant for another process may be malformed', (t) => {
   for (const other of [{ LISTEN_PID: '1' }, { LISTEN_PID: `${process.pid}`, LISTEN_PIDFDID: '77' }, {}]) {
     const environment = { ...other, LISTEN_FDS: 'three', LISTEN_FDNAMES: ':::' };
@@ -109,7 +173,12 @@ t.test('what is meant for another process may be malformed', (t) => {
 t.test('a malformed LISTEN_PIDFDID is an error', (t) => {
   for (const value of ['', '-1', ' 1', '0x1', '18446744073709551616', 'mine']) {
     const environment = { LISTEN_PID: `${process.pid}`, LISTEN_FDS: '1', LISTEN_PIDFDID: value };
-    t.throws(() => listenFds(environment), { name: 'EnvironmentError', variable: 'LISTEN_PIDFDID', value });
+    t.throws(() => listenFds(environment), {
+      name: 'EnvironmentError',
+      variable: 'LISTEN_PIDFDID',
+      value,
+      reason: 'malformed',
+    });
   }
   t.end();
 });
@@ -122,7 +191,7 @@ t.test(
       const count = names === '' ? '2' : '1';
       const variables = { LISTEN_PID: 'PID', LISTEN_FDS: count, LISTEN_FDNAMES: names };
       const { first, second, left } = activate(variables, [sockets.ours, sockets.theirs]);
-      t.match(first, { variable: 'LISTEN_FDNAMES', message: new RegExp(`${count} names`) });
+      t.match(first, { variable: 'LISTEN_FDNAMES', reason: 'names', message: new RegExp(`${count} names`) });
       t.strictSame([second, left], [[], []]);
     }
   }),
@@ -134,7 +203,7 @@ t.test(
     using sockets = new Sockets();
     for (const count of ['5000', '4294967296', '9007199254740991']) {
       const { first } = activate({ LISTEN_PID: 'PID', LISTEN_FDS: count }, [sockets.ours]);
-      t.match(first, { variable: 'LISTEN_FDS', message: /\(\d+ is none\)/ });
+      t.match(first, { variable: 'LISTEN_FDS', reason: 'not-open', message: /\(\d+ is none\)/ });
     }
   }),
 );
@@ -192,7 +261,8 @@ t.test('whatever the environment holds, the answer is descriptors or an Environm
       try {
         t.strictSame(listenFds(copy), []);
       } catch (error) {
-        if (!(error instanceof EnvironmentError)) throw error;
+        if (!(error instanceof ListenFdsError)) throw error;
+        t.ok(error instanceof EnvironmentError);
         t.ok(VARIABLES.includes(error.variable));
         t.equal(error.value, variables[error.variable as keyof typeof variables]);
       }

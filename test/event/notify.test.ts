@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { closeSync, fstatSync, openSync, writeFileSync } from 'node:fs';
 import { EventLoop, type Notification, notify, notifyBarrier } from '@sdrx/event';
-import { eventfd } from '@sdrx/linux';
+import { describeFd, eventfd, pidfdOpen } from '@sdrx/linux';
 import fc from 'fast-check';
 import { firstValueFrom, lastValueFrom, toArray } from 'rxjs';
 import t from 'tap';
@@ -17,6 +17,18 @@ import { ServiceManager } from './service-manager.js';
 const program = programPath('./programs/notify-and-end.js', import.meta.url);
 
 let names = 0;
+
+/** The texts of Node's warnings while `body` runs. */
+async function warningsOf(body: () => Promise<void>): Promise<string[]> {
+  const texts: string[] = [];
+  const listener = ({ message }: Error) => texts.push(message);
+  process.on('warning', listener);
+  await body();
+  // They come a turn later.
+  await new Promise(setImmediate);
+  process.off('warning', listener);
+  return texts;
+}
 
 /** Runs `body` with a service manager that NOTIFY_SOCKET names. */
 async function withManager(body: (manager: ServiceManager) => void | Promise<void>): Promise<void> {
@@ -70,39 +82,96 @@ t.test(
   ),
 );
 
+const line = fc.string({ unit: 'grapheme', maxLength: 100 }).filter((text) => !/[\n\r\0]/.test(text));
+const whole = fc.maxSafeNat();
+
+/** Every variable that needs no descriptor, with every value that it may have. */
+const variables: { readonly [Name in keyof Notification]: fc.Arbitrary<NonNullable<Notification[Name]>> } = {
+  READY: fc.constant(1),
+  RELOADING: fc.constant(1),
+  STOPPING: fc.constant(1),
+  MONOTONIC_USEC: whole,
+  STATUS: line,
+  ERRNO: fc.nat(),
+  BUSERROR: line,
+  VARLINKERROR: line,
+  EXIT_STATUS: fc.integer({ min: 0, max: 255 }),
+  MAINPID: fc.integer({ min: 1, max: 2 ** 31 - 1 }),
+  MAINPIDFDID: fc.oneof(whole, fc.bigInt({ min: 0n, max: 2n ** 64n - 1n })),
+  NOTIFYACCESS: fc.constantFrom('none', 'main', 'exec', 'all'),
+  WATCHDOG: fc.constantFrom<(1 | 'trigger')[]>(1, 'trigger'),
+  WATCHDOG_USEC: whole,
+  EXTEND_TIMEOUT_USEC: whole,
+  RESTART_RESET: fc.constant(1),
+  FDSTORE: fc.constant(1),
+  FDSTOREREMOVE: fc.constant(1),
+  FDNAME: fc.stringMatching(/^[ -9;-~]{1,255}$/),
+  FDPOLL: fc.constant(0),
+  X_OWN_1: line,
+};
+
 t.test(
-  'every value without a line break arrives as it is',
+  'every value of every variable arrives as it is',
   leavingNoFd((t) =>
-    withManager(async (manager) => {
-      const line = fc.string({ unit: 'grapheme', maxLength: 100 }).filter((text) => !/[\n\0]/.test(text));
-      const notification = fc.record(
-        {
-          STATUS: line,
-          BUSERROR: line,
-          ERRNO: fc.nat(),
-          MONOTONIC_USEC: fc.maxSafeNat(),
-          WATCHDOG: fc.constantFrom<1 | 'trigger'>(1, 'trigger'),
-        },
-        { requiredKeys: ['STATUS'] },
-      );
+    withManager((manager) => {
       fc.assert(
-        fc.property(notification, (value) => {
-          t.ok(notify(value));
+        fc.property(fc.record(variables, { requiredKeys: ['STATUS'] }), (value) => {
+          t.ok(notify(value as Notification));
           t.strictSame(
             manager.read()?.lines,
             Object.entries(value).map(([name, text]) => `${name}=${text}`),
           );
         }),
+        { numRuns: 500 },
       );
     }),
   ),
 );
 
 t.test(
+  'a pidfd of the main process arrives, alone',
+  leavingNoFd((t) =>
+    withManager((manager) => {
+      using pidfd = pidfdOpen(process.pid);
+      t.ok(notify({ MAINPIDFD: 1, READY: 1 }, [pidfd.number]));
+      const received = manager.read();
+      t.strictSame(received?.lines, ['MAINPIDFD=1', 'READY=1']);
+      t.strictSame(
+        received?.fds.map(({ number }) => describeFd(number)),
+        [{ kind: 'pidfd', pid: process.pid }],
+      );
+      for (const fd of received?.fds ?? []) fd.close();
+    }),
+  ),
+);
+
+t.test('a variable that concerns one descriptor needs one, with a manager and without', async (t) => {
+  const attempt = () => {
+    for (const variable of ['MAINPIDFD', 'BARRIER']) {
+      for (const fds of [[], [0, 1]]) {
+        t.throws(() => notify({ [variable]: 1 } as unknown as Notification, fds), {
+          name: 'RangeError',
+          message: `\`fds\` must be one descriptor, for ${variable}, not ${fds.length}`,
+        });
+      }
+    }
+    t.throws(() => notify({ BARRIER: 1, READY: 1 }, [0]), {
+      name: 'RangeError',
+      message: /nothing else beside BARRIER/,
+    });
+  };
+  await withEnvironment({ NOTIFY_SOCKET: undefined }, attempt);
+  await withManager((manager) => {
+    attempt();
+    t.equal(manager.read(), undefined);
+  });
+});
+
+t.test(
   'a value with a line break or a NUL is refused, and nothing is sent',
   leavingNoFd((t) =>
     withManager((manager) => {
-      for (const text of ['fine\nREADY=1', '\n', 'a\0b']) {
+      for (const text of ['fine\nREADY=1', 'fine\rREADY=1', '\n', 'a\0b']) {
         t.throws(() => notify({ READY: 1, STATUS: text }), { name: 'TypeError', message: /`STATUS` must be one line/ });
       }
       t.equal(manager.read(), undefined);
@@ -124,6 +193,20 @@ const wrong: readonly [name: string, notification: object, error: 'TypeError' | 
   ['a time as text', { WATCHDOG_USEC: '1000' }, 'TypeError'],
   ['a name that the fd store would not take', { FDNAME: 'a:b' }, 'RangeError'],
   ['an empty name', { FDNAME: '' }, 'RangeError'],
+  ['a process beyond all', { MAINPID: 2 ** 31 }, 'RangeError'],
+  ['a negative inode', { MAINPIDFDID: -1 }, 'RangeError'],
+  ['an inode beyond all', { MAINPIDFDID: 1n << 64n }, 'RangeError'],
+  ['an inode that no number holds', { MAINPIDFDID: 2 ** 53 }, 'RangeError'],
+  ['an inode as text', { MAINPIDFDID: '5' }, 'TypeError'],
+  ['an exit status beyond all', { EXIT_STATUS: 256 }, 'RangeError'],
+  ['an unknown access', { NOTIFYACCESS: 'some' }, 'TypeError'],
+  ['a reset that is none', { RESTART_RESET: 0 }, 'TypeError'],
+  ['two lines of a Varlink error', { VARLINKERROR: 'a\nb' }, 'TypeError'],
+  ['a line break in one of its own', { X_OWN: 'a\nREADY=1' }, 'TypeError'],
+  ['a number in one of its own', { X_OWN: 5 }, 'TypeError'],
+  ['one of its own in small letters', { X_own: 'a' }, 'RangeError'],
+  ['one of its own without a name', { X_: 'a' }, 'RangeError'],
+  ['a line in the place of its own', { 'X_A=1\nREADY': 'a' }, 'RangeError'],
   ['a variable that does not exist', { READDY: 1 }, 'RangeError'],
   ['one of Object', { constructor: 1 }, 'RangeError'],
   ['a line in the place of a name', { 'READY=1\nSTATUS': 'x' }, 'RangeError'],
@@ -168,13 +251,26 @@ t.test('what is undefined is left out', (t) =>
 );
 
 t.test(
-  'a status of 300 kB arrives whole',
+  'a status of 300 kB arrives whole, and a warning says that systemd would not take it',
   leavingNoFd(async (t) => {
     const socket = `@sdrx-test-${process.pid}-large`;
     using manager = new ServiceManager(socket, 1_000_000);
     const status = 'x'.repeat(300_000);
-    await withEnvironment({ NOTIFY_SOCKET: socket }, () => notify({ STATUS: status }));
-    t.equal(manager.read()?.lines[0], `STATUS=${status}`);
+    const warnings = await warningsOf(() =>
+      withEnvironment({ NOTIFY_SOCKET: socket }, () => {
+        notify({ STATUS: 'x'.repeat(4096 - 'STATUS='.length) });
+        notify({ READY: 1, STATUS: status });
+        notify({ STATUS: status });
+      }),
+    );
+    t.equal(manager.read()?.lines[0]?.length, 4096);
+    t.strictSame(manager.read()?.lines, ['READY=1', `STATUS=${status}`]);
+    t.strictSame(manager.read()?.lines, [`STATUS=${status}`]);
+    t.equal(warnings.length, 1, 'once, and not for what is as long as it may be');
+    t.match(
+      warnings[0],
+      /^systemd takes no notification of more than 4096 bytes, this one has 300015: READY=1, STATUS=xx/,
+    );
   }),
 );
 
@@ -272,8 +368,32 @@ t.test('says that there is nobody to tell when NOTIFY_SOCKET is unset', () =>
   }),
 );
 
-t.test('a NOTIFY_SOCKET that is neither a path nor an abstract name is an error', async (t) => {
-  for (const value of ['', '/', '@', 'relative', 'vsock:2:1234', ' /run/notify']) {
+t.test('a manager at an address of vsock is told nothing, which a warning says once', async (t) => {
+  const warnings = await warningsOf(async () => {
+    for (const type of ['', '-stream', '-dgram', '-seqpacket']) {
+      await withEnvironment({ NOTIFY_SOCKET: `vsock${type}:2:4294967295` }, () => {
+        t.equal(notify({ READY: 1 }), false);
+        t.throws(() => notify({ READY: 2 } as unknown as Notification), { name: 'TypeError' });
+      });
+    }
+  });
+  t.strictSame(warnings, [
+    'the service manager at NOTIFY_SOCKET=vsock:2:4294967295 is told nothing: AF_VSOCK is not supported',
+  ]);
+});
+
+t.test('a NOTIFY_SOCKET that is none of these is an error', async (t) => {
+  const malformed = [
+    'vsock',
+    'vsock:2',
+    'vsock:2:',
+    'vsock::1',
+    'vsock:2:4294967296',
+    'vsock:a:1',
+    'vsock-raw:2:1',
+    'vsock:2:1\n',
+  ];
+  for (const value of ['', '/', '@', 'relative', ' /run/notify', ...malformed]) {
     await withEnvironment({ NOTIFY_SOCKET: value }, () => {
       t.throws(() => notify({ READY: 1 }), {
         name: 'EnvironmentError',

@@ -124,3 +124,22 @@ t.test('await using ends it; an end leaves no timer behind', async (t) => {
     [],
   );
 });
+
+t.test('a step that asks for the end, too, gets the one that has begun', async (t) => {
+  const scope = new Scope();
+  const done: string[] = [];
+  let inner: Promise<void> | undefined;
+  scope.add('first', () => {
+    done.push('first');
+  });
+  scope.add('last', () => {
+    t.ok(scope.ending);
+    inner = scope.end();
+    done.push('last');
+  });
+  const end = scope.end();
+  t.ok(scope.ending);
+  await end;
+  t.equal(inner, end);
+  t.strictSame(done, ['last', 'first']);
+});

@@ -49,8 +49,12 @@ class Client {
 }
 
 /** Answers at once, or as slowly as the path says. */
-function answering(): Server {
+function answering(release?: Promise<void>): Server {
   return createHttpServer((request, response) => {
+    if (request.url === '/held') {
+      void release?.then(() => response.end('done'));
+      return;
+    }
     const slow = /^\/slow\/(\d+)$/.exec(request.url ?? '')?.[1];
     setTimeout(() => response.end('done'), Number(slow ?? 0)).unref();
   });
@@ -65,11 +69,18 @@ function countOf(connections: ServedConnections): () => number {
 }
 
 t.test('a drain lets responses end and says so, closes idle and unused connections, and accepts no more', async (t) => {
-  const server = await listening(answering());
+  let release = () => {};
+  const server = await listening(
+    answering(
+      new Promise((resolve) => {
+        release = resolve;
+      }),
+    ),
+  );
   const connections = new ServedConnections(server);
   const count = countOf(connections);
   const [slow, idle, unused] = [
-    new Client(server).request('/slow/400'),
+    new Client(server).request('/held'),
     new Client(server).request('/'),
     new Client(server),
   ];
@@ -81,6 +92,7 @@ t.test('a drain lets responses end and says so, closes idle and unused connectio
   await until(() => late.ended);
   await until(() => idle.ended && unused.ended);
   t.notOk(slow.ended);
+  release();
   await drained;
   t.match(slow.text, /^HTTP\/1.1 200[\s\S]*Connection: close[\s\S]*done$/);
   t.notMatch(idle.text, /Connection: close/);
@@ -97,6 +109,19 @@ t.test('a request that comes when the drain has begun is answered, as the last o
   idle.text = '';
   idle.request('/');
   await drained;
+  t.match(idle.text, /Connection: close[\s\S]*done$/);
+});
+
+t.test('so is one that the program answers before it returns', async (t) => {
+  const server = await listening(createHttpServer((_, response) => response.end('done')));
+  const connections = new ServedConnections(server);
+  const idle = new Client(server).request('/');
+  await until(() => idle.text.endsWith('done'));
+  const drained = connections.drain({ signal: never() });
+  idle.text = '';
+  idle.request('/');
+  await drained;
+  await until(() => idle.ended);
   t.match(idle.text, /Connection: close[\s\S]*done$/);
 });
 

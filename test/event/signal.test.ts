@@ -64,7 +64,7 @@ t.test(
     for (let value = 0; value < 50; value++) sigqueue(process.pid, 'SIGRTMIN+18', value);
     const received = await signals;
     t.ok(received.every(({ signo, code }) => signo === SIGRTMIN + 18 && code === -1));
-    // The order among several is not kept: see signal-forwarder.ts of @sdrx/linux.
+    // The order among several is not kept: see signal/signal-forwarder.ts of @sdrx/linux.
     t.strictSame(
       received.map(({ value }) => value).sort((a, b) => a - b),
       Array.from({ length: 50 }, (_, value) => value),

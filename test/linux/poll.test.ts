@@ -1,4 +1,4 @@
-import { EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT, pipe, pollNow, write } from '@sdrx/linux';
+import { EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT, isReadable, pipe, pollNow, write } from '@sdrx/linux';
 import t from 'tap';
 import { leavingNoFd } from '../support/open-fds.js';
 
@@ -11,6 +11,8 @@ t.test(
     write(writer.number, Buffer.from('x'));
     t.equal(pollNow(reader.number, EPOLLIN), EPOLLIN);
     t.equal(pollNow(reader.number, 0), 0);
+    t.ok(isReadable(reader.number));
+    t.notOk(isReadable(writer.number));
     reader.close();
     t.equal(pollNow(writer.number, 0), EPOLLERR, 'and unasked, that nobody reads');
     writer.close();
@@ -20,5 +22,10 @@ t.test(
     const { number } = other;
     other.close();
     t.throws(() => pollNow(number, EPOLLIN), { code: 'EBADF', syscall: 'poll' });
+    t.throws(
+      () => pollNow(-1, EPOLLIN),
+      { code: 'EBADF', syscall: 'poll' },
+      'of a descriptor that was given away, too',
+    );
   }),
 );

@@ -1,41 +1,15 @@
-import { readFileSync } from 'node:fs';
-import { IFF_UP, Links, Netlink } from '@sdrx/linux';
+import { IFF_UP, Netlink } from '@sdrx/linux';
 import t, { type Test } from 'tap';
 import { errorCode } from '../support/error-code.js';
 import { inNetwork } from '../support/in-network.js';
+import { Network } from '../support/network.js';
 import { leavingNoFd } from '../support/open-fds.js';
 import { needsRoot } from '../support/privileges.js';
 import { programPath } from '../support/program-path.js';
 import { runNode } from '../support/run-node.js';
 import { runProgram } from '../support/run-program.js';
-import { UserNamespace } from '../support/user-namespace.js';
 
 const MAC = (last: number) => Buffer.from([0x02, 0, 0, 0, 0, last]);
-
-/** A network namespace of its own, with nothing in it but a loopback interface that is down. */
-class Network implements Disposable {
-  readonly #holder = new UserNamespace(0, '--map-root-user', '--net');
-  readonly fd = this.#holder.open('net');
-
-  /** Runs `body` in it. */
-  run<T>(body: (links: Links) => T): T {
-    return inNetwork(this.fd.number, () => {
-      using links = new Links();
-      return body(links);
-    });
-  }
-
-  /** The names of its interfaces, as the kernel tells everybody. */
-  names(): string[] {
-    const text = inNetwork(this.fd.number, () => readFileSync('/proc/thread-self/net/dev', 'utf8'));
-    return [...text.matchAll(/^\s*(\S+):/gm)].map(([, name = '']) => name).sort();
-  }
-
-  [Symbol.dispose](): void {
-    this.fd.close();
-    this.#holder[Symbol.dispose]();
-  }
-}
 
 /** What another program sees of an interface: its hardware address, and whether it is up. */
 function seen(network: Network, name: string): { address: string; up: boolean } {

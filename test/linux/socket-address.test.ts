@@ -1,6 +1,31 @@
-import { decodeAddress, encodeAddress, formatAddress, type SocketAddress } from '@sdrx/linux';
+import {
+  AF_INET,
+  AF_INET6,
+  AF_UNIX,
+  accept,
+  bindAddress,
+  connectAddress,
+  decodeAddress,
+  EPOLLERR,
+  EPOLLOUT,
+  encodeAddress,
+  type Fd,
+  formatAddress,
+  listen,
+  localAddress,
+  makeSocket,
+  O_NONBLOCK,
+  peerAddress,
+  pollNow,
+  SOCK_STREAM,
+  type SocketAddress,
+  takeSocketError,
+} from '@sdrx/linux';
 import fc from 'fast-check';
 import t from 'tap';
+import { errorCode } from '../support/error-code.js';
+import { leavingNoFd } from '../support/open-fds.js';
+import { until } from '../support/until.js';
 
 const port = fc.integer({ min: 0, max: 0xffff });
 const word = fc.integer({ min: 0, max: 0xffff_ffff });
@@ -55,3 +80,63 @@ t.test('what is no address is refused by name', async (t) => {
   t.equal(decodeAddress(Buffer.from([16, 0, 0, 0])), undefined);
   t.equal(decodeAddress(Buffer.alloc(0)), undefined);
 });
+
+const FAMILIES = { unix: AF_UNIX, inet: AF_INET, inet6: AF_INET6 };
+const PLACES: readonly (SocketAddress & { readonly family: keyof typeof FAMILIES })[] = [
+  { family: 'unix', path: `@sdrx-connect-${process.pid}` },
+  { family: 'inet', host: '127.0.0.1', port: 0 },
+  { family: 'inet6', host: '::1', port: 0 },
+];
+
+/** A socket that is bound, and where it is: the kernel has chosen the port. */
+function bound(place: (typeof PLACES)[number]): [Fd, SocketAddress] {
+  const socket = makeSocket(FAMILIES[place.family], SOCK_STREAM);
+  bindAddress(socket.number, place);
+  return [socket, localAddress(socket.number) ?? place];
+}
+
+for (const place of PLACES) {
+  t.test(
+    `a socket is connected to an address, or refused: ${place.family}`,
+    leavingNoFd((t) => {
+      const [socket, address] = bound(place);
+      using listener = socket;
+      using refused = makeSocket(FAMILIES[place.family], SOCK_STREAM);
+      t.throws(() => connectAddress(refused.number, address), {
+        code: 'ECONNREFUSED',
+        syscall: 'connect',
+        subject: formatAddress(address),
+      });
+      listen(listener.number);
+      using client = makeSocket(FAMILIES[place.family], SOCK_STREAM);
+      connectAddress(client.number, address);
+      using accepted = accept(listener.number);
+      t.ok(accepted);
+      t.strictSame(peerAddress(client.number), address);
+      t.equal(
+        errorCode(() => connectAddress(client.number, address)),
+        'EISCONN',
+      );
+    }),
+  );
+}
+
+t.test(
+  'of a socket that does not block it begins, and how it went is told later',
+  leavingNoFd(async (t) => {
+    const [socket, address] = bound({ family: 'inet', host: '127.0.0.1', port: 0 });
+    using listener = socket;
+    for (const expected of ['refused', 'connected'] as const) {
+      if (expected === 'connected') listen(listener.number);
+      using client = makeSocket(AF_INET, SOCK_STREAM | O_NONBLOCK);
+      connectAddress(client.number, address);
+      let revents = 0;
+      await until(() => {
+        revents = pollNow(client.number, EPOLLOUT);
+        return revents !== 0;
+      });
+      t.equal((revents & EPOLLERR) !== 0, expected === 'refused');
+      t.equal(takeSocketError(client.number) !== 0, expected === 'refused');
+    }
+  }),
+);

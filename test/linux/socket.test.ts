@@ -7,6 +7,7 @@ import {
   isListeningUnixStream,
   libc,
   listen,
+  makeSocket,
   O_NONBLOCK,
   O_PATH,
   peerCredentials,
@@ -14,7 +15,9 @@ import {
   SOCK_DGRAM,
   SOCK_SEQPACKET,
   SOCK_STREAM,
+  setSocketOption,
   shutdown,
+  shutdownRead,
   socketPair,
   spawn,
   statusFlags,
@@ -299,6 +302,32 @@ t.test(
 );
 
 t.test(
+  'an option is set to a number, or throws ENOPROTOOPT, EINVAL, ENOTSOCK, EBADF',
+  leavingNoFd((t) => {
+    const [SOL_SOCKET, SO_PRIORITY] = [1, 12];
+    using socket = unixSocket();
+    setSocketOption(socket.number, SOL_SOCKET, SO_PRIORITY, 5);
+    const script = `import socket; print(socket.socket(fileno=0).getsockopt(${SOL_SOCKET}, ${SO_PRIORITY}))`;
+    const [ours, theirs] = socketPair();
+    using output = ours;
+    const child = spawn('python3', { args: ['-c', script], fds: [socket, theirs, 2] });
+    theirs.close();
+    waitForExit(child);
+    const said = Buffer.alloc(10);
+    t.equal(said.toString('latin1', 0, read(output.number, said)), '5\n');
+    const code = (fd: number, level: number, name: number, value: number) =>
+      errorCode(() => setSocketOption(fd, level, name, value));
+    t.equal(code(socket.number, SOL_SOCKET, 9999, 1), 'ENOPROTOOPT');
+    const [IPPROTO_TCP, TCP_KEEPCNT] = [6, 6];
+    using inet = makeSocket(AF_INET, SOCK_STREAM);
+    t.equal(code(inet.number, IPPROTO_TCP, TCP_KEEPCNT, -1), 'EINVAL');
+    t.equal(code(0x7fff_ffff, SOL_SOCKET, SO_PRIORITY, 1), 'EBADF');
+    using file = new Fd(openSync('/dev/null', 'r'));
+    t.equal(code(file.number, SOL_SOCKET, SO_PRIORITY, 1), 'ENOTSOCK');
+  }),
+);
+
+t.test(
   'the pending error is taken once',
   leavingNoFd((t) => {
     const [first, second] = socketPair();
@@ -313,6 +342,24 @@ t.test(
       errorCode(() => takeSocketError(9999)),
       'EBADF',
     );
+  }),
+);
+
+t.test(
+  'a connection that was shut down for reading still takes what had arrived, and still sends',
+  leavingNoFd((t) => {
+    const [one, other] = socketPair();
+    write(other.number, Buffer.from('before'));
+    shutdownRead(one.number);
+    t.throws(() => write(other.number, Buffer.from('after')), { code: 'EPIPE' });
+    t.equal(read(one.number, Buffer.alloc(10)), 6);
+    t.equal(read(one.number, Buffer.alloc(10)), 0);
+    t.equal(write(one.number, Buffer.from('answer')), 6);
+    t.equal(read(other.number, Buffer.alloc(10)), 6);
+    one.close();
+    other.close();
+    using file = new Fd(openSync('/proc/self/exe', 'r'));
+    t.throws(() => shutdownRead(file.number), { code: 'ENOTSOCK' });
   }),
 );
 

@@ -98,14 +98,14 @@ t.test(
     t.equal(output, '10 130000\n');
     const many = runProgram('sh', ['-c', 'echo $#', 'sh', ...Array.from({ length: 20_000 }, () => 'x')]);
     t.equal(many.output, '20000\n');
-    t.throws(() => spawn('true', { args: ['x'.repeat(200_000)] }), { code: 'E2BIG', syscall: 'posix_spawn' });
+    t.throws(() => spawn('true', { args: ['x'.repeat(200_000)] }), { code: 'E2BIG', syscall: 'execve' });
   }),
 );
 
 t.test(
   'a NUL in any string throws EINVAL, for it would cut the string short',
   leavingNothing((t) => {
-    t.throws(() => spawn('true\0false'), { code: 'EINVAL', syscall: 'posix_spawn', subject: 'true\\0false' });
+    t.throws(() => spawn('true\0false'), { code: 'EINVAL', syscall: 'execve', subject: 'true\\0false' });
     t.throws(() => spawn('true', { args: ['fine', 'a\0b'] }), { code: 'EINVAL', subject: 'a\\0b' });
     t.throws(() => spawn('true', { env: { NAME: 'a\0b' } }), { code: 'EINVAL', subject: 'NAME=a\\0b' });
     t.throws(() => spawn('true', { cwd: '/\0x' }), { code: 'EINVAL' });
@@ -143,7 +143,7 @@ t.test(
 t.test(
   'a program that is missing throws ENOENT, and so does a folder',
   leavingNothing((t) => {
-    const missing = { code: 'ENOENT', errno: -2, syscall: 'posix_spawn' };
+    const missing = { code: 'ENOENT', errno: -2, syscall: 'execve' };
     t.throws(() => spawn('/missing/program'), { ...missing, subject: '/missing/program' });
     const { PATH } = process.env;
     process.env.PATH = '/bin:/missing'; // a folder there that can't be searched makes it EACCES
@@ -237,12 +237,12 @@ t.test(
     const faults: readonly [file: string, options: SpawnOptions, code: string, syscall: string, subject: string][] = [
       ['true', { cwd: missing }, 'ENOENT', 'chdir', missing],
       ['true', { cwd: folder.join('file') }, 'ENOTDIR', 'chdir', folder.join('file')],
-      [missing, { cwd: folder.path }, 'ENOENT', 'posix_spawn', missing],
-      [missing, {}, 'ENOENT', 'posix_spawn', missing],
-      ['true', { fds: [0, 1, 9999] }, 'EBADF', 'dup2', '9999'],
+      [missing, { cwd: folder.path }, 'ENOENT', 'execve', missing],
+      [missing, {}, 'ENOENT', 'execve', missing],
+      ['true', { fds: [0, 1, 9999] }, 'EBADF', 'fcntl', '9999'],
       ['true', { fds: [0, 1, 2, closed] }, 'EBADF', 'fcntl', '-1'],
-      ['true', { fds: [0, 1, 9999], cwd: missing }, 'EBADF', 'dup2', '9999'],
-      [folder.path, {}, 'EACCES', 'posix_spawn', folder.path],
+      ['true', { fds: [0, 1, 9999], cwd: missing }, 'EBADF', 'fcntl', '9999'],
+      [folder.path, {}, 'EACCES', 'execve', folder.path],
     ];
     for (const [file, options, code, syscall, subject] of faults) {
       t.throws(() => spawn(file, options), { code, syscall, subject });
@@ -259,9 +259,9 @@ t.test("Node's order of arguments is refused with a word on ours", (t) => {
   t.end();
 });
 
-t.test('a descriptor beyond the limit throws EBADF, and starts nothing', (t) => {
+t.test('a descriptor whose number is beyond the limit by now is passed as any other', (t) => {
   const program = programPath('./programs/fd-beyond-limit.js', import.meta.url);
-  t.strictSame(runWithLimit(1000, program), { code: 'EBADF', children: [] });
+  t.strictSame(runWithLimit(1000, program), { status: 0, children: [] });
   t.end();
 });
 

@@ -1,5 +1,5 @@
 import { createServer } from 'node:net';
-import { EventLoop, Scope } from '@sdrx/event';
+import { EventLoop, Scope, StartLimit } from '@sdrx/event';
 import { Fd } from '@sdrx/linux';
 import { NEVER } from 'rxjs';
 import {
@@ -136,6 +136,7 @@ export const linux: Table = {
   closeInThreads: [array('fds', fd)],
   closesAtOnce: [fd()],
   connect: [fd(), text('path')],
+  connectAddress: [fd(), address()],
   decodeAddress: [bytes('bytes')],
   describeFd: [fd()],
   descriptorLimit: [],
@@ -172,6 +173,9 @@ export const linux: Table = {
   mapOverlaps: [entries('map'), uint32('start'), natural('size')],
   mappedIds: [entries('map'), choice('side', 'inside')],
   memoryFile: [text('name')],
+  sealedFile: [text('name'), bytes('bytes')],
+  isReadable: [fd()],
+  isSealed: [fd()],
   namespaceId: [fd()],
   namespaceInode: [fd()],
   namespaceOwner: [fd()],
@@ -193,6 +197,10 @@ export const linux: Table = {
   peerCredentials: [fd()],
   pidfdOpen: [pid()],
   pidfdSendSignal: [fd('pidfd'), signal()],
+  pidfdSignalGroup: [
+    fd('pidfd'),
+    argument('signal', 0, ['SIGNOTHING', 'term', null, {}, 1n, -1, 65, 1.5, Number.NaN, undefined]),
+  ],
   pipe: [],
   pollNow: [fd(), mask('events')],
   putInFlight: [array('sockets', fd)],
@@ -212,9 +220,11 @@ export const linux: Table = {
   setBlocked: [signo(), argument('blocked', true, ['true', 0, null, undefined])],
   setCloseOnExec: [fd(), boolean('on')],
   setNonBlocking: [fd(), boolean('on')],
+  setSocketOption: [fd(), int32('level'), int32('name'), int32('value')],
   setReceiveTimeout: [fd(), number('milliseconds')],
   shareWithHandler: [signo()],
   shutdown: [fd()],
+  shutdownRead: [fd()],
   signalName: [integer('signo')],
   signalNumber: [signal()],
   signalSet: [optional(signo())],
@@ -253,8 +263,9 @@ const ratelimit = object(
   ['onExpire', optional(callback('ratelimit.onExpire'))],
   ['leave', optional(like('ratelimit.leave', NEVER))],
 );
+const priority = ['priority', argument('priority', 0, ['1', null, {}, Number.NaN, 1.5, 1n])] as const;
 const common: readonly (readonly [string, Argument])[] = [
-  ['priority', argument('priority', 0, ['1', null, {}, Number.NaN, 1.5, 1n])],
+  priority,
   ['description', optional(text('description'))],
   ['exitOnFailure', argument('exitOnFailure', true, ['true', null, {}, 1.5, Number.NaN])],
   ['prepare', optional(callback('prepare'))],
@@ -263,16 +274,71 @@ const common: readonly (readonly [string, Argument])[] = [
 const options = (good: object, ...own: readonly (readonly [string, Argument])[]) =>
   object('options', good, ...common, ...own);
 const environment = object('environment', {});
+const listenFdsOptions = object('options', {}, ['nonBlocking', boolean('nonBlocking')]);
 
+const lineOptions = [
+  ['encoding', optional(choice('encoding', 'utf8'))],
+  ['longestLine', optional(argument('longestLine', 2, ['2', Number.NaN, 1, -1, 2.5, null, {}]))],
+] as const;
+const backoffOptions = [
+  ['first', optional(milliseconds('backoff.first'))],
+  ['most', optional(milliseconds('backoff.most'))],
+  ['factor', optional(argument('backoff.factor', 2, ['2', Number.NaN, 0.5, -1, Infinity, null, {}]))],
+  ['jitter', optional(argument('backoff.jitter', 0, ['0', Number.NaN, 1.5, -1, null, {}]))],
+  ['stableAfter', optional(milliseconds('backoff.stableAfter'))],
+] as const;
+const supervised: readonly Argument[] = [
+  like('loop', loop),
+  {
+    good: { file: 'true' },
+    wrong: [
+      ...['text', 5, null, ['text'], undefined].map((value) => ['program', value] as const),
+      ...text('program.file').wrong.map(([name, file]) => [name, { file }] as const),
+    ],
+  },
+  object(
+    'options',
+    {},
+    ['restart', optional(choice('restart', 'always'))],
+    ['success', optional(array('success', (name) => argument(name, 0, [-1, 256, 1.5, null, {}, undefined])))],
+    ['backoff', optional(object('backoff', {}, ...backoffOptions))],
+    ['limit', optional(like('limit', new StartLimit({ starts: 1, interval: 1 })))],
+    ['atLimit', optional(choice('atLimit', 'wait'))],
+    [
+      'stop',
+      optional(
+        object(
+          'stop',
+          {},
+          ['signal', optional(signal())],
+          ['deadline', optional(argument('stop.deadline', 1, ['5000', Number.NaN, -1, null, {}, 1n]))],
+          ['on', optional(like('stop.on', NEVER))],
+        ),
+      ),
+    ],
+    ['processGroup', boolean('processGroup')],
+    ['output', optional(choice('output', 'lines'))],
+    ...lineOptions,
+    ['paused', optional(like('paused', NEVER))],
+    ['watchdog', optional(callback('watchdog'))],
+    ['priority', optional(integer('priority'))],
+  ),
+];
 const deadline = ['deadline', argument('deadline', 1, ['5000', Number.NaN, -1, null, {}, 1n])] as const;
 const backlog = ['backlog', optional(argument('backlog', 1, ['1', Number.NaN, 1.5, -1, null, {}]))] as const;
 const counts = array('counts', (name) => like(name, NEVER));
+const work = array('work', (name) => like(name, NEVER));
 
 export const event: Table = {
+  Backoff: [object('backoff', {}, ...backoffOptions)],
+  'Backoff.isStable': [milliseconds('lasted')],
+  'Backoff.next': [milliseconds('lasted')],
   DeadlineError: [text('step'), number('deadline'), argument('leftBehind', true, ['true', 0, null, undefined])],
   EndError: [argument('errors', [], ['text', 5, null, {}, undefined])],
   EnvironmentError: [text('variable'), optional(text('value')), text('expected')],
-  EventLoop: [],
+  EventLoop: [optional(object('options', {}, ['slow', optional(number('slow'))]))],
+  'EventLoop.source': [text('kind'), callback('attach'), options({})],
+  'EventLoop.sources': [],
   'EventLoop.child': [
     argument('which', 1, ['5', NaN, 0, -1, 1.5, {}, null, { pidfd: 5 }, undefined]),
     options({}, ['stopped', boolean('stopped')], ['continued', boolean('continued')], ['own', boolean('own')]),
@@ -309,12 +375,30 @@ export const event: Table = {
       ['accuracy', milliseconds('accuracy')],
     ),
   ],
+  ConflictError: [array('options', text), array('passed', text)],
+  ControlError: [],
+  ControlSocket: [instance('fd', new Fd(-1)), object('commands', {}, ['status', callback('commands.status')])],
+  'ControlSocket.drain': [
+    object('ending', { signal: AbortSignal.abort() }, ['signal', like('ending.signal', AbortSignal.abort())]),
+  ],
+  'ControlSocket.pause': [],
+  'ControlSocket.resume': [],
+  LineDecoder: [object('options', {}, ...lineOptions)],
+  'LineDecoder.decode': [bytes('bytes')],
+  'LineDecoder.end': [],
   ListenAddressError: [text('text')],
-  PassedFds: [environment],
+  ListenFdsError: [text('variable'), optional(text('value')), text('expected'), choice('reason', 'names')],
+  PassedFds: [environment, listenFdsOptions],
   'PassedFds.take': [text('name')],
   'PassedFds.takeKind': [callback('isWanted')],
   'PassedFds.takeNext': [],
   PassedSocketsError: [text('message'), array('passed', text)],
+  PidFile: [text('path', '/nowhere/pid')],
+  'PidFile.claim': [],
+  'PidFile.leave': [],
+  'PidFile.replace': [],
+  PidFileError: [text('path'), text('owner')],
+  RestartError: [choice('reason', 'stopping'), optional(text('detail'))],
   Scope: [object('options', {}, deadline)],
   'Scope.add': [text('name'), callback('end'), object('options', {}, deadline)],
   'Scope.end': [choice('how', 'graceful')],
@@ -331,7 +415,37 @@ export const event: Table = {
   'ServedConnections.drain': [
     object('ending', { signal: AbortSignal.abort() }, ['signal', like('ending.signal', AbortSignal.abort())]),
   ],
+  'ServedConnections.listen': [
+    instance('fd', new Fd(-1)),
+    object('options', {}, ['atMost', optional(integer('atMost', 1))]),
+  ],
+  'ServedConnections.pause': [],
+  'ServedConnections.resume': [],
+  ServedDatagrams: [instance('fd', new Fd(-1)), choice('type', 'udp4'), callback('attach'), optional(counts)],
+  'ServedDatagrams.drain': [
+    object('ending', { signal: AbortSignal.abort() }, ['signal', like('ending.signal', AbortSignal.abort())]),
+  ],
+  'ServedDatagrams.pause': [],
+  'ServedDatagrams.resume': [],
+  TakeOverError: [],
+  askService: [text('path', '/nowhere/control'), text('command')],
+  StartLimit: [
+    object(
+      'options',
+      { starts: 1, interval: 1 },
+      ['starts', argument('starts', 1, ['1', Number.NaN, 0, -1, 1.5, null, {}, undefined])],
+      ['interval', argument('interval', 1, ['1', Number.NaN, 0, -1, Infinity, null, {}, undefined])],
+    ),
+  ],
+  'StartLimit.take': [number('now')],
+  'StartLimit.wait': [number('now')],
+  Supervised: supervised,
+  'Supervised.stop': [
+    object('ending', { signal: AbortSignal.abort() }, ['signal', like('ending.signal', AbortSignal.abort())]),
+  ],
+  describeSupervision: [object('event', { type: 'done' }, ['type', choice('event.type', 'done')])],
   exitOnSignal: [like('loop', loop), optional(array('signals', () => signal())), options({})],
+  fdStoreLimit: [environment],
   formatListenAddress: [
     object(
       'address',
@@ -340,9 +454,23 @@ export const event: Table = {
       ['path', text('address.path')],
     ),
   ],
+  handOver: [
+    like('loop', loop),
+    object(
+      'plan',
+      { program: { file: '/nowhere/program', args: [] } },
+      ['sockets', optional(array('sockets', (name) => argument(name, {}, ['text', 5, null])))],
+      ['fds', optional(object('fds', {}))],
+      ['servings', optional(array('servings', (name) => argument(name, {}, ['text', 5, null, {}])))],
+      ['draining', optional(array('draining', (name) => argument(name, {}, ['text', 5, null])))],
+      ['generation', optional(natural('generation'))],
+      ['program', optional(object('program', {}))],
+      ['readyWithin', optional(milliseconds('readyWithin'))],
+    ),
+  ],
   idle: [
     like('loop', loop),
-    counts,
+    work,
     object(
       'options',
       { after: 1 },
@@ -350,7 +478,7 @@ export const event: Table = {
       ['minimumUptime', optional(milliseconds('minimumUptime'))],
     ),
   ],
-  listenFds: [environment],
+  listenFds: [environment, listenFdsOptions],
   listenInet: [
     text('host', '127.0.0.1'),
     argument('port', 0, ['80', Number.NaN, 1.5, -1, 65_536, null, {}, undefined]),
@@ -376,9 +504,54 @@ export const event: Table = {
   ],
   notify: [object('notification', {}), optional(array('fds', fd))],
   notifyBarrier: [like('loop', loop)],
-  openSockets: [object('declared', {}, ['web', text('declared.web', 'unix:@web')]), environment],
+  openSockets: [
+    object('declared', {}, ['web', argument('declared.web', {}, [5, null, ['text']])]),
+    object('options', {}, ['environment', environment], ['conflicts', optional(object('conflicts', {}))]),
+  ],
   parseListenAddress: [text('text')],
   readEnvironment: [environment, text('variable'), like('decoder', { name: 'x', decode: () => ({ _tag: 'Left' }) })],
+  reloading: [
+    like('loop', loop),
+    callback('work'),
+    object(
+      'options',
+      {},
+      ['signals', optional(array('signals', () => signal()))],
+      ['also', optional(like('also', NEVER))],
+      ['extend', optional(positive('extend'))],
+      priority,
+    ),
+  ],
+  removeStoredFds: [text('name')],
+  runService: [
+    object(
+      'options',
+      {},
+      ['sockets', optional(object('sockets', {}))],
+      ['conflicts', optional(object('conflicts', {}))],
+      ['idle', argument('idle', 1, ['5000', Number.NaN, -1, 1n])],
+      ['pidFile', optional(text('pidFile'))],
+      ['control', optional(text('control'))],
+      ['report', optional(callback('report'))],
+    ),
+    callback('start'),
+  ],
+  storeFds: [text('name'), array('fds', fd), object('options', {}, ['poll', boolean('poll')])],
+  takeOver: [environment],
+  supervise: supervised,
+  trace: [instance('loop', loop)],
+  watchFile: [
+    like('loop', loop),
+    text('path'),
+    object(
+      'options',
+      {},
+      ['settle', optional(milliseconds('settle'))],
+      ['immediately', boolean('immediately')],
+      priority,
+    ),
+  ],
+  writeTrace: [instance('loop', loop), text('path')],
   watchdog: [like('loop', loop), options({})],
   watchdogTimeout: [environment],
 };

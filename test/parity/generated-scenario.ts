@@ -137,8 +137,10 @@ class Writer {
   /** libsystemd loses signals when one of several sources leaves their priority, or one of whose signals several are pending. */
   #staysWhereItIs(signal: number): boolean {
     const { equal, sources, steps } = this.#model;
-    const isQueued = steps.some(({ verb, target }) => verb === 'queue' && this.#index(target) === signal);
-    return equal || isQueued || (sources[signal]?.sent ?? 0) > 1;
+    const isSentBy = (sending: Verb) =>
+      steps.some(({ verb, target }) => verb === sending && this.#index(target) === signal);
+    const sent = sources[signal]?.sent ?? 0;
+    return equal || isSentBy('queue') || sent > 1 || (sent > 0 && isSentBy('raise'));
   }
 
   #index(number: number): number {

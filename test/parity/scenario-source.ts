@@ -13,9 +13,8 @@ type Kind = (source: ScenarioSource, ...args: string[]) => Observable<unknown>;
 /** The kinds of sources, from the words after their name to what the trace tells of their values. */
 const kinds: Readonly<Record<string, Kind>> = {
   io: ({ scenario: { loop, world }, options, events, own }, name = '') => {
-    const fd = world.fd(name);
     return loop
-      .io(own ? fd : fd.number, { ...options, events, own })
+      .io(world.descriptor(name, own), { ...options, events, own })
       .pipe(map(({ revents }) => namesOf(epollNames, revents)));
   },
   time: ({ scenario: { loop }, options, setting: { accuracy, every } }, clock, start, time) => {
@@ -45,7 +44,7 @@ const kinds: Readonly<Record<string, Kind>> = {
     return loop.child(world.process(process), { ...options, ...wanted, own }).pipe(map(childText));
   },
   inotify: ({ scenario: { loop, world }, options }, path = '', mask = '') =>
-    loop.inotify(path, { ...options, mask: maskOf(inotifyNames, mask) }).pipe(
+    loop.inotify(world.path(path), { ...options, mask: maskOf(inotifyNames, mask) }).pipe(
       map(({ mask, name, cookie }) => {
         const moved = cookie === 0 ? '' : `cookie ${world.cookieNumber(cookie)}`;
         return [namesOf(inotifyNames, mask), name, moved].filter(Boolean).join(' ');

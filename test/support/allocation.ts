@@ -60,10 +60,10 @@ export function failed(errnoName: string, errno: number): RawReply {
 }
 
 /** What a daemon keeps of itself, whatever namespaces there are. */
-const OWN_FILES = ['ledger', 'manager'];
+const OWN_FILE = /^(ledger\.\d+|manager|control)$/;
 
 /** All files that a daemon keeps of namespaces, as paths below its runtime directory. */
 export function keptFiles({ runtimeDirectory }: Pick<Daemon, 'runtimeDirectory'>): string[] {
   const files = readdirSync(`${runtimeDirectory}/nsresource`, { recursive: true, encoding: 'utf8' });
-  return files.filter((file) => !OWN_FILES.includes(file)).sort();
+  return files.filter((file) => !OWN_FILE.test(file)).sort();
 }

@@ -7,7 +7,7 @@ import type { Daemon } from './daemon.js';
 import { within } from './within.js';
 
 /** How long an attack may take to begin, and to end, in milliseconds. */
-const LIMIT = 20_000;
+const LIMIT = 60_000;
 
 /** What all attacks can use. */
 const PRELUDE = `

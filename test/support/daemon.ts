@@ -3,6 +3,7 @@ import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Test } from 'tap';
+import { managerPid } from './manager-pid.js';
 import { programPath } from './program-path.js';
 import { within } from './within.js';
 
@@ -25,6 +26,8 @@ export interface DaemonOptions {
   readonly runtimeDirectory?: string;
   /** What it is passed from descriptor 3 on, with LISTEN_FDS and LISTEN_PID. */
   readonly passed?: readonly number[];
+  /** Where its program is, by default as it was built. */
+  readonly program?: string;
   /** A program with its arguments that runs it, and by exec, so that its process is the daemon's: `['setpriv', …]`. */
   readonly through?: readonly string[];
 }
@@ -53,7 +56,7 @@ export interface Daemon {
   readonly exited: Promise<DaemonExit>;
   /** The daemon and every worker have ended, and all that they wrote is in the log. */
   readonly gone: Promise<DaemonExit>;
-  /** Ends it by SIGTERM, or the signal given, and waits until it and its workers are gone. */
+  /** Ends it, and who has taken over from it, by SIGTERM, or the signal given, and waits until they and their workers are gone. */
   stop(signal?: NodeJS.Signals): Promise<DaemonExit>;
 }
 
@@ -67,11 +70,12 @@ export async function startDaemon(t: Test, options: DaemonOptions = {}): Promise
 /** Starts a daemon that may have reasons not to become ready. */
 export function launchDaemon(t: Test, options: DaemonOptions = {}): Daemon {
   const { args = [], restriction = 'off', env = {}, worker, passed = [], through = [] } = options;
+  const { program: path = nsresourced } = options;
   const runtimeDirectory = options.runtimeDirectory ?? mkdtempSync(join(tmpdir(), 'sdrx-test-'));
   // As the real one: every user may connect.
   chmodSync(runtimeDirectory, 0o755);
   const program = [
-    nsresourced,
+    path,
     `--runtime-directory=${runtimeDirectory}`,
     ...(restriction === 'default' ? [] : [`--userns-restrict=${restriction}`]),
     ...(worker === undefined ? [] : [`--worker=${worker}`]),
@@ -119,6 +123,8 @@ export function launchDaemon(t: Test, options: DaemonOptions = {}): Daemon {
     gone,
     stop: (signal = 'SIGTERM') => {
       if (isRunning()) child.kill(signal);
+      const successor = successorOf(pid, runtimeDirectory);
+      if (successor !== undefined) process.kill(successor, signal);
       return within(LIMIT, () => `${pid} or a worker of it lives on:\n${log}`, gone);
     },
   };
@@ -130,10 +136,22 @@ export function launchDaemon(t: Test, options: DaemonOptions = {}): Daemon {
         for (const worker of childrenOf(pid)) process.kill(worker, 'SIGKILL');
         child.kill('SIGKILL');
       }
+      const successor = successorOf(pid, runtimeDirectory);
+      if (successor !== undefined) process.kill(successor, 'SIGKILL');
       if (options.runtimeDirectory === undefined) rmSync(runtimeDirectory, { recursive: true, force: true });
     }
   });
   return daemon;
+}
+
+/** The process that is the manager instead of a first one; undefined if there is none. */
+function successorOf(first: number, runtimeDirectory: string): number | undefined {
+  try {
+    const pid = managerPid({ runtimeDirectory });
+    return pid !== first && readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes(runtimeDirectory) ? pid : undefined;
+  } catch {
+    return undefined;
+  }
 }
 
 /** The children of a process, those that ended and were not reaped included; none if it is gone. */

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { within } from './within.js';
 
 /** How long strace(1) may take to attach, and to let go before it is killed, in milliseconds. */
-const LIMIT = 30_000;
+const LIMIT = 60_000;
 const END_LIMIT = 3000;
 
 /** A system call of a process that fails instead of being made. */

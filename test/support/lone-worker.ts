@@ -44,7 +44,7 @@ export class LoneWorker implements Disposable {
 
   /** Resolves when something about it has come to be. */
   until(condition: () => boolean, complaint: () => string): Promise<void> {
-    return untilOr(10_000, condition, complaint);
+    return untilOr(60_000, condition, complaint);
   }
 
   [Symbol.dispose](): void {

@@ -4,7 +4,7 @@ import { Folder } from './folder.js';
 import { within } from './within.js';
 
 /** The longest that a notification may take, in milliseconds. */
-const LIMIT = 20_000;
+const LIMIT = 60_000;
 
 /** The receiving half of sd_notify(3): what services tell at the socket that their NOTIFY_SOCKET names. */
 export class ServiceManager {
@@ -52,10 +52,14 @@ export class ServiceManager {
       const count = this.#buffer.receive(this.#socket.number, fds);
       if (count === undefined) break;
       const text = this.#buffer.bytes.toString('utf8', 0, count);
+      // As systemd does once it has dealt with all that came before.
+      if (text === 'BARRIER=1') for (const fd of fds.splice(0)) new Fd(fd).close();
       const [, name = ''] = /^FDNAME=(.*)$/m.exec(text) ?? [];
       if (/^FDSTOREREMOVE=1$/m.test(text)) this.#forget(name);
+      // That is all that a service manager does about it.
+      if (text === 'BARRIER=1') for (const fd of fds.splice(0)) new Fd(fd).close();
       if (fds.length > 0) this.stored.set(name, [...(this.stored.get(name) ?? []), ...fds.map((fd) => new Fd(fd))]);
-      this.notifications.push(text);
+      if (text !== 'BARRIER=1') this.notifications.push(text);
       if (fds.length > 0 && !/^FDSTORE=1$/m.test(text)) throw new Error(`descriptors came along with ${text}`);
     }
     for (const resolve of this.#arrived.splice(0)) resolve();

@@ -24,7 +24,7 @@ Module.prototype.require = function (name) {
 `;
 
 /** How long a process may take to start, in milliseconds. */
-const LIMIT = 20_000;
+const LIMIT = 60_000;
 
 /** Stops a daemon, or the next of its workers, as Node begins to run it, so that its start can be watched. */
 export class StoppedStart {

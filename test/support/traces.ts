@@ -5,7 +5,7 @@ import type { Daemon } from './daemon.js';
 import { untilOr } from './until.js';
 
 /** How long a daemon may take to clear up, in milliseconds. */
-const LIMIT = 10_000;
+const LIMIT = 60_000;
 
 /**
  * A process's open descriptors, by what they stand for, without what says which of its kind it is. Not its standard error, which a

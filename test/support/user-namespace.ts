@@ -17,7 +17,7 @@ import { untilOr } from './until.js';
 import { waitForExit } from './wait-for-exit.js';
 
 /** How long a namespace may outlive its last user, in milliseconds. */
-const LIMIT = 10_000;
+const LIMIT = 60_000;
 
 /** A user namespace without maps of its own, that a child process holds alive until this object is disposed of. */
 export class UserNamespace implements Disposable {

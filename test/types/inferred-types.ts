@@ -3,14 +3,23 @@ import {
   type ChildExit,
   type EventLoop,
   exitOnSignal,
+  fdStoreLimit,
   type InotifyEvent,
   type IoEvent,
   listenFds,
   notify,
   notifyBarrier,
+  openSockets,
   type PassedFd,
+  PassedFds,
+  type ReloadOutcome,
+  reloading,
+  runService,
+  type ServiceSocket,
+  storeFds,
   type TimeEvent,
   watchdog,
+  watchFile,
 } from '@sdrx/event';
 import { type ChildChange, EPOLLIN, Fd, pidfdOpen, type SignalInfo, spawn } from '@sdrx/linux';
 import { type Observable, of } from 'rxjs';
@@ -75,4 +84,39 @@ export function service(loop: EventLoop): void {
   isExactly<Observable<number>>()(watchdog(loop));
   isExactly<Observable<SignalInfo>>()(exitOnSignal(loop));
   isExactly<PassedFd[]>()(listenFds());
+  isExactly<PassedFd[]>()(listenFds(process.env, { nonBlocking: false }));
+  isExactly<boolean>()(new PassedFds().activated);
+  isExactly<boolean>()(storeFds('state', [3], { poll: false }));
+  isExactly<number | undefined>()(fdStoreLimit());
+  isExactly<Observable<void>>()(watchFile(loop, '/etc/service.json'));
+  isExactly<Observable<ReloadOutcome>>()(reloading(loop, async () => 5));
+  notify({ MAINPIDFDID: 1n, NOTIFYACCESS: 'all', X_OWN: 'text' });
+}
+
+export function sockets(optional: boolean): void {
+  const opened = openSockets({
+    plain: 'tcp:127.0.0.1:0',
+    own: { address: 'unix:/run/own', mode: 0o600 },
+    passedOnly: { type: 'datagram' },
+    perhaps: { address: 'tcp:127.0.0.1:0', optional: true },
+    unknown: { address: 'tcp:127.0.0.1:0', optional },
+    surely: { address: 'tcp:127.0.0.1:0', optional: false },
+    several: { several: true, optional: true },
+  });
+  isExactly<ServiceSocket>()(opened.plain);
+  isExactly<ServiceSocket>()(opened.own);
+  isExactly<ServiceSocket | undefined>()(opened.passedOnly);
+  isExactly<ServiceSocket | undefined>()(opened.perhaps);
+  isExactly<ServiceSocket | undefined>()(opened.unknown);
+  isExactly<ServiceSocket>()(opened.surely);
+  isExactly<readonly ServiceSocket[]>()(opened.several);
+  const status = runService({ sockets: { web: 'tcp:127.0.0.1:0', admin: { optional: true } } }, (service) => {
+    isExactly<ServiceSocket>()(service.sockets.web);
+    isExactly<ServiceSocket | undefined>()(service.sockets.admin);
+    isExactly<unknown>()(service.state);
+    isExactly<Promise<number | undefined>>()(service.restart());
+    // @ts-expect-error: none of that name is declared
+    service.sockets.other;
+  });
+  isExactly<Promise<number>>()(status);
 }

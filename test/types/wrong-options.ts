@@ -107,6 +107,12 @@ export function wrongService(loop: EventLoop): void {
   notify({ ready: 1 });
   // @ts-expect-error TS2322: 1 it is
   notify({ READY: true });
+  // @ts-expect-error TS2322: no such access
+  notify({ NOTIFYACCESS: 'some' });
+  // @ts-expect-error TS2322: a text
+  notify({ X_OWN: 5 });
+  // @ts-expect-error TS2353: its own begin with X_
+  notify({ OWN: 'text' });
   // @ts-expect-error TS2554: on which loop?
   watchdog();
   // @ts-expect-error TS2322: no such signal

@@ -1,5 +1,7 @@
-import { Subject } from 'rxjs';
+import { setTimeout } from 'node:timers/promises';
+import { lastValueFrom, Subject } from 'rxjs';
 import t from 'tap';
+import { SteadyClients } from '../support/steady-clients.js';
 import { call, exampleService } from './example.js';
 import { frame, turn, until, withServer } from './fixture.js';
 
@@ -71,6 +73,58 @@ t.test('drained, calls that have arrived are answered first, also those not read
     { drain },
   );
 });
+
+t.test('drained, a connection whose first call has not come yet has its time for one', (t) => {
+  const drain = new Subject<void>();
+  return withServer(
+    exampleService(),
+    async (fixture) => {
+      const quick = fixture.raw();
+      const slow = fixture.raw();
+      const mute = fixture.raw();
+      slow.sendBytes(frame(call('Echo', { text: 'slow' })).subarray(0, 10));
+      await until('three connections', () => fixture.accepted === 3);
+      drain.next();
+      for (let turns = 0; turns < 10; turns++) await turn();
+      quick.send(call('Echo', { text: 'quick' }));
+      slow.sendBytes(frame(call('Echo', { text: 'slow' })).subarray(10));
+      t.same(await quick.replies(1), [{ parameters: { text: 'quick' } }]);
+      t.same(await slow.replies(1), [{ parameters: { text: 'slow' } }]);
+      await quick.end();
+      await slow.end();
+      t.notOk(mute.closed);
+      await mute.end();
+      t.ok(fixture.completed);
+    },
+    { drain },
+  );
+});
+
+t.test('drained again and again, it loses no call of those who call all the time', (t) =>
+  withServer(exampleService(), async (fixture) => {
+    fixture.subscription.unsubscribe();
+    using clients = new SteadyClients();
+    const serveUntil = async (rounds: number) => {
+      for (let round = 0; round < rounds; round++) {
+        const drain = new Subject<void>();
+        const completed = lastValueFrom(fixture.again({ drain }), { defaultValue: undefined });
+        // Others for whom there is no connection wait in the socket meanwhile.
+        await setTimeout(5);
+        drain.next();
+        await completed;
+      }
+    };
+    for (const kept of [true, true, false])
+      clients.start(fixture.path, kept, { method: 'org.varlink.service.GetInfo' });
+    await serveUntil(300);
+    const [ends] = await Promise.all([clients.stop(), serveUntil(100)]);
+    for (const { calls, connections, errors, lost } of ends) {
+      t.strictSame(lost, []);
+      t.strictSame(errors, { none: calls });
+      t.ok(connections > 50, `${calls} calls over ${connections} connections`);
+    }
+  }),
+);
 
 t.test('drained by a handler, its own call is answered', (t) => {
   const drain = new Subject<void>();

@@ -17,7 +17,7 @@ const OVERFLOW = `${PINS}-sdrx/maps/userns_overflow`;
 const PROCESSES = 200;
 
 /** How long it may take an emulated machine, in milliseconds. */
-const LIMIT = 240_000;
+const LIMIT = 900_000;
 
 /**
  * Makes as many user namespaces as it is told in each of as many processes, each in the one before, which is quicker than to

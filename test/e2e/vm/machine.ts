@@ -1,4 +1,5 @@
-import { execFileSync, spawnSync } from 'node:child_process';
+import { execFileSync, spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
 
 /** The virtual machine that this runs in; empty on any other machine. */
 const machine = process.env.SDRX_VM ?? '';
@@ -28,7 +29,15 @@ export function attempt(program: string, ...args: readonly string[]): Outcome {
   return { status, output: output.join('') };
 }
 
-/** The same as another user, in a session of its own with its own service manager. */
+/** The same, while other things go on. */
+export async function attemptBeside(program: string, ...args: readonly string[]): Promise<Outcome> {
+  const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'] });
+  const texts = [child.stdout, child.stderr].map((stream) => stream.setEncoding('utf8').toArray());
+  const [status] = await once(child, 'close');
+  return { status, output: (await Promise.all(texts)).flat().join('') };
+}
+
+/** `attempt` as another user, in a session of its own with its own service manager. */
 export function attemptAs(uid: number, program: string, ...args: readonly string[]): Outcome {
   const user = [`--reuid=${uid}`, `--regid=${uid}`, '--init-groups', '--reset-env'];
   const env = [`XDG_RUNTIME_DIR=/run/user/${uid}`, `PATH=${process.env.PATH}`];

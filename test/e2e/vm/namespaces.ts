@@ -1,11 +1,11 @@
-import { existsSync, readFileSync, statSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, readlinkSync, statSync } from 'node:fs';
 import { BpfMap } from '@sdrx/bpf';
+import { isSystemError } from '@sdrx/linux';
 import { type ProgramResult, runProgram } from '../../support/run-program.js';
 import { UserNamespace } from '../../support/user-namespace.js';
 import type { RawReply } from '../../support/varlink-call.js';
 import { type Answer, callAs } from './caller.js';
-import { run } from './machine.js';
-import { API, FORMER_PINS, PINS, property, REGISTRY } from './service.js';
+import { API, FORMER_PINS, PINS, REGISTRY } from './service.js';
 
 /** The map of restricted namespaces. */
 export const NAMESPACES = `${PINS}/maps/userns_managed`;
@@ -102,10 +102,18 @@ export function restricted(): Set<number> {
   return new Set([...namespaces.keys()].map((key) => key.readUInt32LE()));
 }
 
-/** The inodes of namespaces by which the entries of the service's fd store are named. */
+/** The inodes of the namespaces that systemd holds in fd stores: that of 252 can't list what it has there. */
 export function stored(): number[] {
-  if (property('NFileDescriptorStore') === '0') return [];
-  const text = run('systemd-analyze', 'fdstore', '--json=short', 'systemd-nsresourced.service');
-  const entries: readonly { fdname: string }[] = JSON.parse(text);
-  return entries.map(({ fdname }) => Number(fdname.replace('userns-', '')));
+  const targets = readdirSync('/proc/1/fd').map((fd) => target(`/proc/1/fd/${fd}`));
+  return targets.flatMap((text) => /^user:\[(\d+)\]$/.exec(text)?.slice(1) ?? []).map(Number);
+}
+
+/** Where a symbolic link leads, and nowhere if it is gone. */
+function target(path: string): string {
+  try {
+    return readlinkSync(path);
+  } catch (error) {
+    if (isSystemError(error, 'ENOENT')) return '';
+    throw error;
+  }
 }

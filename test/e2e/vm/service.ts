@@ -1,13 +1,13 @@
-import { copyFileSync, mkdirSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { copyFileSync, cpSync, mkdirSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import type { Test } from 'tap';
 import { programPath } from '../../support/program-path.js';
 import { systemdRelease } from '../../support/systemd-release.js';
 import { until } from '../../support/until.js';
 import { varlinkCall } from '../../support/varlink-call.js';
-import { run } from './machine.js';
+import { attempt, run } from './machine.js';
 
 const ownUnits = programPath('../../../../packages/daemon/systemd', import.meta.url);
-const ownProgram = programPath('../../../../packages/daemon/bin/nsresourced', import.meta.url);
+const ownPrograms = programPath('../../../../packages/daemon/bin', import.meta.url);
 
 const UNITS = '/etc/systemd/system';
 const DROP_INS = `${UNITS}/systemd-nsresourced.service.d`;
@@ -30,6 +30,9 @@ export type Provider = 'systemd' | 'sdrx';
 
 /** What systemd's own unit has forgotten: without it no network is ever added. */
 const NETWORK = 'CapabilityBoundingSet=CAP_NET_ADMIN\n';
+
+/** An emulated machine on a busy host may hold a process up for minutes, of which systemd would take it for dead. */
+const PATIENCE = 'WatchdogSec=30min\n';
 
 /** Who serves, if nothing but calls was done to it; undefined once it is configured in another way. */
 let serving: Provider | undefined;
@@ -56,10 +59,16 @@ async function isUnused(): Promise<boolean> {
   return isEmpty();
 }
 
-/** Puts the unit files in place, with nothing of what a daemon leaves. @param settings more of them for the service */
-export function install(provider: Provider, settings = ''): void {
+/**
+ * Puts the unit files in place, with nothing of what a daemon leaves.
+ * @param settings more of them for the service
+ * @param programs the folder of our programs
+ */
+export function install(provider: Provider, settings = '', programs = ownPrograms): void {
   serving = undefined;
-  run('systemctl', 'stop', SOCKET, SERVICE);
+  // A systemd that has no such daemon knows the units by our files only.
+  const { status, output } = attempt('systemctl', 'stop', SOCKET, SERVICE);
+  if (status !== 0 && !/not loaded/.test(output)) throw new Error(output);
   rmSync(`${RUNTIME_DIRECTORY}/nsresource`, { recursive: true, force: true });
   for (const folder of [PINS, `${PINS}-sdrx`, FORMER_PINS]) rmSync(folder, { recursive: true, force: true });
   rmSync(DROP_INS, { recursive: true, force: true });
@@ -68,14 +77,24 @@ export function install(provider: Provider, settings = ''): void {
     else rmSync(`${UNITS}/${file}`, { force: true });
   }
   if (provider === 'sdrx') {
-    for (const [name, target] of Object.entries({ node: process.execPath, nsresourced: ownProgram })) {
+    const [nsresourced, nsresourcectl] = [`${programs}/nsresourced`, `${programs}/nsresourcectl`];
+    for (const [name, target] of Object.entries({ node: process.execPath, nsresourced, nsresourcectl })) {
       rmSync(`/usr/local/bin/${name}`, { force: true });
       symlinkSync(target, `/usr/local/bin/${name}`);
     }
   }
   mkdirSync(DROP_INS, { recursive: true });
-  writeFileSync(`${DROP_INS}/tests.conf`, `[Service]\n${provider === 'systemd' ? NETWORK : ''}${settings}`);
+  writeFileSync(`${DROP_INS}/tests.conf`, `[Service]\n${provider === 'systemd' ? NETWORK : PATIENCE}${settings}`);
   run('systemctl', 'daemon-reload');
+}
+
+/** A copy of our programs that can be changed, in a folder that the sandbox shows. @returns the folder */
+export function copyPrograms(): string {
+  const folder = '/var/lib/nsresourced';
+  rmSync(folder, { recursive: true, force: true });
+  cpSync(ownPrograms, `${folder}/bin`, { recursive: true });
+  symlinkSync(`${ownPrograms}/../node_modules`, `${folder}/node_modules`);
+  return `${folder}/bin`;
 }
 
 /** A property of the service as its manager knows it. systemctl(1) show */

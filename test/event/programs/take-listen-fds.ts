@@ -1,6 +1,6 @@
-// Takes the descriptors that were passed to it, and prints what it got, or the error, as JSON.
+// Takes the descriptors that were passed to it, with the options of its argument, and prints what it got, or the error, as JSON.
 import { fstatSync, readFileSync, readlinkSync } from 'node:fs';
-import { EnvironmentError, listenFds } from '@sdrx/event';
+import { ListenFdsError, listenFds } from '@sdrx/event';
 import { pidfdOpen } from '@sdrx/linux';
 
 const CLOSE_ON_EXEC = 0o2000000;
@@ -13,15 +13,15 @@ function closedOnExec(fd: number): boolean {
 
 function take(): unknown {
   try {
-    return listenFds().map(({ fd, name }) => ({
+    return listenFds(process.env, JSON.parse(process.argv[2] ?? '{}')).map(({ fd, name }) => ({
       name,
       number: fd.number,
       target: readlinkSync(`/proc/self/fd/${fd.number}`),
       closedOnExec: closedOnExec(fd.number),
     }));
   } catch (error) {
-    if (!(error instanceof EnvironmentError)) throw error;
-    return { variable: error.variable, message: error.message };
+    if (!(error instanceof ListenFdsError)) throw error;
+    return { variable: error.variable, message: error.message, reason: error.reason };
   }
 }
 

@@ -1,10 +1,12 @@
-// Passes a descriptor on whose number is beyond the limit by now; prints the error's code and the children that are left.
-import { duplicate, spawn } from '@sdrx/linux';
+// Passes a descriptor on whose number is beyond the limit by now; prints what the child finds, and the children that are left.
+import { duplicate, openFile, spawn } from '@sdrx/linux';
 import { children } from '../../support/children.js';
-import { errorCode } from '../../support/error-code.js';
 import { runProgram } from '../../support/run-program.js';
+import { waitForExit } from '../../support/wait-for-exit.js';
 
-const fd = duplicate(2, 500);
+using zero = openFile('/dev/zero');
+using high = duplicate(zero.number, 500);
 runProgram('prlimit', ['--nofile=300', '--pid', String(process.pid)]);
-const code = errorCode(() => spawn('sleep', { args: ['1000'], fds: [null, 1, 2, fd] }));
-process.stdout.write(JSON.stringify({ code, children: children() }));
+const child = spawn('sh', { args: ['-c', '[ "$(readlink /proc/self/fd/3)" = /dev/zero ]'], fds: [null, 1, 2, high] });
+const { status } = waitForExit(child);
+process.stdout.write(JSON.stringify({ status, children: children() }));
