@@ -1,5 +1,6 @@
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { bpfObjects, compileBpf } from './bpf.js';
+import { bundledLibraries, bundleLibraries } from './bundle-libraries.js';
 import { script } from './command.js';
 import { say } from './main.js';
 import { root } from './root.js';
@@ -16,7 +17,12 @@ export async function build() {
   const names = programs.filter((name) => sources.includes(`packages/daemon/src/bin/${name}.ts`));
   const compiled = sources.filter((path) => !path.endsWith('.d.ts')).map(compiledFile);
   const bpf = bpfFiles().filter((path) => path.endsWith('.c'));
-  const results = [...compiled, ...bpfObjects(bpf), ...names.map((name) => `packages/daemon/bin/${name}`)];
+  const results = [
+    ...compiled,
+    ...bpfObjects(bpf),
+    ...names.map((name) => `packages/daemon/bin/${name}`),
+    ...bundledLibraries,
+  ];
   const complete = () => results.every((path) => existsSync(`${root}/${path}`));
   const state = fingerprint([...sources, ...bpfFiles(), ...buildSettings()]);
   if (existsSync(stamp) && readFileSync(stamp, 'utf8') === state && complete()) return;
@@ -26,6 +32,7 @@ export async function build() {
   tsc([]);
   // tsc trusts its own notes and does not miss a file that someone removed.
   if (!compiled.every((path) => existsSync(`${root}/${path}`))) tsc(['--force']);
+  await bundleLibraries();
   const { bundle } = await import('../packages/daemon/bundle.js');
   await bundle(names);
   compileBpf(bpf);

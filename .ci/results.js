@@ -19,6 +19,20 @@ export async function readResults(tap) {
 }
 
 /**
+ * @param {string} tap of tap's runner
+ * @returns {Promise<string>} which files took the longest
+ */
+export async function slowestFiles(tap) {
+  const { Parser } = await import('tap-parser');
+  return Parser.parse(tap)
+    .flatMap(([kind, value]) => (kind === 'assert' ? [{ name: value.name, time: value.time ?? 0 }] : []))
+    .sort((one, other) => other.time - one.time)
+    .slice(0, 10)
+    .map(({ name, time }) => `${name.replace(/^test\/dist\/|\.test\.js$/g, '')} ${Math.round(time / 1000)} s`)
+    .join(', ');
+}
+
+/**
  * @param {import('tap-parser').EventLog} events
  * @param {number} depth 0: the runner's, 1: a test file's, 2 and more: a test's
  */

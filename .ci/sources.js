@@ -20,6 +20,17 @@ export function sourceFiles() {
   return ['packages', ...projects].flatMap(filesBelow).filter((path) => path.endsWith('.ts'));
 }
 
+/** Tests that do what others do, but for long: only if they are asked for. */
+export const soak = 'test/soak/';
+
+/** @param {string[]} filters parts of paths; none: all but the soak @returns {string[]} the tests that are wanted */
+export function wantedTests(filters) {
+  const tests = sourceFiles().filter((path) => path.startsWith('test/') && path.endsWith('.test.ts'));
+  const isWanted = (/** @type {string} */ path) =>
+    filters.length === 0 ? !path.startsWith(soak) : filters.some((filter) => path.includes(filter));
+  return tests.filter(isWanted).sort();
+}
+
 /** @returns {string[]} every BPF program in C, and their headers, as paths below the top folder */
 export function bpfFiles() {
   return ['packages', ...projects].flatMap(filesBelow).filter((path) => /\.bpf\.[ch]$/.test(path));
@@ -30,9 +41,16 @@ export function buildSettings() {
   const folders = ['packages', ...projects].flatMap(filesBelow);
   const own = readdirSync(`${root}/.ci`).map((name) => `.ci/${name}`);
   return ['tsconfig.json', 'pnpm-lock.yaml', ...own, ...folders].filter((path) =>
-    ['tsconfig.json', 'package.json', 'pnpm-lock.yaml', 'bundle.js', 'build.js', 'bpf.js', 'sources.js'].includes(
-      basename(path),
-    ),
+    [
+      'tsconfig.json',
+      'package.json',
+      'pnpm-lock.yaml',
+      'bundle.js',
+      'bundle-libraries.js',
+      'build.js',
+      'bpf.js',
+      'sources.js',
+    ].includes(basename(path)),
   );
 }
 

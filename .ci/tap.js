@@ -1,4 +1,5 @@
-import { spawnSync } from 'node:child_process';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { closeSync, cpSync, mkdtempSync, openSync, readFileSync, realpathSync, renameSync, rmSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
@@ -38,19 +39,20 @@ function removedPlugins() {
  * @param {string[]} files compiled tests, below the top folder
  * @param {string[]} options for tap
  * @param {Record<string, string>} env added to our environment
- * @returns {{ tap: string, ok: boolean }} what the tests said, in TAP, and whether tap was content
+ * @returns {Promise<{ tap: string, ok: boolean }>} what the tests said, in TAP, and whether tap was content
  */
-export function runTap(node, files, options, env) {
+export async function runTap(node, files, options, env) {
   const folder = mkdtempSync(`${tmpdir()}/sdrx-tap-`);
   const path = `${folder}/output.tap`;
   const output = openSync(path, 'w');
   const report = process.stdout.isTTY ? ['--reporter=base', `--output-file=${path}`] : ['--reporter=tap'];
   try {
-    const { status } = spawnSync(node, [tapProgram, 'run', ...report, ...options, ...files], {
+    const tap = spawn(node, [tapProgram, 'run', ...report, ...options, ...files], {
       cwd: root,
       env: { ...process.env, ...env },
       stdio: ['ignore', process.stdout.isTTY ? 'inherit' : output, 'inherit'],
     });
+    const [status] = await once(tap, 'exit');
     return { tap: readFileSync(path, 'utf8'), ok: status === 0 };
   } finally {
     closeSync(output);

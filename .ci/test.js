@@ -4,10 +4,11 @@ import { testPackages } from './debian-packages.js';
 import { debianTree } from './debian-tree.js';
 import { installMatrix } from './dependencies.js';
 import { main, say, UserError } from './main.js';
-import { describeFailures, readResults, summary } from './results.js';
+import { mosquitto } from './mosquitto.js';
+import { describeFailures, readResults, slowestFiles, summary } from './results.js';
 import { root } from './root.js';
 import { setup } from './setup.js';
-import { compiledFile, sourceFiles } from './sources.js';
+import { compiledFile, soak, wantedTests } from './sources.js';
 import { buildTap, runTap } from './tap.js';
 import { testInMachines } from './test-vm.js';
 
@@ -15,13 +16,9 @@ import { testInMachines } from './test-vm.js';
 const matrix = ['22', '24', '26'];
 const matrixTests = /^test\/(event|linux)\//;
 
-/** Tests that do what others do, but for long: only if they are asked for. */
-const soak = 'test/soak/';
-
-/** @param {string} path @param {string[]} filters */
-function isWanted(path, filters) {
-  return filters.length === 0 ? !path.startsWith(soak) : filters.some((filter) => path.includes(filter));
-}
+/** Those of them that start many processes, which takes time and is the same in all releases: on the newest one only. */
+const newestOnly =
+  /^test\/event\/(restart|run-service|supervis|hand-over|idle-exit|pid-file|control-socket|sdrx-control)/;
 
 /**
  * Where the tests find real clients of the daemon's API.
@@ -35,6 +32,19 @@ function realClients() {
   return {};
 }
 
+/**
+ * Where the tests find an MQTT broker.
+ *
+ * @param {string[]} sources of the tests that are wanted
+ * @returns {Record<string, string>} environment
+ */
+function broker(sources) {
+  if (process.env.SDRX_MOSQUITTO || !sources.includes('test/examples/mqtt-listen.test.ts')) return {};
+  if (process.getuid?.() === 0) return { SDRX_MOSQUITTO: mosquitto() };
+  say('the tests with a real MQTT broker are not run: only root can unpack one');
+  return {};
+}
+
 /** @param {string[]} sources of the tests that are wanted @returns {{ node: string, sources: string[] }[]} */
 function matrixRuns(sources) {
   const wanted = sources.filter((path) => matrixTests.test(path));
@@ -44,12 +54,21 @@ function matrixRuns(sources) {
     return [];
   }
   installMatrix();
-  return matrix.map((release) => ({ node: `${root}/.ci/node_modules/node-${release}/bin/node`, sources: wanted }));
+  return matrix.map((release) => ({
+    node: `${root}/.ci/node_modules/node-${release}/bin/node`,
+    sources: wanted.filter((path) => release === matrix.at(-1) || !newestOnly.test(path)),
+  }));
 }
 
-/** What needs a kernel that a virtual machine has. @param {string[]} args @param {string[]} filters */
-function machineResults(args, filters) {
-  if (!args.includes('--no-vm')) return testInMachines(filters);
+/**
+ * What needs a kernel that a virtual machine has.
+ *
+ * @param {string[]} args
+ * @param {string[]} filters
+ * @param {Promise<unknown>} room when there is time for two at once
+ */
+async function machineResults(args, filters, room) {
+  if (!args.includes('--no-vm')) return testInMachines(filters, { room });
   say('not run, as --no-vm says: the tests in virtual machines');
   return [];
 }
@@ -63,32 +82,43 @@ await main(import.meta, async () => {
   await setup({ packages: testPackages });
   script('node_modules/@biomejs/biome/bin/biome', ['check', '--error-on-warnings']);
   buildTap();
-  const env = realClients();
-
   // From the sources, so that what was compiled from a deleted one is never run.
-  const tests = sourceFiles().filter((path) => path.startsWith('test/') && path.endsWith('.test.ts'));
-  const sources = tests.filter((path) => isWanted(path, filters)).sort();
-  for (const path of filters.length === 0 ? tests.filter((path) => path.startsWith(soak)) : []) {
+  const sources = wantedTests(filters);
+  for (const path of filters.length === 0 ? wantedTests([soak]) : []) {
     say(`not run, as it takes minutes and says little more than shorter ones: ${path} (npm test -- --no-vm ${soak})`);
   }
+  const env = { ...realClients(), ...broker(sources) };
   if (sources.length === 0) throw new UserError(`no test's path contains ${filters.join(' or ') || '.test.ts'}`);
   const others = args.includes('--no-matrix') ? [] : matrixRuns(sources);
 
-  /** @type {import('./results.js').TestResult[]} */
-  const results = [];
-  for (const run of [{ node: process.execPath, sources }, ...others]) {
-    say(`testing on Node ${execFileSync(run.node, ['--version'], { encoding: 'utf8' }).trim()}`);
-    const { tap, ok } = runTap(run.node, run.sources.map(compiledFile), options, env);
+  /** @param {{ node: string, sources: string[] }} run */
+  const onNode = async (run) => {
+    const version = execFileSync(run.node, ['--version'], { encoding: 'utf8' }).trim();
+    say(`testing on Node ${version}`);
+    const start = performance.now();
+    const { tap, ok } = await runTap(run.node, run.sources.map(compiledFile), options, env);
+    const seconds = Math.round((performance.now() - start) / 1000);
+    say(
+      `Node ${version} took ${seconds} s; of the files that ran side by side, the longest: ${await slowestFiles(tap)}`,
+    );
     const found = await readResults(tap);
     // tap's word stands, whatever its output shows.
     const doubt = !ok && found.every(({ outcome }) => outcome !== 'failed');
     if (doubt) found.push({ name: 'tap itself', outcome: 'failed', details: [] });
     if (!process.stdout.isTTY) process.stdout.write(await describeFailures(found));
-    results.push(...found);
-  }
-  const fromMachines = await machineResults(args, filters);
+    return found;
+  };
+  const results = await onNode({ node: process.execPath, sources });
+  // Tests wait now and then, and leave some time to one virtual machine.
+  const onOthers = (async () => {
+    /** @type {import('./results.js').TestResult[]} */
+    const found = [];
+    for (const run of others) found.push(...(await onNode(run)));
+    return found;
+  })();
+  const fromMachines = await machineResults(args, filters, onOthers);
+  results.push(...(await onOthers), ...fromMachines);
   process.stdout.write(await describeFailures(fromMachines));
-  results.push(...fromMachines);
   process.stdout.write(`\n${summary(results)}\n`);
   const passed = results.some(({ outcome }) => outcome === 'passed');
   if (!passed || results.some(({ outcome }) => outcome === 'failed')) process.exitCode = 1;

@@ -29,6 +29,8 @@ export async function bootMachine({ name, kernelArguments, memory, limit }, imag
     'lsm=landlock,lockdown,yama,integrity,bpf audit=0',
     // On a busy host the timer ticks too late for the kernel, which takes it for broken.
     'no_timer_check',
+    // On such a host a service may take minutes to start.
+    'systemd.default_timeout_start_sec=900',
     ...kernelArguments,
   ];
   // biome-ignore format: an option a line

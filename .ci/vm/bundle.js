@@ -26,8 +26,8 @@ export async function bundlePrograms(files, tree) {
     format: 'esm',
     platform: 'node',
     target: 'node20.19',
-    // It looks for files beside its own, as koffi does.
-    external: ['tap'],
+    // tap looks for files beside its own, as koffi does. ws is none of ESM, and wants to load modules of Node's as it runs.
+    external: ['tap', 'ws'],
     plugins: [{ name: 'paths', setup: keepPaths }],
     logLevel: 'warning',
   });

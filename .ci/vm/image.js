@@ -41,9 +41,9 @@ const users = { alice: 1000 };
  * @param {import('./machines.js').Machine} machine
  * @returns {{ disk: string, kernel: string, initrd: string }} paths
  */
-export function machineImage({ suite, packages }) {
+export function machineImage({ suite, packages, notStarted = [] }) {
   const include = [...basePackages, ...packages];
-  const inputs = [suite, include, ownFiles, masked, generators, users, makeInitrd, process.arch];
+  const inputs = [suite, include, ownFiles, masked, generators, users, makeInitrd, process.arch, ...notStarted];
   const folder = cachedFolder(`vm-${suite}`, inputs, (folder) => {
     if (process.getuid?.() !== 0) throw new UserError('the image of a virtual machine can only be made by root');
     installDebianPackages(vmPackages);
@@ -51,7 +51,7 @@ export function machineImage({ suite, packages }) {
     mkdirSync(tree);
     say(`unpacking Debian ${suite} into ${tree}`);
     debootstrap(suite, include, tree);
-    prepare(tree);
+    prepare(tree, notStarted);
     const [release = '', ...more] = readdirSync(`${tree}/lib/modules`);
     if (more.length > 0) throw new UserError(`not one kernel but ${1 + more.length}`);
     command('chroot', [tree, 'sh', '-c', makeInitrd, 'sh', release]);
@@ -63,11 +63,12 @@ export function machineImage({ suite, packages }) {
   return { disk: `${folder}/disk.img`, kernel: `${folder}/vmlinuz`, initrd: `${folder}/initrd` };
 }
 
-/** @param {string} tree */
-function prepare(tree) {
+/** @param {string} tree @param {string[]} notStarted */
+function prepare(tree, notStarted) {
   const inTree = (/** @type {string[]} */ ...words) => command('chroot', [tree, ...words]);
   inTree('apt-get', 'clean');
   inTree('systemctl', 'preset-all', '--preset-mode=enable-only');
+  for (const socket of notStarted) rmSync(`${tree}/${units}/sockets.target.wants/${socket}`);
   for (const [user, uid] of Object.entries(users)) {
     inTree('useradd', '--create-home', '--user-group', '--shell=/bin/bash', `--uid=${uid}`, user);
     mkdirSync(`${tree}/var/lib/systemd/linger`, { recursive: true });

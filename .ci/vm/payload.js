@@ -10,7 +10,7 @@ const left =
   /^(@biomejs|@typescript|typescript|typedoc|@esbuild|esbuild|@shikijs|es-toolkit|prismjs|lunr|node-gyp|tshy)\b/;
 
 /** What the machine gets of each package, where there is such. */
-const packageParts = ['package.json', 'node_modules', 'dist', 'bin', 'systemd'];
+const packageParts = ['package.json', 'node_modules', 'dist', 'lib', 'bin', 'systemd'];
 
 /**
  * Makes the disk that brings this Node, the built packages and the compiled tests into all machines.
@@ -45,7 +45,13 @@ export async function payloadDisk(folder, runs) {
   );
   const objects = compiled.filter((path) => path.endsWith('.bpf.o'));
   for (const path of ['package.json', '.ci/vm/guest', ...objects]) put(path);
-  const programs = compiled.filter((path) => /\/bpf\/programs\/.*\.js$/.test(path));
+  const programs = compiled.filter((path) =>
+    /\/bpf\/programs\/.*\.js$|\/event\/programs\/(sleeper|kept-service)\.js$/.test(path),
+  );
+  // Services that systemd runs, with their units.
+  put('examples/http-service');
+  programs.push('examples/dist/http-service.js', 'packages/event/dist/bin/sdrx-control.js');
+  for (const path of programs) rmSync(`${tree}/${path}`, { force: true });
   // What it needs is not there before the set-up.
   const { bundlePrograms } = await import('./bundle.js');
   await bundlePrograms([...new Set(runs.flatMap(({ tests }) => tests)), ...programs], tree);
