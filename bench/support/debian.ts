@@ -20,8 +20,8 @@ export class Debian implements AsyncDisposable {
 
   /** SDRX_DEBIAN_TREE may name its folder; else it is made, once a user, which takes a minute. */
   static async enter(folder: Folder): Promise<Debian> {
-    const script = fileURLToPath(new URL('../../../.ci/debian-tree.js', import.meta.url));
-    const tree = process.env.SDRX_DEBIAN_TREE || (await run([process.execPath, script])).trim();
+    const script = fileURLToPath(new URL('../../../scripts/run.js', import.meta.url));
+    const tree = process.env.SDRX_DEBIAN_TREE || (await run([process.execPath, script, 'debian/tree'])).trim();
     const runFolder = folder.join('debian-run');
     mkdirSync(runFolder);
     const unshare = ['unshare', '--mount', '--propagation', 'private'];

@@ -37,7 +37,7 @@ t.test('npm run bench looks at every name, before it sets up anything', (t) => {
     ['no-such-benchmark', 'bench/'],
     ['bench/', 'no-such-benchmark'],
   ]) {
-    const { status, stdout, stderr } = attempt(root, process.execPath, '.ci/bench.js', ...names);
+    const { status, stdout, stderr } = attempt(root, process.execPath, 'scripts/run.js', 'bench', ...names);
     t.equal(status, 1);
     t.equal(stdout, '');
     t.equal(stderr, "sdrx: no benchmark's path contains no-such-benchmark\n");

@@ -21,7 +21,7 @@ for (const name of readdirSync(join(root, 'packages'))) {
   });
 
   t.test(`${name} is built before it is packed`, (t) => {
-    t.equal(manifest('packages', name).scripts.prepack, 'node ../../.ci/setup.js');
+    t.equal(manifest('packages', name).scripts.prepack, 'node ../../scripts/run.js build');
     t.end();
   });
 }

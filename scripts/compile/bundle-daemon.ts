@@ -1,0 +1,49 @@
+import { chmodSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { build } from 'esbuild';
+import { root } from '../support/root.js';
+
+const daemon = `${root}/packages/daemon`;
+
+/**
+ * Bundles programs of the daemon's src/bin/, once compiled, into one executable file each, bin/NAME.
+ * One small CommonJS file: Node starts it faster than ESM, and reading rxjs file by file takes longer than all else.
+ *
+ * @param names of the programs; whatever else is in bin/ is removed
+ */
+export async function bundleDaemon(names: readonly string[]): Promise<void> {
+  const { outputFiles } = await build({
+    absWorkingDir: daemon,
+    entryPoints: names.map((name) => `dist/bin/${name}.js`),
+    outdir: 'bin',
+    write: false,
+    bundle: true,
+    format: 'cjs',
+    target: 'node20.19',
+    // Not `platform: 'node'`: it picks the CommonJS files of rxjs, io-ts and fp-ts, which cannot be tree-shaken.
+    platform: 'neutral',
+    conditions: ['es2015', 'module'],
+    mainFields: ['module', 'main'],
+    // io-ts imports this half of fp-ts: one copy is enough.
+    alias: { 'fp-ts/lib': 'fp-ts/es6' },
+    // koffi finds its native file beside its own.
+    external: ['node:*', 'koffi'],
+    minifyWhitespace: true,
+    minifySyntax: true,
+    // esbuild's own 'use strict' follows the banner, where it means nothing.
+    banner: { js: "'use strict';const importMetaUrl=require('node:url').pathToFileURL(__filename).href;" },
+    define: {
+      'import.meta.url': 'importMetaUrl',
+      'import.meta.filename': '__filename',
+      'import.meta.dirname': '__dirname',
+    },
+    logLevel: 'warning',
+  });
+  rmSync(`${daemon}/bin`, { recursive: true, force: true });
+  mkdirSync(`${daemon}/bin`);
+  writeFileSync(`${daemon}/bin/package.json`, '{ "type": "commonjs" }\n');
+  for (const { path, text } of outputFiles) {
+    const program = path.replace(/\.js$/, '');
+    writeFileSync(program, `#!/usr/bin/env node\n${text.replace(/^#!.*\n/, '')}`);
+    chmodSync(program, 0o755);
+  }
+}

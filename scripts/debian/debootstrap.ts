@@ -1,0 +1,14 @@
+import { command } from '../support/command.js';
+import { debianUri } from './release.js';
+
+/**
+ * Unpacks a Debian with its packages into an empty folder. Needs root and a minute. debootstrap(8)
+ *
+ * @param suite such as trixie
+ * @param packages beside the least there can be
+ */
+export function debootstrap(suite: string, packages: readonly string[], folder: string): void {
+  // In a mount namespace of its own, so that a failure leaves no /proc mounted in a folder that is then removed.
+  const include = `--include=${packages.join(',')}`;
+  command('unshare', ['--mount', 'debootstrap', '--variant=minbase', include, suite, folder, debianUri()]);
+}

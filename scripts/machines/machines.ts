@@ -1,0 +1,85 @@
+/** A virtual machine in which tests run. */
+export interface Machine {
+  readonly name: string;
+  /** The release of Debian. */
+  readonly suite: string;
+  /** Beside `basePackages`. */
+  readonly packages: readonly string[];
+  /** Sockets that do not listen from the machine's start on. */
+  readonly notStarted?: readonly string[];
+  /** Beside those that every machine has. */
+  readonly kernelArguments: readonly string[];
+  /** In MiB. */
+  readonly memory: number;
+  /** The sources' paths. */
+  readonly tests: RegExp;
+  /** Those of them that are only run when they are asked for by a part of their path. */
+  readonly ifNamed?: RegExp;
+  /** The longest that boot and tests may take together, in seconds. */
+  readonly limit: number;
+  /** Whether it is only run when it is asked for by its name. */
+  readonly onDemand?: boolean;
+}
+
+/** What every machine has: a kernel, systemd, and what node needs. */
+export const basePackages = [
+  ...['linux-image-cloud-amd64', 'busybox-static', 'systemd', 'systemd-sysv', 'dbus', 'udev', 'libstdc++6'],
+  // The package's own: its BPF library, and the programs that its tests run.
+  ...['libbpf1', 'util-linux', 'procps', 'python3-minimal'],
+];
+
+/** The real clients of the daemon's API, and what they need to run images. */
+const clientPackages = [
+  ...['systemd-container', 'systemd-userdbd', 'libnss-systemd', 'systemd-repart', 'libpam-systemd'],
+  ...['iproute2', 'squashfs-tools', 'cryptsetup-bin', 'polkitd', 'openssl', 'dbus-user-session'],
+];
+
+/** Nothing is started but what the tests need, for those that need no service. */
+const bare = ['systemd.unit=sdrx-tests.service'];
+
+const trixie = { suite: 'trixie', packages: clientPackages, kernelArguments: [], memory: 1536, limit: 3000 };
+
+/** The one that takes longest first. */
+export const machines: readonly Machine[] = [
+  {
+    ...trixie,
+    name: 'trixie',
+    tests: /^test\/(e2e\/vm\/(?!by-hand|crowd|http-service|kept-service)|soak\/machine-)/,
+    // A reload under load takes an emulated machine minutes, on a busy host more than a manager waits for its successor. The same
+    // daemon is reloaded under load outside of machines, too.
+    ifNamed: /^test\/e2e\/vm\/upgrade\./,
+  },
+  {
+    ...trixie,
+    name: 'trixie-bare',
+    tests: /^test\/(bpf\/|e2e\/vm\/(by-hand|crowd|http-service|kept-service)\.)/,
+    kernelArguments: bare,
+  },
+  // Kernel 6.1, the oldest one that the package supports, and systemd 252.
+  {
+    name: 'bookworm',
+    suite: 'bookworm',
+    packages: [],
+    kernelArguments: bare,
+    memory: 1024,
+    tests: /^test\/(bpf\/|e2e\/vm\/(http-service|kept-service|kernel|upgrade)\.|soak\/machine-)/,
+    // Ten minutes for what is the same as on trixie but for the release of systemd.
+    ifNamed: /^test\/e2e\/vm\/(kept-service|upgrade)\./,
+    limit: 3000,
+  },
+  // What the next release will bring: newer clients and a newer kernel. It changes every day, so that a failure need not be
+  // ours. Its own daemon is not the one that ours is compared with.
+  {
+    ...trixie,
+    name: 'testing',
+    suite: 'testing',
+    tests:
+      /^test\/(bpf\/|e2e\/vm\/(by-hand|clients|crowd|http-service|kept-service|kernel|reload|upgrade)\.|soak\/machine-)/,
+    onDemand: true,
+    // The first look at users starts systemd's own daemon there, which keeps an emulated machine busy for minutes.
+    notStarted: [
+      'systemd-nsresourced.socket',
+      ...['systemd-networkd-resolve-hook.socket', 'systemd-networkd-varlink-metrics.socket'],
+    ],
+  },
+];

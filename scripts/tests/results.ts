@@ -1,0 +1,85 @@
+import { type EventLog, Parser, type Result } from 'tap-parser';
+
+export interface TestResult {
+  /** With the names of its file and of the tests around it. */
+  readonly name: string;
+  readonly outcome: 'passed' | 'failed' | 'skipped';
+  /** Of a failure. */
+  readonly details: readonly Result[];
+}
+
+/** What a file or a test holds. */
+interface Level {
+  readonly tests: TestResult[];
+  /** Assertions that failed, and are no tests. */
+  readonly failures: Result[];
+}
+
+/**
+ * Reads what the tests of a run said. A test is each `t.test()` that holds no further one, and each assertion that
+ * stands in its file outside of any. The assertions within a test are not counted: how many there are says little.
+ *
+ * @param tap of tap's runner, in which every file is a subtest
+ */
+export function readResults(tap: string): TestResult[] {
+  return readLevel(Parser.parse(tap), 0).tests;
+}
+
+/**
+ * @param tap of tap's runner
+ * @returns which files took the longest
+ */
+export function slowestFiles(tap: string): string {
+  return Parser.parse(tap)
+    .flatMap(([kind, value]) => (kind === 'assert' ? [{ name: value.name, time: value.time ?? 0 }] : []))
+    .sort((one, other) => other.time - one.time)
+    .slice(0, 10)
+    .map(({ name, time }) => `${name.replace(/^test\/dist\/|\.test\.js$/g, '')} ${Math.round(time / 1000)} s`)
+    .join(', ');
+}
+
+/** @param depth 0: the runner's, 1: a test file's, 2 and more: a test's */
+function readLevel(events: EventLog, depth: number): Level {
+  const level: Level = { tests: [], failures: [] };
+  let within: Level | undefined;
+  for (const [kind, value] of events) {
+    if (kind === 'child') within = readLevel(value, depth + 1);
+    if (kind === 'bailout') level.tests.push({ name: `bailed out: ${value}`, outcome: 'failed', details: [] });
+    if (kind !== 'assert') continue;
+    if (within || depth < 2) level.tests.push(...testsOf(value, within));
+    else if (outcomeOf(value) === 'failed') level.failures.push(value);
+    within = undefined;
+  }
+  return level;
+}
+
+function outcomeOf(result: Result): TestResult['outcome'] {
+  if (result.skip || result.todo) return 'skipped';
+  return result.ok ? 'passed' : 'failed';
+}
+
+/** @param within what the subtest holds of which this is the result */
+function testsOf(result: Result, within: Level = { tests: [], failures: [] }): TestResult[] {
+  const details = within.failures.length > 0 ? within.failures : [result];
+  const own: TestResult = { name: result.name, outcome: outcomeOf(result), details };
+  if (within.tests.length === 0) return [own];
+  const tests = within.tests.map((test) => ({ ...test, name: `${result.name} > ${test.name}` }));
+  // It failed beside the tests it holds: between them, or by a plan or an exit code that is wrong.
+  const failedBeside = within.failures.length > 0 || tests.every(({ outcome }) => outcome !== 'failed');
+  return own.outcome === 'failed' && failedBeside ? [...tests, own] : tests;
+}
+
+/** What failed and why, for a reader without a terminal. */
+export function describeFailures(results: readonly TestResult[]): string {
+  return results
+    .filter(({ outcome }) => outcome === 'failed')
+    .map(({ name, details }) => `\n✗ ${name}\n${Parser.stringify(details.map((result) => ['assert', result]))}`)
+    .join('');
+}
+
+/** How many tests came out how, such as `12 passed, 0 failed, 1 skipped`. */
+export function summary(results: readonly TestResult[]): string {
+  const count = (wanted: TestResult['outcome']) => results.filter(({ outcome }) => outcome === wanted).length;
+  const skipped = count('skipped');
+  return `${count('passed')} passed, ${count('failed')} failed${skipped > 0 ? `, ${skipped} skipped` : ''}`;
+}
