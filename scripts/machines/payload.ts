@@ -9,7 +9,7 @@ import { compilePrograms } from './programs.js';
 
 /** Packages of the workspace that no test needs to run, and that are large. */
 const left =
-  /^(@biomejs|@typescript|typescript|typedoc|@esbuild|esbuild|@shikijs|es-toolkit|prismjs|lunr|node-gyp|tshy)\b/;
+  /^(@biomejs|@typescript|typescript|typedoc|@esbuild|esbuild|@shikijs|es-toolkit|prismjs|lunr|node-gyp|node-linux|tshy)\b/;
 
 /** What the machine gets of each package, where there is such. */
 const packageParts = ['package.json', 'node_modules', 'dist', 'lib', 'bin', 'systemd'];
