@@ -28,6 +28,8 @@ export interface Work {
   readonly aim?: { readonly sdEvent?: number; readonly node?: number };
   /** Whether there is something like it in Node; true by default. */
   readonly inNode?: boolean;
+  /** What the program in floor/ does of it, which no loop on koffi and RxJS can do without; none by default. */
+  readonly floor?: string;
 }
 
 /** How a contestant's runs went, an event each. */
@@ -42,11 +44,13 @@ export interface Outcome {
   readonly sdEvent: Runs;
   /** Empty if Node has nothing like it. */
   readonly node: Runs;
+  /** Empty if it is not known what the least is. */
+  readonly floor: Runs;
 }
 
 /**
  * Has all do all works, each in a process of its own. They take turns, so that all of them meet the same disturbances.
- * @param program the name of the file in ours/ and node/
+ * @param program the name of the file in ours/, node/ and floor/
  */
 export async function contest(program: string, works: readonly Work[]): Promise<Outcome[]> {
   using folder = new Folder();
@@ -55,12 +59,13 @@ export async function contest(program: string, works: readonly Work[]): Promise<
     process.execPath,
     fileURLToPath(new URL(`${whose}/${program}.js`, import.meta.url)),
   ];
-  const outcomes = works.map((work) => ({ work, ours: runs(), sdEvent: runs(), node: runs() }));
+  const outcomes = works.map((work) => ({ work, ours: runs(), sdEvent: runs(), node: runs(), floor: runs() }));
   for (let round = 0; round < ROUNDS; round++) {
     for (const outcome of outcomes) {
       await run(outcome.work, script('ours'), outcome.ours);
       await run(outcome.work, [sdEvent], outcome.sdEvent);
       if (outcome.work.inNode !== false) await run(outcome.work, script('node'), outcome.node);
+      if (outcome.work.floor !== undefined) await run(outcome.work, script('floor'), outcome.floor);
     }
   }
   return outcomes;
@@ -95,6 +100,21 @@ export function printOutcomes(outcomes: readonly Outcome[]): void {
       ...compared(ours, node, aim?.node),
     ]),
   ]);
+
+  const floors = outcomes.filter(({ floor }) => floor.seconds.length > 0);
+  if (floors.length > 0) {
+    const ratio = (runs: Runs, peer: Runs) => times(median(peer.seconds) / median(runs.seconds), 1);
+    printTable([
+      ['events per second', 'the floor', 'of sd-event', 'ours, of the floor', 'what the floor is'],
+      ...floors.map(({ work, ours, sdEvent, floor }) => [
+        work.name,
+        rate(floor),
+        ratio(floor, sdEvent),
+        ratio(ours, floor),
+        work.floor ?? '',
+      ]),
+    ]);
+  }
 
   const microseconds = (seconds: number) => (seconds * 1e6).toFixed(2);
   const cpu = ({ cpu }: Runs) => (cpu.length === 0 ? '–' : microseconds(median(cpu)));
