@@ -35,16 +35,17 @@ const PREFIX = 'sdrx_';
 /** The names of the programs that are attached to security hooks. */
 export const HOOK_PROGRAMS = [...SHARED_HOOKS, ...OWN_HOOKS].map((hook) => PREFIX + hook);
 
-/** Attaches `HOOK_PROGRAMS` and pins them. Throws BpfError. */
+/** Attaches `HOOK_PROGRAMS` and pins them. @throws BpfError */
 export function attachHooks(object: BpfObject, { shared, own }: Place, log: BpfLog): void {
   for (const hook of SHARED_HOOKS) attach(object, PREFIX + hook, `${shared}/programs/${hook}`, log);
   for (const hook of OWN_HOOKS) attach(object, PREFIX + hook, `${own}/programs/${hook}`, log);
 }
 
 /**
- * Attaches to the death of namespaces by the first means that works. Throws the last one's BpfError.
+ * Attaches to the death of namespaces by the first means that works.
  * @param load loads one program
  * @returns which means that is
+ * @throws the last one's BpfError
  */
 export function attachDeaths(load: (program: string) => BpfObject, { shared }: Place, log: BpfLog): string {
   const folder = `${shared}/programs`;

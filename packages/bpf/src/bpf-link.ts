@@ -38,7 +38,7 @@ export class BpfLink implements Disposable {
     }
   }
 
-  /** Opens a link that is pinned at `path`. Throws ENOENT, EACCES, and EINVAL if something else is pinned there. */
+  /** Opens a link that is pinned at `path`. @throws ENOENT, EACCES, and EINVAL if something else is pinned there */
   static openPinned(path: string): BpfLink {
     checkText('path', path);
     return new BpfLink(openPinned(path));

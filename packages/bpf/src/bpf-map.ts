@@ -103,7 +103,7 @@ export class BpfMap implements Disposable {
   readonly #nextKey: Buffer;
   readonly #attributes = allocate(32);
 
-  /** Takes over `fd`, a descriptor of a map. Throws EBADF, and EINVAL for another descriptor. */
+  /** Takes over `fd`, a descriptor of a map. @throws EBADF, and EINVAL for another descriptor */
   constructor(fd: Fd) {
     checkInstance('fd', fd, Fd);
     this.#fd = fd;
@@ -125,7 +125,7 @@ export class BpfMap implements Disposable {
     this.#value = allocate(this.valueSize);
   }
 
-  /** Makes a map. bpf(2) BPF_MAP_CREATE. Throws EINVAL, E2BIG, ENOMEM, EPERM. */
+  /** Makes a map. bpf(2) BPF_MAP_CREATE. @throws EINVAL, E2BIG, ENOMEM, EPERM */
   static create(options: BpfMapOptions): BpfMap {
     checkMapOptions(options);
     const { type, keySize, valueSize, maxEntries, flags = 0, name = '', inner } = options;
@@ -137,13 +137,13 @@ export class BpfMap implements Disposable {
     return new BpfMap(new Fd(bpf(BPF_MAP_CREATE, attributes, 'MAP_CREATE', name)));
   }
 
-  /** Opens a map that is pinned at `path`. Throws ENOENT, EACCES, and EINVAL if something else is pinned there. */
+  /** Opens a map that is pinned at `path`. @throws ENOENT, EACCES, and EINVAL if something else is pinned there */
   static openPinned(path: string): BpfMap {
     checkText('path', path);
     return new BpfMap(openPinned(path));
   }
 
-  /** Opens a map by its id. bpf(2) BPF_MAP_GET_FD_BY_ID. Throws ENOENT, EPERM. */
+  /** Opens a map by its id. bpf(2) BPF_MAP_GET_FD_BY_ID. @throws ENOENT, EPERM */
   static byId(id: number): BpfMap {
     checkUint32('id', id);
     const attributes = bpfAttributes();
@@ -156,7 +156,7 @@ export class BpfMap implements Disposable {
     return this.#fd.number;
   }
 
-  /** The value of a key, undefined if there is none. bpf(2) BPF_MAP_LOOKUP_ELEM. Throws EBADF, EOPNOTSUPP. */
+  /** The value of a key, undefined if there is none. bpf(2) BPF_MAP_LOOKUP_ELEM. @throws EBADF, EOPNOTSUPP */
   get(key: Uint8Array): Buffer | undefined {
     checkBytes('key', key);
     this.#setKey(key);
@@ -164,8 +164,9 @@ export class BpfMap implements Disposable {
   }
 
   /**
-   * Sets the value of a key. bpf(2) BPF_MAP_UPDATE_ELEM. In a map of maps it takes until no program sees the former state:
-   * about 10 ms. Throws E2BIG if the map is full, EEXIST or ENOENT if `mode` does not allow it.
+   * Sets the value of a key. bpf(2) BPF_MAP_UPDATE_ELEM. In a map of maps it takes until no program sees the former state: about
+   * 10 ms.
+   * @throws E2BIG if the map is full, EEXIST or ENOENT if `mode` does not allow it
    */
   set(key: Uint8Array, value: Uint8Array, mode: keyof typeof MODES = 'any'): void {
     checkBytes('key', key);
@@ -177,14 +178,18 @@ export class BpfMap implements Disposable {
       throw new SystemError(ENOENT, 'bpf(MAP_UPDATE_ELEM)', this.name);
   }
 
-  /** Removes a key. bpf(2) BPF_MAP_DELETE_ELEM. @returns whether it was there. Throws EINVAL for a map that is an array. */
+  /**
+   * Removes a key. bpf(2) BPF_MAP_DELETE_ELEM.
+   * @returns whether it was there.
+   * @throws EINVAL for a map that is an array
+   */
   delete(key: Uint8Array): boolean {
     checkBytes('key', key);
     this.#setKey(key);
     return this.#call(BPF_MAP_DELETE_ELEM, 'MAP_DELETE_ELEM');
   }
 
-  /** Removes many keys in one call, those that are there. bpf(2) BPF_MAP_DELETE_BATCH. Throws EOPNOTSUPP. */
+  /** Removes many keys in one call, those that are there. bpf(2) BPF_MAP_DELETE_BATCH. @throws EOPNOTSUPP */
   deleteAll(keys: readonly Uint8Array[]): void {
     checkArray('keys', keys, checkBytes);
     const all = allocate(keys.length * this.keySize);
@@ -224,7 +229,10 @@ export class BpfMap implements Disposable {
     }
   }
 
-  /** Names it in a BPF file system, where it stays; what has the name is replaced. Throws as open(2), EPERM elsewhere. */
+  /**
+   * Names it in a BPF file system, where it stays; what has the name is replaced.
+   * @throws as open(2), EPERM elsewhere
+   */
   pin(path: string): void {
     checkText('path', path);
     pin(this.fd, path);

@@ -64,9 +64,8 @@ export class BpfObject implements Disposable {
 
   /**
    * Opens an object file, given by its path or its content, and loads it.
-   *
-   * Throws BpfError, whose `code` tells why: no libbpf, no object file, not permitted, no BTF, refused by the verifier.
-   * Throws RangeError for programs and maps that the file does not have.
+   * @throws BpfError, whose `code` tells why: no libbpf, no object file, not permitted, no BTF, refused by the verifier
+   * @throws RangeError for programs and maps that the file does not have
    */
   static load(file: string | Uint8Array, options: BpfObjectOptions = {}): BpfObject {
     if (typeof file !== 'string' && !(file instanceof Uint8Array))
@@ -100,7 +99,7 @@ export class BpfObject implements Disposable {
     return [...this.#maps.keys()];
   }
 
-  /** One of its programs. Throws RangeError for one that it has not, or that was not to be loaded. */
+  /** One of its programs. @throws RangeError for one that it has not, or that was not to be loaded */
   program(name: string): BpfProgram {
     checkText('name', name);
     return this.#own(`program ${name}`, () => {
@@ -110,7 +109,7 @@ export class BpfObject implements Disposable {
     });
   }
 
-  /** One of its maps. Throws RangeError for one that it has not. */
+  /** One of its maps. @throws RangeError for one that it has not */
   map(name: string): BpfMap {
     checkText('name', name);
     return this.#own(`map ${name}`, () => {
@@ -118,15 +117,16 @@ export class BpfObject implements Disposable {
     });
   }
 
-  /** One of its ring buffers. Throws RangeError for one that it has not, EINVAL for a map of another kind. */
+  /** One of its ring buffers. @throws RangeError for one that it has not, EINVAL for a map of another kind */
   ringBuffer(name: string): RingBuffer {
     checkText('name', name);
     return this.#own(`ring buffer ${name}`, () => new RingBuffer(this.map(name)));
   }
 
   /**
-   * Attaches a program to what the name of its section says. Throws BpfError with ERR_BPF_ATTACH or ERR_BPF_NOT_PERMITTED,
-   * RangeError for a program that it has not, or whose section does not say.
+   * Attaches a program to what the name of its section says.
+   * @throws BpfError with ERR_BPF_ATTACH or ERR_BPF_NOT_PERMITTED, RangeError for a program that it has not, or whose section
+   * does not say
    */
   attach(program: string): BpfLink {
     checkText('program', program);
@@ -135,7 +135,7 @@ export class BpfObject implements Disposable {
     return link;
   }
 
-  /** Attaches all loaded programs whose sections say to what. Throws as `attach`; then none is attached. */
+  /** Attaches all loaded programs whose sections say to what. @throws as `attach`; then none is attached */
   attachAll(): BpfLink[] {
     const links: BpfLink[] = [];
     try {

@@ -23,7 +23,7 @@ export class BpfProgram implements Disposable {
   /** The same for programs of the same instructions. */
   readonly tag: string;
 
-  /** Takes over `fd`, a descriptor of a program. Throws EBADF, and EINVAL for another descriptor. */
+  /** Takes over `fd`, a descriptor of a program. @throws EBADF, and EINVAL for another descriptor */
   constructor(fd: Fd) {
     checkInstance('fd', fd, Fd);
     this.#fd = fd;
@@ -39,7 +39,7 @@ export class BpfProgram implements Disposable {
     }
   }
 
-  /** Opens a program by its id. bpf(2) BPF_PROG_GET_FD_BY_ID. Throws ENOENT, EPERM. */
+  /** Opens a program by its id. bpf(2) BPF_PROG_GET_FD_BY_ID. @throws ENOENT, EPERM */
   static byId(id: number): BpfProgram {
     checkUint32('id', id);
     const attributes = bpfAttributes();
@@ -65,7 +65,7 @@ export class BpfProgram implements Disposable {
 
   /**
    * Runs it once on `input`, a packet of at least 14 bytes, instead of on what happens. bpf(2) BPF_PROG_TEST_RUN.
-   * Throws EINVAL for a packet that is too short, and EOPNOTSUPP for kinds of programs that can't be run so.
+   * @throws EINVAL for a packet that is too short, and EOPNOTSUPP for kinds of programs that can't be run so
    */
   run(input: Uint8Array): BpfRun {
     checkBytes('input', input);

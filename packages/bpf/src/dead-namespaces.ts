@@ -2,7 +2,7 @@ import { checkBytes, EIO, SystemError } from '@sdrx/linux';
 
 /**
  * Reads a record of the ring buffer: the inodes of namespaces that died, 32 bits each in the machine's byte order.
- * Throws EIO if the record is no multiple of 4 bytes.
+ * @throws EIO if the record is no multiple of 4 bytes
  */
 export function readDeadNamespaces(record: Uint8Array): number[] {
   checkBytes('record', record);

@@ -19,7 +19,7 @@ export class Deaths implements Disposable {
 
   /**
    * @param former that of a process which this one takes over from, which stays the caller's
-   * Throws BpfError with ERR_BPF_IN_USE while another process is told of deaths.
+   * @throws BpfError with ERR_BPF_IN_USE while another process is told of deaths
    */
   constructor(place: Place, loop: EventLoop, former?: Fd) {
     const own = <T extends Disposable>(resource: T): T => {
@@ -61,7 +61,7 @@ export class Deaths implements Disposable {
 
 /**
  * Reads what former programs pinned in `folder` have told of, and nobody has read, and takes it out.
- * Throws BpfError with ERR_BPF_IN_USE while another process of ours reads it.
+ * @throws BpfError with ERR_BPF_IN_USE while another process of ours reads it
  */
 export function unreadDeaths(folder: string): number[] {
   try {

@@ -48,15 +48,14 @@ export interface InstallOptions {
 }
 
 /**
- * Loads the userns-restrict program into the kernel and pins its maps. `attach` then attaches and pins the programs, so that
- * they go on when this process has ended; before, the maps can be filled.
+ * Loads the userns-restrict program into the kernel and pins its maps. `attach` then attaches and pins the programs, so that they
+ * go on when this process has ended; before, the maps can be filled.
  *
- * What is there already is used again. A program of an older release is replaced: the new one is attached before the old
- * one goes, and both work with the same maps, so that it is enforced all the time. So is systemd-nsresourced's, if its maps
- * fit; else that is left alone, and ours works beside it.
- *
- * Throws BpfError, whose `code` tells why: no or an old libbpf, no object file, no BPF LSM, no BTF, not permitted, refused
- * by the verifier, no BPF file system, another process that is told of dead namespaces by the same maps.
+ * What is there already is used again. A program of an older release is replaced: the new one is attached before the old one
+ * goes, and both work with the same maps, so that it is enforced all the time. So is systemd-nsresourced's, if its maps fit; else
+ * that is left alone, and ours works beside it.
+ * @throws BpfError, whose `code` tells why: no or an old libbpf, no object file, no BPF LSM, no BTF, not permitted, refused by
+ * the verifier, no BPF file system, another process that is told of dead namespaces by the same maps
  */
 export function installUsernsRestrict(options: InstallOptions): InstalledUsernsRestrict {
   checkInstallOptions(options);

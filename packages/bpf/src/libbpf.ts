@@ -75,7 +75,7 @@ const opened = new Map<string, Libbpf>();
 
 /**
  * Opens libbpf, at the first time, and has it say what it says to `takeLog`.
- * Throws BpfError with ERR_LIBBPF_MISSING or ERR_LIBBPF_TOO_OLD.
+ * @throws BpfError with ERR_LIBBPF_MISSING or ERR_LIBBPF_TOO_OLD
  */
 export function libbpf(path = LIBBPF): Libbpf {
   const known = opened.get(path);

@@ -14,8 +14,8 @@ export interface OpenOptions {
 
 /**
  * userns-restrict as another process has installed it, by its pinned maps. It takes a few system calls and no libbpf.
- * Throws ENOENT if it is not installed, EACCES and EPERM without the privileges; with a loop BpfError with ERR_BPF_IN_USE while
- * another process is told of dead namespaces.
+ * @throws ENOENT if it is not installed, EACCES and EPERM without the privileges; with a loop BpfError with ERR_BPF_IN_USE while
+ * another process is told of dead namespaces
  */
 export function openUsernsRestrict(options: OpenOptions = {}): UsernsRestrict {
   checkObject('options', options);

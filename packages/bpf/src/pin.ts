@@ -3,10 +3,10 @@ import { addressOf, cBytes, Fd } from '@sdrx/linux';
 import { BPF_OBJ_GET, BPF_OBJ_PIN, bpf, bpfAttributes } from './bpf-call.js';
 
 /**
- * Gives a map, program or link a name in a BPF file system, which keeps it in the kernel when all descriptors are closed.
- * What had the name before is replaced in one step. bpf(2) BPF_OBJ_PIN. Throws ENOENT, EACCES, EPERM on other file systems,
- * and EINVAL for a path with a NUL in it.
+ * Gives a map, program or link a name in a BPF file system, which keeps it in the kernel when all descriptors are closed. What
+ * had the name before is replaced in one step. bpf(2) BPF_OBJ_PIN.
  * @param path without a dot in the last name, which the kernel does not allow
+ * @throws ENOENT, EACCES, EPERM on other file systems, and EINVAL for a path with a NUL in it
  */
 export function pin(fd: number, path: string): void {
   const temporary = `${path}_new`;
@@ -19,7 +19,7 @@ export function pin(fd: number, path: string): void {
   renameSync(temporary, path);
 }
 
-/** Opens what is pinned. bpf(2) BPF_OBJ_GET. Throws ENOENT, EACCES, and EINVAL or EACCES for another kind of file. */
+/** Opens what is pinned. bpf(2) BPF_OBJ_GET. @throws ENOENT, EACCES, and EINVAL or EACCES for another kind of file */
 export function openPinned(path: string): Fd {
   const name = cBytes(path, 'OBJ_GET');
   const attributes = bpfAttributes();

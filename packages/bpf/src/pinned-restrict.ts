@@ -15,7 +15,7 @@ export class PinnedRestrict implements UsernsRestrict {
   readonly #deaths: Deaths | undefined;
   readonly #owned: Disposable[] = [];
 
-  /** Opens the maps; with a `loop`, as the one process that is told of deaths. Throws ENOENT, and as `Deaths`. */
+  /** Opens the maps; with a `loop`, as the one process that is told of deaths. @throws ENOENT, and as `Deaths` */
   constructor(place: Place, loop?: EventLoop, formerReader?: Fd) {
     const own = <T extends Disposable>(resource: T): T => {
       this.#owned.push(resource);

@@ -4,13 +4,13 @@ import { hasBpfLsm } from './lsm.js';
 
 const BPF_FS_MAGIC = 0xcafe4a11;
 
-/** Throws BpfError with ERR_BPF_OBJECT. */
+/** @throws BpfError with ERR_BPF_OBJECT */
 export function requireObject(object: string): void {
   if (existsSync(object)) return;
   throw new BpfError('ERR_BPF_OBJECT', `${object} is missing: it is made by the build where clang is installed`);
 }
 
-/** Throws BpfError with ERR_BPF_LSM. */
+/** @throws BpfError with ERR_BPF_LSM */
 export function requireLsm(): void {
   const active = hasBpfLsm();
   if (active === true) return;
@@ -21,7 +21,7 @@ export function requireLsm(): void {
   throw new BpfError('ERR_BPF_LSM', reason);
 }
 
-/** Throws BpfError with ERR_BPF_FILE_SYSTEM. */
+/** @throws BpfError with ERR_BPF_FILE_SYSTEM */
 export function requireBpfFileSystem(directory: string): void {
   let folder = directory;
   while (!existsSync(folder)) folder = folder.slice(0, folder.lastIndexOf('/')) || '/';

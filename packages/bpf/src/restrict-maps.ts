@@ -48,7 +48,7 @@ export function usedPlace(directory: string): Place {
   return existsSync(`${place.own}/maps/${MANAGED}`) ? place : { ...place, shared: directory };
 }
 
-/** Opens one of the maps that are pinned in `folder`. Throws ENOENT, EACCES. */
+/** Opens one of the maps that are pinned in `folder`. @throws ENOENT, EACCES */
 export function openMap(folder: string, name: string): BpfMap {
   return BpfMap.openPinned(`${folder}/maps/${name}`);
 }

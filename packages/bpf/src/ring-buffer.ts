@@ -43,7 +43,7 @@ export class RingBuffer implements Disposable {
   readonly #produced: BigUint64Array;
   readonly #headers: Uint32Array;
 
-  /** Reads `map`, which stays the caller's. Throws EINVAL for a map that is none, EPERM for one that is read-only. */
+  /** Reads `map`, which stays the caller's. @throws EINVAL for a map that is none, EPERM for one that is read-only */
   constructor(map: BpfMap) {
     checkInstance('map', map, BpfMap);
     if (map.type !== BPF_MAP_TYPE_RINGBUF) throw new SystemError(EINVAL, 'ring_buffer', map.name);

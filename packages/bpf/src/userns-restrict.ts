@@ -10,11 +10,11 @@ export interface UsernsRestrict extends Disposable {
   readonly enforced: boolean;
   /** How the kernel tells of namespaces that died, `fentry retire_userns_sysctls` at best; undefined if not to us. */
   readonly hook: string | undefined;
-  /** Registers a user namespace. Throws E2BIG if there are 16,384 already. */
+  /** Registers a user namespace. @throws E2BIG if there are 16,384 already */
   put(usernsFd: number): void;
   /** The same, by its inode. */
   putInode(inode: number): void;
-  /** Denies setgroups(2) in a namespace, and in those below it that are not registered themselves. Throws E2BIG. */
+  /** Denies setgroups(2) in a namespace, and in those below it that are not registered themselves. @throws E2BIG */
   denySetgroups(inode: number): void;
   /** Forgets namespaces; harmless if they are not registered. */
   reset(...inodes: readonly number[]): void;
@@ -37,9 +37,9 @@ export interface InstalledUsernsRestrict extends UsernsRestrict {
    */
   readonly reader: Fd;
   /**
-   * Attaches the programs and pins them; what others have pinned goes when ours work. To be called once, when all namespaces
-   * are put that are registered: from now on nothing but the maps says which those are. Throws BpfError with ERR_BPF_ATTACH and
-   * others; then what was pinned before is enforced as before.
+   * Attaches the programs and pins them; what others have pinned goes when ours work. To be called once, when all namespaces are
+   * put that are registered: from now on nothing but the maps says which those are.
+   * @throws BpfError with ERR_BPF_ATTACH and others; then what was pinned before is enforced as before
    */
   attach(): void;
 }

@@ -68,7 +68,7 @@ export class EventLoop implements Disposable {
     coreOf = (loop) => loop.#core;
   }
 
-  /** Throws TypeError and RangeError for options that are none. */
+  /** @throws TypeError and RangeError for options that are none */
   constructor(options: EventLoopOptions = {}) {
     checkObject('options', options);
     const { kernel, slow } = options;
@@ -93,12 +93,11 @@ export class EventLoop implements Disposable {
   }
 
   /**
-   * Comes once, at a time on a clock, and completes; or again and again with `every`, which keeps to its grid: times
-   * that have passed when the observer is done are left out, and its next one is the first that lies ahead.
-   * sd_event_add_time(3).
+   * Comes once, at a time on a clock, and completes; or again and again with `every`, which keeps to its grid: times that have
+   * passed when the observer is done are left out, and its next one is the first that lies ahead. sd_event_add_time(3).
    *
-   * Throws RangeError for times that are no numbers or negative, for both `after` and `at` or none of the three.
    * Fails with EPERM for an alarm clock without CAP_WAKE_ALARM.
+   * @throws RangeError for times that are no numbers or negative, for both `after` and `at` or none of the three
    */
   time(options: TimeOptions): Observable<TimeEvent> {
     checkObject('options', options);
@@ -106,15 +105,15 @@ export class EventLoop implements Disposable {
   }
 
   /**
-   * Comes for every such signal that the process receives, with what siginfo_t tells, instead of the signal's action.
-   * Real-time signals (`SIGRTMIN+n`) are queued and never lost below RLIMIT_SIGPENDING; of a standard signal one is
-   * pending at a time, as everywhere. When the last subscription ends, the signal has its former action again. Listeners of
-   * process.on() hear nothing meanwhile, except those of SIGCHLD, which Node needs for its own children.
-   * sd_event_add_signal(3), signal(7).
+   * Comes for every such signal that the process receives, with what siginfo_t tells, instead of the signal's action. Real-time
+   * signals (`SIGRTMIN+n`) are queued and never lost below RLIMIT_SIGPENDING; of a standard signal one is pending at a time, as
+   * everywhere. When the last subscription ends, the signal has its former action again. Listeners of process.on() hear nothing
+   * meanwhile, except those of SIGCHLD, which Node needs for its own children. sd_event_add_signal(3), signal(7).
    *
    * Several loops of the main thread may listen to one signal; each of them gets it.
    *
-   * Throws RangeError for an unknown signal. Fails with EINVAL for SIGKILL and SIGSTOP, EOPNOTSUPP in a worker thread.
+   * Fails with EINVAL for SIGKILL and SIGSTOP, EOPNOTSUPP in a worker thread.
+   * @throws RangeError for an unknown signal
    */
   signal(which: Signal, options?: SourceOptions): Observable<SignalInfo> {
     if (options !== undefined) checkObject('options', options);
@@ -141,13 +140,13 @@ export class EventLoop implements Disposable {
   }
 
   /**
-   * Comes when something happens to a file or in a directory, given by its path or by a descriptor of it. After
-   * IN_Q_OVERFLOW events are missing: look for yourself. After IN_IGNORED, when the file is gone for good, it
-   * completes. sd_event_add_inotify(3), inotify(7).
+   * Comes when something happens to a file or in a directory, given by its path or by a descriptor of it. After IN_Q_OVERFLOW
+   * events are missing: look for yourself. After IN_IGNORED, when the file is gone for good, it completes.
+   * sd_event_add_inotify(3), inotify(7).
    *
-   * Throws RangeError for a mask without an event, and for IN_MASK_ADD. Fails with ENOENT, EACCES, ENOTDIR (IN_ONLYDIR),
-   * EEXIST (IN_MASK_CREATE), EBADF for a descriptor that is not open, EINVAL for a path with a NUL in it, ENOSPC
-   * (fs.inotify.max_user_watches), EMFILE (fs.inotify.max_user_instances).
+   * Fails with ENOENT, EACCES, ENOTDIR (IN_ONLYDIR), EEXIST (IN_MASK_CREATE), EBADF for a descriptor that is not open, EINVAL for
+   * a path with a NUL in it, ENOSPC (fs.inotify.max_user_watches), EMFILE (fs.inotify.max_user_instances).
+   * @throws RangeError for a mask without an event, and for IN_MASK_ADD
    */
   inotify(which: InotifyTarget, options?: InotifyOptions): Observable<InotifyEvent> {
     if (options !== undefined) checkObject('options', options);
@@ -173,15 +172,15 @@ export class EventLoop implements Disposable {
   }
 
   /**
-   * Comes whenever memory is short: what the service manager set up with MEMORY_PRESSURE_WATCH and
-   * MEMORY_PRESSURE_WRITE, else the pressure of the process's own cgroup, else that of the whole system.
-   * sd_event_add_memory_pressure(3), systemd.io/MEMORY_PRESSURE, Documentation/accounting/psi.rst.
+   * Comes whenever memory is short: what the service manager set up with MEMORY_PRESSURE_WATCH and MEMORY_PRESSURE_WRITE, else
+   * the pressure of the process's own cgroup, else that of the whole system. sd_event_add_memory_pressure(3),
+   * systemd.io/MEMORY_PRESSURE, Documentation/accounting/psi.rst.
    *
-   * Throws RangeError for a window or threshold out of range. Fails with EHOSTDOWN when MEMORY_PRESSURE_WATCH=/dev/null
-   * turns it off, EOPNOTSUPP when neither the cgroup nor the system has pressure information, EnvironmentError when the
-   * variables are malformed, EBUSY when they are set and options ask for something else, what opening and writing the
-   * file fails with (ENOENT, EACCES, ECONNREFUSED, EINVAL for a trigger that the kernel refuses), and EIO when the file
-   * is gone later, with its cgroup. Completes when the other end of a socket is gone.
+   * Fails with EHOSTDOWN when MEMORY_PRESSURE_WATCH=/dev/null turns it off, EOPNOTSUPP when neither the cgroup nor the system has
+   * pressure information, EnvironmentError when the variables are malformed, EBUSY when they are set and options ask for
+   * something else, what opening and writing the file fails with (ENOENT, EACCES, ECONNREFUSED, EINVAL for a trigger that the
+   * kernel refuses), and EIO when the file is gone later, with its cgroup. Completes when the other end of a socket is gone.
+   * @throws RangeError for a window or threshold out of range
    */
   memoryPressure(options?: MemoryPressureOptions): Observable<void> {
     if (options !== undefined) checkObject('options', options);
@@ -193,11 +192,9 @@ export class EventLoop implements Disposable {
    * sd_event_add_io(3) and its like are no more than this.
    * @param kind what it is called where sources are listed
    * @param attach runs at subscription, and has the source become pending when there is something, by what the kernel tells: a
-   * descriptor that is ready, an alarm, a signal. What it throws, or what it has called back, is the subscription's error.
-   * What it takes by `source.use` is freed when the subscription ends; what it returns is told of that, and of each dispatch
-   *
-   * Throws TypeError and RangeError for options that no source can have.
-   *
+   * descriptor that is ready, an alarm, a signal. What it throws, or what it has called back, is the subscription's error. What
+   * it takes by `source.use` is freed when the subscription ends; what it returns is told of that, and of each dispatch
+   * @throws TypeError and RangeError for options that no source can have
    * @example
    * // Whatever comes by a datagram socket, as text.
    * const datagrams = (loop: EventLoop, socket: Fd) =>

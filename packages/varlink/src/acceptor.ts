@@ -14,9 +14,10 @@ export interface AcceptResult {
 const HOPELESS = ['EBADF', 'ENOTSOCK', 'EINVAL', 'EOPNOTSUPP'];
 
 /**
- * Accepts up to `limit` of the connections that wait, those included that are refused. Throws EBADF, ENOTSOCK, EINVAL,
- * EOPNOTSUPP of what does not listen. All else passes: the want of descriptors and memory, an error of the network.
+ * Accepts up to `limit` of the connections that wait, those included that are refused. All else passes: the want of descriptors
+ * and memory, an error of the network.
  * @param take takes over a connection. Returns whether it is kept, or an error when it is but there is no room for another one.
+ * @throws EBADF, ENOTSOCK, EINVAL, EOPNOTSUPP of what does not listen
  */
 export function acceptBatch(listenFd: number, limit: number, take: (connection: Fd) => boolean | Error): AcceptResult {
   let count = 0;

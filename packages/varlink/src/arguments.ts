@@ -21,32 +21,32 @@ export function shown(value: unknown): string {
   }
 }
 
-/** Throws TypeError for what is no string, or one that can't be sent. */
+/** @throws TypeError for what is no string, or one that can't be sent */
 export function requireText(value: unknown, name: string): asserts value is string {
   if (typeof value !== 'string') throw new TypeError(`\`${name}\` must be a string, not ${shown(value)}`);
   if (NO_TEXT.test(value)) throw new TypeError(`\`${name}\` has NUL or half of a surrogate pair: ${shown(value)}`);
 }
 
-/** Throws TypeError for what is no codec of io-ts, whichever copy of it. */
+/** @throws TypeError for what is no codec of io-ts, whichever copy of it */
 export function requireCodec(value: unknown, name: string): asserts value is t.Mixed {
   const codec = value as Partial<t.Mixed> | null | undefined;
   if (typeof codec === 'object' && typeof codec?.validate === 'function' && typeof codec.name === 'string') return;
   throw new TypeError(`\`${name}\` must be a codec of io-ts, not ${shown(value)}`);
 }
 
-/** Throws TypeError or RangeError for what is no descriptor's number; a closed one's, which is negative, is none. */
+/** @throws TypeError or RangeError for what is no descriptor's number; a closed one's, which is negative, is none */
 export function requireFd(value: unknown, name: string): asserts value is number {
   checkInteger(name, value, 0, 0x7fff_ffff);
 }
 
-/** Throws TypeError for what is no Fd, also one of another copy of @sdrx/linux. */
+/** @throws TypeError for what is no Fd, also one of another copy of @sdrx/linux */
 export function requireFdObject(value: unknown, name: string): asserts value is Fd {
   const fd = value as Partial<Fd> | null | undefined;
   if (typeof fd === 'object' && typeof fd?.number === 'number' && typeof fd.close === 'function') return;
   throw new TypeError(`\`${name}\` must be an Fd, not ${shown(value)}`);
 }
 
-/** Throws RangeError for what is no number above 0, Infinity included. */
+/** @throws RangeError for what is no number above 0, Infinity included */
 export function requireTime(value: unknown, name: string): asserts value is number {
   if (typeof value === 'number' && value > 0) return;
   throw new RangeError(`\`${name}\` must be a number of milliseconds above 0, not ${shown(value)}`);

@@ -21,10 +21,10 @@ export interface Call<R = object> {
   readonly fdCount: number;
 
   /**
-   * A descriptor that came with the call. It stays the call's, which closes it once it is answered: when the handler
-   * returned, its promise settled or its Observable ended, also after the client went away.
-   * Throws a VarlinkError `io.systemd.System` with ENXIO, as systemd, when there is none of that index or it was taken, RangeError
-   * for what is no index.
+   * A descriptor that came with the call. It stays the call's, which closes it once it is answered: when the handler returned,
+   * its promise settled or its Observable ended, also after the client went away.
+   * @throws a VarlinkError `io.systemd.System` with ENXIO, as systemd, when there is none of that index or it was taken,
+   * RangeError for what is no index
    */
   fd(index: number): number;
 
@@ -33,16 +33,16 @@ export interface Call<R = object> {
 
   /**
    * Sends a descriptor along with the next reply that the handler gives, and closes it then.
-   * Throws TypeError for what is no Fd, RangeError for the 254th descriptor of one reply, which is closed: no message carries
-   * more.
    * @returns its index, for the reply to name it
+   * @throws TypeError for what is no Fd, RangeError for the 254th descriptor of one reply, which is closed: no message carries
+   * more
    */
   passFd(fd: Fd): number;
 
   /**
-   * Sends a reply with `continues` at once, for what never ends or comes slowly: of an Observable's values the last one
-   * waits until it is known whether another follows. Does nothing unless the client asked for `more`. Throws TypeError or
-   * RangeError that names the field which can't be sent.
+   * Sends a reply with `continues` at once, for what never ends or comes slowly: of an Observable's values the last one waits
+   * until it is known whether another follows. Does nothing unless the client asked for `more`.
+   * @throws TypeError or RangeError that names the field which can't be sent
    */
   notify(reply: R): void;
 }

@@ -78,8 +78,8 @@ interface Expectation {
 
 /**
  * Connects to a service's socket: a path, or an abstract name that begins with `@`. It speaks while the loop runs.
- * Throws ENOENT, ECONNREFUSED, EACCES, and EAGAIN when too many others wait to be accepted; TypeError or RangeError for a wrong
- * argument.
+ * @throws ENOENT, ECONNREFUSED, EACCES, and EAGAIN when too many others wait to be accepted; TypeError or RangeError for a wrong
+ * argument
  */
 export function connect(loop: EventLoop, path: string, options: ClientOptions = {}): VarlinkClient {
   checkMethods('loop', loop, 'an EventLoop', 'io');
@@ -112,7 +112,7 @@ export class VarlinkClient implements Disposable {
 
   /**
    * @param socket a connected, non-blocking stream socket; ours from now on
-   * Throws TypeError or RangeError for a wrong argument; the socket stays the caller's then.
+   * @throws TypeError or RangeError for a wrong argument; the socket stays the caller's then
    */
   constructor(loop: EventLoop, socket: Fd, options: ClientOptions = {}) {
     checkMethods('loop', loop, 'an EventLoop', 'io');
@@ -177,7 +177,7 @@ export class VarlinkClient implements Disposable {
     });
   }
 
-  /** Calls a method without waiting for anything. Throws a ConnectionClosedError, TypeError or RangeError. */
+  /** Calls a method without waiting for anything. @throws a ConnectionClosedError, TypeError or RangeError */
   oneway<P extends Fields, R extends Fields>(
     method: Method<P, R>,
     parameters: ValuesOf<P>,
@@ -308,7 +308,9 @@ function requireClientOptions(options: ClientOptions): void {
   if (options.callTime !== undefined) requireTime(options.callTime, 'callTime');
 }
 
-/** Throws for wrong arguments of a call, parameters that are not as declared included: the service would refuse these, too. */
+/**
+ * @throws for wrong arguments of a call, parameters that are not as declared included: the service would refuse these, too
+ */
 function requireCall(method: AnyMethod, parameters: object, options: CallOptions): void {
   const { name, parameters: codec } = (method ?? {}) as Partial<AnyMethod>;
   if (typeof name !== 'string' || typeof codec?.decode !== 'function') {
@@ -328,7 +330,7 @@ function requireCall(method: AnyMethod, parameters: object, options: CallOptions
   for (const [index, fd] of fds.entries()) requireFd(fd, `fds[${index}]`);
 }
 
-/** Copies of descriptors, all of them or none. Throws EBADF, EMFILE. */
+/** Copies of descriptors, all of them or none. @throws EBADF, EMFILE */
 function duplicateAll(fds: readonly number[]): Fd[] {
   const copies: Fd[] = [];
   try {

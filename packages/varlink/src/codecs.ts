@@ -41,7 +41,7 @@ export class IntRangeType extends t.Type<number> {
 
 /**
  * A whole number from `min` to `max`, both included; still `int` in the interface's text, which knows no ranges.
- * Throws RangeError unless both are whole numbers within ±(2⁵³ − 1), the smaller one first.
+ * @throws RangeError unless both are whole numbers within ±(2⁵³ − 1), the smaller one first
  */
 export function intBetween(min: number, max: number): IntRangeType {
   if (!isInt(min)) throw new RangeError(`\`min\` must be a whole number, not ${shown(min)}`);
@@ -62,7 +62,10 @@ export const fdIndex = intBetween(0, 0x7fff_ffff);
  */
 export const foreignObject = t.UnknownRecord;
 
-/** `?codec`: the value, or null. For a field that may be missing use `optional`. Throws TypeError for what is no codec. */
+/**
+ * `?codec`: the value, or null. For a field that may be missing use `optional`.
+ * @throws TypeError for what is no codec
+ */
 export function nullable<C extends t.Mixed>(codec: C): t.UnionC<[C, t.NullC]> {
   requireCodec(codec, 'codec');
   return t.union([codec, t.null]);

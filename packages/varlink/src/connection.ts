@@ -326,7 +326,7 @@ export class Connection implements AnswersOwner, InboxOwner, Waiter, Disposable 
     }
   }
 
-  /** As `ReceiveBuffer.receive`, for what may come from anybody. Throws LimitError for descriptors that may not. */
+  /** As `ReceiveBuffer.receive`, for what may come from anybody. @throws LimitError for descriptors that may not */
   #receive(buffer: ReceiveBuffer, fds: number[]): number | undefined {
     let count: number | undefined;
     try {

@@ -90,8 +90,8 @@ export class Inbox implements Disposable {
 
   /**
    * The next message that is complete, without its NUL; `takeFds` gives its descriptors.
-   * Throws LimitError for one that is too long, too deep or brought too many descriptors before its end, ProtocolError for one
-   * that is no UTF-8; then the connection is of no use.
+   * @throws LimitError for one that is too long, too deep or brought too many descriptors before its end, ProtocolError for one
+   * that is no UTF-8; then the connection is of no use
    */
   next(): string | undefined {
     const at = this.#at;

@@ -82,8 +82,9 @@ export interface VarlinkInterface<M extends MethodDeclarations, E extends ErrorD
 
 /**
  * Declares an interface once, for the static types, for the validation of what comes in, and for the text that
- * GetInterfaceDescription gives. Throws a TypeError that names what the definition language does not allow: a name, or a
- * codec without a Varlink type; and a TypeError that names what is no declaration at all.
+ * GetInterfaceDescription gives.
+ * @throws a TypeError that names what the definition language does not allow: a name, or a codec without a Varlink type; and a
+ * TypeError that names what is no declaration at all
  */
 export function varlinkInterface<const M extends MethodDeclarations, const E extends ErrorDeclarations>(
   declaration: InterfaceDeclaration<M, E>,

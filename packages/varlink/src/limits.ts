@@ -100,7 +100,10 @@ export class LimitError extends ProtocolError {
   }
 }
 
-/** @returns all limits, those that are not given as by default. Throws RangeError for one that is no positive number. */
+/**
+ * @returns all limits, those that are not given as by default.
+ * @throws RangeError for one that is no positive number
+ */
 export function serveLimits(given: Partial<ServeLimits> = {}): ServeLimits {
   for (const [name, value] of Object.entries(given)) {
     const valid = typeof value === 'number' && (value > 0 || (value === 0 && name === 'messageFds'));

@@ -48,7 +48,7 @@ export class Listener implements Disposable {
     this.#failed = failed;
   }
 
-  /** Begins to tell. Throws EBADF, EPERM, ENOSPC, ENOMEM, EMFILE. */
+  /** Begins to tell. @throws EBADF, EPERM, ENOSPC, ENOMEM, EMFILE */
   resume(): void {
     if (this.#watching) return;
     if (this.#poll === undefined) {

@@ -45,7 +45,7 @@ export class MessageScanner {
   /** Whether the next byte is escaped. */
   #escaping = false;
 
-  /** Throws RangeError for a bound that is no number, or negative, or a size of 0. */
+  /** @throws RangeError for a bound that is no number, or negative, or a size of 0 */
   constructor(bounds: MessageBounds) {
     const { messageSize, messageDepth } = bounds;
     if (!(messageSize > 0)) throw new RangeError(`\`messageSize\` must be a number above 0, not ${messageSize}`);

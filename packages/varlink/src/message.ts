@@ -80,14 +80,14 @@ export function decodeText(bytes: Buffer, start: number, end: number): string | 
 
 /**
  * @param members how many members all its objects have together; see `MessageScanner`
- * Throws ProtocolError for what is no call: its sender does not speak Varlink.
+ * @throws ProtocolError for what is no call: its sender does not speak Varlink
  */
 export function decodeCall(text: string, members: number): DecodedCall {
   const { value, twice } = readJson(text, members);
   return { message: decode(callMessage, value), twice };
 }
 
-/** As `decodeCall`. Throws ProtocolError for what is no reply, and for a key that any object in it has twice. */
+/** As `decodeCall`. @throws ProtocolError for what is no reply, and for a key that any object in it has twice */
 export function decodeReply(text: string, members: number): ReplyMessage {
   const { value, twice } = readJson(text, members);
   if (twice !== undefined) throw new ProtocolError(`a message has the key '${twice}' twice`);
@@ -100,7 +100,7 @@ function decode<T>(codec: t.Type<T>, value: unknown): T {
   return value;
 }
 
-/** The text of a call, its NUL included. Throws TypeError or RangeError that names what can't be sent. */
+/** The text of a call, its NUL included. @throws TypeError or RangeError that names what can't be sent */
 export function encodeCall(method: string, parameters: object, flag?: 'more' | 'oneway'): string {
   const end = flag === undefined ? '}\0' : `,"${flag}":true}\0`;
   return `{"method":${JSON.stringify(method)},"parameters":${writeJson(parameters)}${end}`;
@@ -111,7 +111,10 @@ export function encodeReply(parameters: string, continues: boolean): string {
   return continues ? `{"parameters":${parameters},"continues":true}\0` : `{"parameters":${parameters}}\0`;
 }
 
-/** The text of an error reply, its NUL included; it has parameters even when the error has no fields. Throws as `encodeCall`. */
+/**
+ * The text of an error reply, its NUL included; it has parameters even when the error has no fields.
+ * @throws as `encodeCall`
+ */
 export function encodeError({ error, parameters }: VarlinkError): string {
   return `{"error":${JSON.stringify(error)},"parameters":${writeJson(parameters)}}\0`;
 }

@@ -77,7 +77,7 @@ export class Outbox implements Disposable {
     }
   }
 
-  /** Sends as much as the socket takes. Throws nothing: see `broken`. */
+  /** Sends as much as the socket takes. @throws nothing: see `broken` */
   flush(): void {
     try {
       if (batchOwner === this) this.#flushBatch();

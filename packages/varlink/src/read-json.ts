@@ -16,10 +16,9 @@ export interface ReadJson {
 /**
  * Reads JSON without a change that nobody is told of. JSON.parse rounds large integers, makes Infinity of 1e999, and drops all
  * but the last of several values of one key. An integer of 64 bits that a number does not hold exactly is a bigint here.
- *
  * @param members how many members all objects of the text have together; see `MessageScanner`
- * Throws ProtocolError for what is no JSON, for strings that no text can be, for integers that can't be kept, and for a key that
- * the outermost object has twice.
+ * @throws ProtocolError for what is no JSON, for strings that no text can be, for integers that can't be kept, and for a key that
+ * the outermost object has twice
  */
 export function readJson(text: string, members: number): ReadJson {
   let value: unknown;

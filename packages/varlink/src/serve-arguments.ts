@@ -5,7 +5,7 @@ import { SERVE_LIMITS } from './limits.js';
 import type { ServeOptions } from './serve-options.js';
 import type { Service } from './service.js';
 
-/** Throws TypeError or RangeError that names what can be no argument of `serve`. */
+/** @throws TypeError or RangeError that names what can be no argument of `serve` */
 export function requireServeArguments(
   loop: EventLoop,
   service: Service,
@@ -17,14 +17,14 @@ export function requireServeArguments(
   requireServeOptions(options);
 }
 
-/** Throws TypeError for what is no loop or no service. */
+/** @throws TypeError for what is no loop or no service */
 export function requireService(loop: EventLoop, service: Service): void {
   checkMethods('loop', loop, 'an EventLoop', 'io');
   checkObject('service', service);
   checkMethods('service.methods', service.methods, 'a Map', 'get');
 }
 
-/** Throws TypeError or RangeError that names the option that is none. */
+/** @throws TypeError or RangeError that names the option that is none */
 export function requireServeOptions(options: ServeOptions): void {
   checkObject('options', options);
   const { acceptBatch, drain, limits = {}, account, admit, holdFd, bars } = options;

@@ -8,18 +8,17 @@ import type { ServerEvent } from './server-event.js';
 import type { Service } from './service.js';
 
 /**
- * Serves Varlink on a listening stream socket of the family AF_UNIX while subscribed; to unsubscribe closes all
- * connections. varlink.org/Method-Call
+ * Serves Varlink on a listening stream socket of the family AF_UNIX while subscribed; to unsubscribe closes all connections.
+ * varlink.org/Method-Call
  *
- * For the loop all connections together are one source, with the priority given in `options`. Calls of one connection
- * are answered in the order they came; connections are independent of each other. A message that is no Varlink call ends
- * its connection, without an answer; one that meets a limit ends it with an error that says which.
+ * For the loop all connections together are one source, with the priority given in `options`. Calls of one connection are
+ * answered in the order they came; connections are independent of each other. A message that is no Varlink call ends its
+ * connection, without an answer; one that meets a limit ends it with an error that says which.
  *
  * Descriptors that clients send are closed where it does not matter if that takes for ever.
- *
- * @param listenFd stays the caller's; it is made non-blocking
- * Throws TypeError or RangeError for a wrong argument, by its name.
- * Fails with EINVAL if `listenFd` does not listen, ENOTSOCK, EBADF, RangeError for a limit that is no positive number.
+ * @param listenFd stays the caller's; it is made non-blocking Fails with EINVAL if `listenFd` does not listen, ENOTSOCK, EBADF,
+ * RangeError for a limit that is no positive number.
+ * @throws TypeError or RangeError for a wrong argument, by its name
  */
 export function serve(
   loop: EventLoop,

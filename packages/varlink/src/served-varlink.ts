@@ -38,9 +38,10 @@ export class ServedVarlink implements Serving, Disposable {
   #ended = false;
 
   /**
-   * @param socket a Unix stream socket. One that listens stays the caller's, one that is connected is taken: it is work that has been
-   * accepted already
-   * Throws TypeError or RangeError for a wrong argument, by its name, also for another kind of socket, which then stays the caller's.
+   * @param socket a Unix stream socket. One that listens stays the caller's, one that is connected is taken: it is work that has
+   * been accepted already
+   * @throws TypeError or RangeError for a wrong argument, by its name, also for another kind of socket, which then stays the
+   * caller's
    */
   constructor(loop: EventLoop, service: Service, socket: Fd, options: ServedVarlinkOptions = {}) {
     requireService(loop, service);
@@ -79,13 +80,19 @@ export class ServedVarlink implements Serving, Disposable {
     return this.#events;
   }
 
-  /** Whether connections wait to be accepted; of a socket that is connected, never. Throws EBADF if it was closed before its end. */
+  /**
+   * Whether connections wait to be accepted; of a socket that is connected, never.
+   * @throws EBADF if it was closed before its end
+   */
   get waiting(): boolean {
     if (this.#listenFd < 0 || this.#ended) return false;
     return isReadable(this.#listenFd);
   }
 
-  /** Accepts connections, or begins to serve the one that there is. Throws Error once it drains or was disposed of; EMFILE, ENOMEM. */
+  /**
+   * Accepts connections, or begins to serve the one that there is.
+   * @throws Error once it drains or was disposed of; EMFILE, ENOMEM
+   */
   resume(): void {
     if (this.#ended || this.#draining) throw new Error('a socket that is drained is not served again');
     this.#server ??= this.#begin();
@@ -175,7 +182,7 @@ export class ServedVarlink implements Serving, Disposable {
   }
 }
 
-/** Throws TypeError for what is neither a listening nor a connected Unix stream socket; EBADF. */
+/** @throws TypeError for what is neither a listening nor a connected Unix stream socket; EBADF */
 function isConnected({ number }: Fd): boolean {
   const found = describeFd(number);
   if (found.kind === 'socket' && found.family === 'unix' && found.type === 'stream') {

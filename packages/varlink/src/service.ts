@@ -36,7 +36,10 @@ export interface Implementation extends ImplementOptions {
   readonly handlers: Readonly<Record<string, unknown>>;
 }
 
-/** Gives an interface its handlers. Throws TypeError for a handler of a method that the interface has not, and what is no function. */
+/**
+ * Gives an interface its handlers.
+ * @throws TypeError for a handler of a method that the interface has not, and what is no function
+ */
 export function implement<const I extends AnyInterface>(
   definition: I,
   handlers: HandlersOf<I>,
@@ -79,7 +82,7 @@ export interface Service {
 
 /**
  * Puts interfaces together to a service, and adds `org.varlink.service` and `io.systemd`, which every service has.
- * Throws a TypeError for an interface given twice, and for what is no information or implementation.
+ * @throws a TypeError for an interface given twice, and for what is no information or implementation
  */
 export function service(info: ServiceInfo, ...implementations: readonly Implementation[]): Service {
   checkObject('info', info);

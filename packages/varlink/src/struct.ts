@@ -20,7 +20,7 @@ export type ValuesOf<F extends Fields> = {
   readonly [K in keyof F as F[K]['optional'] extends true ? K : never]?: t.TypeOf<F[K]['codec']> | undefined;
 };
 
-/** A field that must be there. Throws TypeError for what is no codec, or a description that is no text. */
+/** A field that must be there. @throws TypeError for what is no codec, or a description that is no text */
 export function field<C extends t.Mixed>(codec: C, description?: string): Field<C, false> {
   requireCodec(codec, 'codec');
   if (description !== undefined) requireText(description, 'description');
@@ -28,8 +28,8 @@ export function field<C extends t.Mixed>(codec: C, description?: string): Field<
 }
 
 /**
- * A field that may be missing or null, which is the same; it is never null once decoded. `?` in the interface's text. Throws as
- * `field`.
+ * A field that may be missing or null, which is the same; it is never null once decoded. `?` in the interface's text.
+ * @throws as `field`
  */
 export function optional<C extends t.Mixed>(codec: C, description?: string): Field<C, true> {
   requireCodec(codec, 'codec');
@@ -50,7 +50,7 @@ export class StructType<F extends Fields = Fields> extends t.Type<ValuesOf<F>, V
   readonly _tag = 'StructType';
   readonly #open: boolean;
 
-  /** Throws TypeError for what are no fields. */
+  /** @throws TypeError for what are no fields */
   constructor(
     readonly fields: F,
     { open = false }: StructOptions = {},
@@ -74,12 +74,12 @@ export class StructType<F extends Fields = Fields> extends t.Type<ValuesOf<F>, V
   }
 }
 
-/** An object with these fields and no others. Throws TypeError for what are no fields. */
+/** An object with these fields and no others. @throws TypeError for what are no fields */
 export function struct<F extends Fields>(fields: F): StructType<F> {
   return new StructType(fields);
 }
 
-/** Throws TypeError that names what is not made by `field` or `optional`. */
+/** @throws TypeError that names what is not made by `field` or `optional` */
 export function requireFields(fields: Fields, name: string): void {
   checkObject(name, fields);
   for (const [key, declared] of Object.entries(fields)) {

@@ -12,7 +12,7 @@ export function asVarlinkError(thrown: unknown): VarlinkError {
   return systemFailure(EIO);
 }
 
-/** `io.systemd.System` for an errno(3). Throws RangeError unless `errno` is a whole number from 1 to 4095. */
+/** `io.systemd.System` for an errno(3). @throws RangeError unless `errno` is a whole number from 1 to 4095 */
 export function systemFailure(errno: number, errnoName?: string): VarlinkError {
   if (!Number.isInteger(errno) || errno < 1 || errno > 4095) {
     throw new RangeError(`\`errno\` must be a whole number from 1 to 4095, not ${shown(errno)}`);

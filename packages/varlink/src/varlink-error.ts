@@ -8,7 +8,7 @@ export class VarlinkError extends Error {
   /**
    * @param error its full name, as `org.varlink.service.PermissionDenied`
    * @param parameters its fields
-   * Throws TypeError for a name that is no string, and for parameters that are no object.
+   * @throws TypeError for a name that is no string, and for parameters that are no object
    */
   constructor(
     readonly error: string,

@@ -9,10 +9,9 @@ const QUOTED_INTEGER = /"\\u0000(-?\d+)"/g;
 
 /**
  * Writes an object as JSON, without a change that nobody is told of: JSON.stringify makes null of NaN, of functions and of
- * undefined within an array, leaves functions out of objects, and rounds integers beyond 2⁵³. A member that is undefined is left out, which Varlink takes
- * for null. A bigint is an integer.
- *
- * Throws TypeError or RangeError that names the field which can't be sent.
+ * undefined within an array, leaves functions out of objects, and rounds integers beyond 2⁵³. A member that is undefined is left
+ * out, which Varlink takes for null. A bigint is an integer.
+ * @throws TypeError or RangeError that names the field which can't be sent
  */
 export function writeJson(value: object): string {
   const text = tryStringify(value);
@@ -82,7 +81,7 @@ function hidesAll(object: object): boolean {
   return prototype !== null && prototype !== Object.prototype && Object.getPrototypeOf(prototype) !== null;
 }
 
-/** Throws for the first value that can't be sent, with its path. @param path is empty for the whole */
+/** @param path is empty for the whole @throws for the first value that can't be sent, with its path */
 function requireSendable(value: unknown, path: string, above: readonly object[] = []): void {
   switch (typeof value) {
     case 'string':

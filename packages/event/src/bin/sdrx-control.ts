@@ -25,7 +25,7 @@ const NO_SERVICE = 3;
 
 class UsageError extends Error {}
 
-/** @returns path and command, or undefined if help is wanted. Throws UsageError. */
+/** @returns path and command, or undefined if help is wanted. @throws UsageError */
 function readCommandLine(): readonly [string, string] | undefined {
   const { values, positionals } = parse();
   if (values.help === true) return undefined;

@@ -40,7 +40,7 @@ interface CommandLine {
   readonly width: number;
 }
 
-/** @returns undefined if help is wanted. Throws UsageError. */
+/** @returns undefined if help is wanted. @throws UsageError */
 function readCommandLine(): CommandLine | undefined {
   const { values, positionals } = parse();
   if (values.help === true) return undefined;

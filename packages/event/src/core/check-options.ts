@@ -2,7 +2,7 @@ import { checkFunction, checkInteger, checkMethods, checkNumber, checkObject, ch
 import type { RateLimitOptions } from './rate-limit.js';
 import type { SourceOptions } from './source.js';
 
-/** Throws TypeError and RangeError for what no source can be given. */
+/** @throws TypeError and RangeError for what no source can be given */
 export function checkSourceOptions(options: SourceOptions): void {
   const { priority, description, exitOnFailure, prepare, ratelimit } = options;
   if (priority !== undefined && !isObservable(priority)) checkPriority(priority);
@@ -17,7 +17,7 @@ export function checkObservable(name: string, value: unknown): void {
   checkMethods(name, value, 'an Observable', 'subscribe', 'pipe');
 }
 
-/** Where a number or an Observable of numbers may be: whether it is the latter. Throws TypeError for another object. */
+/** Where a number or an Observable of numbers may be: whether it is the latter. @throws TypeError for another object */
 export function isObservable(value: unknown): boolean {
   return typeof value === 'object' && value !== null && 'subscribe' in value && typeof value.subscribe === 'function';
 }

@@ -16,7 +16,7 @@ export class Clocks {
     this.#times = undefined;
   }
 
-  /** The time on a clock, in milliseconds. Throws RangeError for none. */
+  /** The time on a clock, in milliseconds. @throws RangeError for none */
   read(clock: Clock): number {
     this.#times ??= this.#readAll();
     const time: number | undefined = this.#times[clock];

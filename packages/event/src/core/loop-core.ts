@@ -161,7 +161,7 @@ export class LoopCore implements Scheduler, Disposable {
     this.#collected.push(call);
   }
 
-  /** Throws ESTALE when the loop has finished, EBUSY while it runs, ECHILD in a forked process. */
+  /** @throws ESTALE when the loop has finished, EBUSY while it runs, ECHILD in a forked process */
   run(): Promise<number> {
     this.#refuseFork();
     if (this.#phase === 'finished') throw new SystemError(ESTALE, 'EventLoop.run', undefined, FINISHED);

@@ -15,7 +15,7 @@ export type LoopState = 'initial' | 'preparing' | 'armed' | 'pending' | 'running
 export interface Scheduler {
   readonly kernel: Kernel;
   readonly state: LoopState;
-  /** Throws ESTALE once the loop finished, ECHILD in a forked process. */
+  /** @throws ESTALE once the loop finished, ECHILD in a forked process */
   requireUsable(description: string | undefined): void;
   /** Adds a source that is being subscribed to. */
   add(source: Dispatchable): void;
@@ -43,7 +43,7 @@ export interface Scheduler {
   afterCollecting(call: () => void): void;
   /** Makes sure that an iteration follows, with its timers armed; for changes from outside of one. */
   wake(): void;
-  /** Begins the exit; the last code given is the one that counts. Throws ECHILD in a forked process. */
+  /** Begins the exit; the last code given is the one that counts. @throws ECHILD in a forked process */
   exit(code: number): void;
 }
 
@@ -51,6 +51,10 @@ export interface Scheduler {
 export interface SignalQueue {
   /** Whether signals were left in the kernel for a source that has its turn before them. */
   readonly left: boolean;
-  /** Has the source become pending with each such signal. @returns a function that ends it. Throws as `Kernel.signal`. */
+  /**
+   * Has the source become pending with each such signal.
+   * @returns a function that ends it.
+   * @throws as `Kernel.signal`
+   */
   listen(signo: number, source: Source<SignalInfo>): () => void;
 }

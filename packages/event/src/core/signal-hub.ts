@@ -24,7 +24,11 @@ export class SignalHub implements SignalQueue {
     return this.#left;
   }
 
-  /** Has the source become pending with each such signal. @returns a function that ends it. Throws as `Kernel.signal`. */
+  /**
+   * Has the source become pending with each such signal.
+   * @returns a function that ends it.
+   * @throws as `Kernel.signal`
+   */
   listen(signo: number, source: Source<SignalInfo>): () => void {
     const stop = this.#kernel.signal(signo, {
       ready: (signal) => this.#ready.push(signal),

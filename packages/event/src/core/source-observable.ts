@@ -74,7 +74,7 @@ class SourceObservable<T, O extends SourceOptions> extends Observable<T> impleme
     return subscriber;
   }
 
-  /** Throws what it can't begin with. */
+  /** @throws what it can't begin with */
   #attached(source: Source<T>): Attachment<T> {
     try {
       return this.#attach(source, this.#options, this.#core);

@@ -63,7 +63,7 @@ export class Timers implements Disposable {
   #changed = false;
   #added = 0;
 
-  /** Throws EPERM for an alarm clock without CAP_WAKE_ALARM. */
+  /** @throws EPERM for an alarm clock without CAP_WAKE_ALARM */
   constructor(
     readonly clock: Clock,
     kernel: Kernel,

@@ -11,7 +11,7 @@ function childrenChanged(): void {
  * Calls `listener` when some child of this process has changed its state, by Node's SIGCHLD, also while a loop listens to that
  * signal.
  * @returns a function that ends the listening
- * Throws EOPNOTSUPP outside of the main thread, where Node tells of no signals.
+ * @throws EOPNOTSUPP outside of the main thread, where Node tells of no signals
  */
 export function onChildStateChange(listener: () => void): () => void {
   if (!isMainThread())

@@ -77,7 +77,7 @@ export const AbsolutePath = textDecoder('an absolute path', (text) =>
   text.startsWith('/') && !text.includes('\0') ? text : undefined,
 );
 
-/** Reads a variable by its decoder, a codec of io-ts say; undefined when it is unset. Throws EnvironmentError. */
+/** Reads a variable by its decoder, a codec of io-ts say; undefined when it is unset. @throws EnvironmentError */
 export function readEnvironment<A>(
   environment: NodeJS.ProcessEnv,
   variable: string,

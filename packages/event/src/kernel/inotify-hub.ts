@@ -37,11 +37,11 @@ export class InotifyHub {
   }
 
   /**
-   * Calls `listener` with what happens to an inode. Several listeners of one inode share the kernel's watch, so each gets
-   * what any of them asked for.
+   * Calls `listener` with what happens to an inode. Several listeners of one inode share the kernel's watch, so each gets what
+   * any of them asked for.
    * @param mask IN_* events and flags; with IN_MASK_CREATE there must be no other listener of the inode
    * @returns a function that ends the listening
-   * Throws what inotify_add_watch(2) fails with.
+   * @throws what inotify_add_watch(2) fails with
    */
   listen(path: string | Uint8Array, mask: number, watcher: Watcher, listener: Listener): () => void {
     this.#inotify ??= new Inotify();

@@ -22,27 +22,31 @@ export interface Kernel extends Disposable {
   begin(wake: () => void): void;
   /** Looks what is ready, without waiting, and calls back for each. */
   ask(): void;
-  /** Throws EPERM for an alarm clock without CAP_WAKE_ALARM. */
+  /** @throws EPERM for an alarm clock without CAP_WAKE_ALARM */
   alarm(clock: Clock, rings: () => void): Alarm;
   /**
-   * Calls `ready` with an EPOLL* mask each time it is asked and `fd` has one of `events`. The fd stays the caller's, who disposes of
-   * the watch before closing it, or right after. Throws EPERM for an fd that can't be polled, EBADF.
+   * Calls `ready` with an EPOLL* mask each time it is asked and `fd` has one of `events`. The fd stays the caller's, who disposes
+   * of the watch before closing it, or right after.
+   * @throws EPERM for an fd that can't be polled, EBADF
    */
   watch(fd: number, events: number, ready: (revents: number) => void): Watch;
   /** Takes over a descriptor, for a source that owns it. @returns what closes it */
   takeFd(fd: number): Disposable;
-  /** Throws EINVAL for SIGKILL and SIGSTOP, EOPNOTSUPP in a worker thread. @returns a function that ends the listening */
+  /**
+   * @returns a function that ends the listening
+   * @throws EINVAL for SIGKILL and SIGSTOP, EOPNOTSUPP in a worker thread
+   */
   signal(signo: number, listener: SignalListener): () => void;
-  /** Throws ESRCH, ECHILD, EBADF, EMFILE, EOPNOTSUPP. */
+  /** @throws ESRCH, ECHILD, EBADF, EMFILE, EOPNOTSUPP */
   child(which: Child, wanted: WantedChanges, source: SourceHandle<ChildChange>): Attachment<ChildChange>;
   /**
-   * Calls `listener` with what happens to a file, and with what others asked for of the same one. Throws what inotify_add_watch(2)
-   * fails with.
+   * Calls `listener` with what happens to a file, and with what others asked for of the same one.
    * @param mask IN_* events and flags; with IN_MASK_CREATE there must be no other listener of the inode
    * @returns a function that ends the listening
+   * @throws what inotify_add_watch(2) fails with
    */
   inotify(path: string | Uint8Array, mask: number, listener: (record: InotifyRecord) => void): () => void;
-  /** Throws EHOSTDOWN, EOPNOTSUPP, EnvironmentError, EBUSY, and what opening and writing the file fails with. */
+  /** @throws EHOSTDOWN, EOPNOTSUPP, EnvironmentError, EBUSY, and what opening and writing the file fails with */
   memoryPressure(wanted: WantedPressure, source: SourceHandle<void>): Attachment<void>;
 }
 

@@ -17,8 +17,9 @@ import type { Watch } from './kernel.js';
 
 /**
  * Whether `fd` may be of a file that tells each event once, to whoever asks first: /proc/self/mountinfo, /proc/swaps and the
- * pressure files do, all by EPOLLPRI. Throws EBADF.
+ * pressure files do, all by EPOLLPRI.
  * @param events an EPOLL* mask; 0 for one that is to come
+ * @throws EBADF
  */
 export function mayTellOnce(fd: number, events: number): boolean {
   if (events !== 0 && (events & EPOLLPRI) === 0) return false;
@@ -49,8 +50,9 @@ export class OnceWatch implements Watch {
   #immediate: NodeJS.Immediate | undefined;
 
   /**
-   * Calls `ready` with an EPOLL* mask; it must not throw. Does not keep Node alive. Throws EPERM for a file that can't be polled.
+   * Calls `ready` with an EPOLL* mask; it must not throw. Does not keep Node alive.
    * @param fd stays the caller's, who closes it afterwards
+   * @throws EPERM for a file that can't be polled
    */
   constructor(fd: number, events: number, ready: (revents: number) => void) {
     this.#fd = fd;

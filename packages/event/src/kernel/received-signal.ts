@@ -42,7 +42,7 @@ export class ReceivedSignal implements PendingSignal {
     }
   }
 
-  /** Throws EMFILE, ENOMEM, ENOSPC. */
+  /** @throws EMFILE, ENOMEM, ENOSPC */
   add(watcher: Watcher, listener: SignalListener): void {
     try {
       const entry = this.#watches.get(watcher) ?? {
@@ -122,10 +122,10 @@ export class ReceivedSignal implements PendingSignal {
 function ignore(): void {}
 
 /**
- * Tells `listener` of each such signal that the process receives, when the loop of `watcher`, or another one that listens
- * to it, asks the kernel.
+ * Tells `listener` of each such signal that the process receives, when the loop of `watcher`, or another one that listens to it,
+ * asks the kernel.
  * @returns a function that ends the listening
- * Throws EINVAL for SIGKILL and SIGSTOP, and EOPNOTSUPP in a worker thread: the kernel delivers to the main one.
+ * @throws EINVAL for SIGKILL and SIGSTOP, and EOPNOTSUPP in a worker thread: the kernel delivers to the main one
  */
 export function listenToSignal(signo: number, watcher: Watcher, listener: SignalListener): () => void {
   if (!isMainThread())

@@ -25,10 +25,7 @@ export class WatchedNodeChild implements Attachment<ChildChange> {
   readonly #own: boolean;
   readonly #undo: (() => void)[] = [];
 
-  /**
-   * Throws ESRCH for one that could not be started, EMFILE, EOPNOTSUPP.
-   * @param pidfd by which it was given
-   */
+  /** @param pidfd by which it was given @throws ESRCH for one that could not be started, EMFILE, EOPNOTSUPP */
   constructor(
     source: SourceHandle<ChildChange>,
     child: NodeChildProcess,

@@ -36,7 +36,7 @@ export class WatchedPidfd implements Attachment<ChildChange> {
   /** Whether that id may be another child's by now. */
   #reaped = false;
 
-  /** Throws ESRCH, ECHILD, EBADF, EMFILE, EOPNOTSUPP. */
+  /** @throws ESRCH, ECHILD, EBADF, EMFILE, EOPNOTSUPP */
   constructor(
     watcher: Watcher,
     source: SourceHandle<ChildChange>,

@@ -69,8 +69,9 @@ export class Watcher implements Disposable {
   }
 
   /**
-   * Calls `ready` with an EPOLL* mask each time the kernel is asked and `fd` has one of `events`. The fd stays the
-   * caller's, who disposes of the watch before closing it, or right after. Throws EPERM for an fd that can't be polled, EBADF.
+   * Calls `ready` with an EPOLL* mask each time the kernel is asked and `fd` has one of `events`. The fd stays the caller's, who
+   * disposes of the watch before closing it, or right after.
+   * @throws EPERM for an fd that can't be polled, EBADF
    */
   watch(fd: number, events: number, ready: Ready): Watch {
     if (mayTellOnce(fd, events)) return new OnceWatch(fd, events, ready);

@@ -35,8 +35,9 @@ export class Channel implements Disposable {
   }
 
   /**
-   * Sends a message. @returns false if the other end is closed
-   * Throws EAGAIN when the other one takes nothing, EMSGSIZE, ETOOMANYREFS.
+   * Sends a message.
+   * @returns false if the other end is closed
+   * @throws EAGAIN when the other one takes nothing, EMSGSIZE, ETOOMANYREFS
    */
   send(message: Readonly<Record<string, unknown>>, fds: readonly number[] = []): boolean {
     if (this.#fd.number === -1) return false;

@@ -12,7 +12,7 @@ export interface RestartProgram {
   readonly args: readonly string[];
 }
 
-/** Throws TypeError for what is none. */
+/** @throws TypeError for what is none */
 export function checkRestartProgram(name: string, program: RestartProgram): void {
   checkObject(name, program);
   checkText(`${name}.file`, program.file);
@@ -27,7 +27,9 @@ export function ownProgram(): RestartProgram {
   return { file: process.execPath, args: [...process.execArgv, ...(script === undefined ? [] : [script]), ...args] };
 }
 
-/** Throws RestartError for a program that is not there, or whose script is not: better told now than by its early end. */
+/**
+ * @throws RestartError for a program that is not there, or whose script is not: better told now than by its early end
+ */
 export function checkProgram({ file, args }: RestartProgram): void {
   const script = process.argv[1];
   try {

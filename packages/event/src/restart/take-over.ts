@@ -55,11 +55,11 @@ export interface LastState {
 }
 
 /**
- * Looks whether this process was started by `handOver` of another one, and takes what that hands it. Removes the variable by which it
- * knows, and gives those that are about the process, as WATCHDOG_PID, this one's own values.
+ * Looks whether this process was started by `handOver` of another one, and takes what that hands it. Removes the variable by
+ * which it knows, and gives those that are about the process, as WATCHDOG_PID, this one's own values.
  * @returns undefined when it was started in any other way
- * Throws EnvironmentError for a variable that names no such channel, TakeOverError when the other process speaks otherwise or is gone
- * already.
+ * @throws EnvironmentError for a variable that names no such channel, TakeOverError when the other process speaks otherwise or is
+ * gone already
  */
 export function takeOver(environment: NodeJS.ProcessEnv = process.env): Predecessor | undefined {
   checkObject('environment', environment);

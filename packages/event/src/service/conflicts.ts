@@ -20,7 +20,7 @@ export class ConflictError extends Error {
   }
 }
 
-/** @param given values of options by their names, undefined for those that were not given. Throws ConflictError. */
+/** @param given values of options by their names, undefined for those that were not given. @throws ConflictError */
 export function refuseConflicts(passed: readonly string[], given: Readonly<Record<string, unknown>>): void {
   const options = Object.keys(given).filter((name) => given[name] !== undefined);
   if (passed.length > 0 && options.length > 0) throw new ConflictError(options, passed);

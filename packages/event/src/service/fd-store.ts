@@ -15,7 +15,7 @@ export interface StoreFdsOptions {
 /**
  * How many descriptors the service manager keeps for this service: FDSTORE, which is FileDescriptorStoreMax= of the unit.
  * @returns undefined if it does not say: systemd does so since 254, and where the limit is 0, which it is by default
- * Throws EnvironmentError.
+ * @throws EnvironmentError
  */
 export function fdStoreLimit(environment: NodeJS.ProcessEnv = process.env): number | undefined {
   checkObject('environment', environment);
@@ -23,18 +23,18 @@ export function fdStoreLimit(environment: NodeJS.ProcessEnv = process.env): numb
 }
 
 /**
- * Has the service manager keep descriptors under a name, until `removeStoredFds` or its unit ends. At the next start, after
- * a crash too, `listenFds` has them by this name, behind the sockets of socket units.
+ * Has the service manager keep descriptors under a name, until `removeStoredFds` or its unit ends. At the next start, after a
+ * crash too, `listenFds` has them by this name, behind the sockets of socket units.
  *
- * Those that were stored last come first then, and the order of those that were stored together is not promised: give each
- * its own name if it matters. One that is kept already, the same open file description, is not kept twice. A connection
- * that is kept has no end for its peer until it is removed.
+ * Those that were stored last come first then, and the order of those that were stored together is not promised: give each its
+ * own name if it matters. One that is kept already, the same open file description, is not kept twice. A connection that is kept
+ * has no end for its peer until it is removed.
  * @param name 1 to 255 printable ASCII characters, no `:`
  * @param fds any number of them, in batches of 253; they stay the caller's
  * @returns whether they will be kept as far as is known: false without a service manager, and where FDSTORE says less than their
- * number or nothing. They are sent in the latter cases, too: systemd before 254 keeps them and says nothing of it. What
- * does not fit is closed without an answer, so set FileDescriptorStoreMax= in the unit.
- * Throws as `notify`, and EnvironmentError for a malformed FDSTORE.
+ * number or nothing. They are sent in the latter cases, too: systemd before 254 keeps them and says nothing of it. What does not
+ * fit is closed without an answer, so set FileDescriptorStoreMax= in the unit.
+ * @throws as `notify`, and EnvironmentError for a malformed FDSTORE
  */
 export function storeFds(name: string, fds: readonly number[], options: StoreFdsOptions = {}): boolean {
   checkText('name', name);
@@ -57,7 +57,7 @@ export function storeFds(name: string, fds: readonly number[], options: StoreFds
  * Has the service manager forget, and close, all that it keeps under a name.
  * @param name 1 to 255 printable ASCII characters, no `:`
  * @returns whether there is a service manager
- * Throws as `notify`.
+ * @throws as `notify`
  */
 export function removeStoredFds(name: string): boolean {
   checkText('name', name);

@@ -102,7 +102,7 @@ export class Ground<D extends SocketDeclarations> {
     return this.control === undefined ? handed : [...handed, toHand(CONTROL, this.control)];
   }
 
-  /** Makes it this process's, which is the service now in the predecessor's place. Throws what rename(2) fails with. */
+  /** Makes it this process's, which is the service now in the predecessor's place. @throws what rename(2) fails with */
   takePossession(): void {
     for (const socket of this.#unwanted.splice(0)) {
       // The predecessor has it open still: nobody is to wait in a queue that nobody looks at.

@@ -23,8 +23,8 @@ export interface IdleOptions {
  * what comes from then on waits in the socket, for the next process. If something waits there already it is resumed, and the time
  * begins anew.
  * @param work what takes work from sockets, and other counts of what is under way, each the present number and every later one;
- * what comes and goes begins the time anew
- * Throws TypeError or RangeError for what is no time. What pausing, resuming or looking throws arrives as the Observable's error.
+ * what comes and goes begins the time anew What pausing, resuming or looking throws arrives as the Observable's error.
+ * @throws TypeError or RangeError for what is no time
  */
 export function idle(
   loop: EventLoop,

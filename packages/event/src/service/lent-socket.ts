@@ -10,7 +10,7 @@ export class LentSocket {
   readonly #fd: Fd;
   #lent = false;
 
-  /** Throws TypeError for what is no listening stream socket, of TCP or the family AF_UNIX; EBADF. */
+  /** @throws TypeError for what is no listening stream socket, of TCP or the family AF_UNIX; EBADF */
   constructor(server: Server, fd: Fd) {
     const found = describeFd(fd.number);
     const isListening = found.kind === 'socket' && found.type === 'stream' && found.listening;
@@ -26,7 +26,7 @@ export class LentSocket {
     return isReadable(this.#fd.number);
   }
 
-  /** Throws EMFILE, EBADF, EINVAL. */
+  /** @throws EMFILE, EBADF, EINVAL */
   lend(): void {
     if (this.#lent) return;
     // Node does not say what has failed in its look at the descriptor, which may have been a moment's want of memory.

@@ -52,9 +52,9 @@ const INET = /^(tcp|udp):(?:\[([^\]]+)\]|([^:]*)):(\d{1,5})$/;
 const LONGEST_PATH = 107;
 
 /**
- * Reads `unix:/run/x.sock`, `unix:@x`, `unix-datagram:…`, `unix-seqpacket:…`, `tcp:127.0.0.1:80`, `tcp:[::1]:80`, `udp:…`. The host
- * `localhost` is 127.0.0.1, `*` is `::` with IPv4 too; other names are not asked for, as that may take long.
- * Throws ListenAddressError.
+ * Reads `unix:/run/x.sock`, `unix:@x`, `unix-datagram:…`, `unix-seqpacket:…`, `tcp:127.0.0.1:80`, `tcp:[::1]:80`, `udp:…`. The
+ * host `localhost` is 127.0.0.1, `*` is `::` with IPv4 too; other names are not asked for, as that may take long.
+ * @throws ListenAddressError
  */
 export function parseListenAddress(text: string): ListenAddress {
   checkText('text', text);

@@ -59,10 +59,10 @@ export class ListenFdsError extends EnvironmentError {
 /**
  * Takes the descriptors that were passed to this process, close-on-exec and sockets non-blocking from now on, in their order, and
  * removes the variables from the environment, so that neither a second call nor a child takes them again. sd_listen_fds(3).
- * @returns none when nothing was passed, or it was meant for another process (LISTEN_PID, LISTEN_PIDFDID), however malformed
- * Throws ListenFdsError for what is malformed: a count that is no number, names of another number than the descriptors,
- * a descriptor that is not open. The variables are removed all the same, no descriptor is touched.
- *
+ * @returns none when nothing was passed, or it was meant for another process (LISTEN_PID, LISTEN_PIDFDID), however malformed The
+ * variables are removed all the same, no descriptor is touched.
+ * @throws ListenFdsError for what is malformed: a count that is no number, names of another number than the descriptors, a
+ * descriptor that is not open
  * @example
  * for (const { name, fd } of listenFds()) console.log(`descriptor ${fd.number} is called '${name}'`);
  */

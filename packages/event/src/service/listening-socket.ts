@@ -94,7 +94,7 @@ export interface ListenInetOptions {
  * without removing it is replaced, but only if to connect says that nobody listens: never the socket of one that serves.
  *
  * The path appears with its mode and owner; before, nobody but this user can connect. unix(7)
- * Throws EADDRINUSE where somebody listens, or something else lies; ENOENT, EACCES, EMSGSIZE for a path of more than 107 bytes.
+ * @throws EADDRINUSE where somebody listens, or something else lies; ENOENT, EACCES, EMSGSIZE for a path of more than 107 bytes
  */
 export function listenUnix(path: string, options: ListenUnixOptions = {}): ListeningSocket {
   checkText('path', path);
@@ -128,7 +128,7 @@ export function listenUnix(path: string, options: ListenUnixOptions = {}): Liste
 /**
  * Listens at an address of IPv4 or IPv6; a datagram socket is bound to it. ip(7), ipv6(7), tcp(7), udp(7)
  * @param port 0 has the kernel choose one: see `address`
- * Throws EADDRINUSE, EADDRNOTAVAIL, EACCES for a port below 1024, EINVAL for a host that is no address.
+ * @throws EADDRINUSE, EADDRNOTAVAIL, EACCES for a port below 1024, EINVAL for a host that is no address
  */
 export function listenInet(host: string, port: number, options: ListenInetOptions = {}): ListeningSocket {
   checkText('host', host);

@@ -133,8 +133,9 @@ const FORMATS: Readonly<Record<Exclude<keyof Notification, `X_${string}`>, Forma
 };
 
 /**
- * A notification as it is sent, one line a variable. Throws TypeError and RangeError for what sd_notify(3) has no place for.
+ * A notification as it is sent, one line a variable.
  * @param fds how many descriptors go along
+ * @throws TypeError and RangeError for what sd_notify(3) has no place for
  */
 export function formatNotification(notification: Notification, fds = 0): string {
   checkObject('notification', notification);

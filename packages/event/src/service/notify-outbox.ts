@@ -45,9 +45,9 @@ let pause = SHORTEST_PAUSE;
 let warned = false;
 
 /**
- * Sends a message to the service manager without ever waiting. One that the manager has no room for now waits for it, with
- * copies of its descriptors, and all that come after it, so that the order is kept. Throws ENOBUFS when too many wait
- * already, what sendmsg(2) fails with, and EMFILE, EBADF.
+ * Sends a message to the service manager without ever waiting. One that the manager has no room for now waits for it, with copies
+ * of its descriptors, and all that come after it, so that the order is kept.
+ * @throws ENOBUFS when too many wait already, what sendmsg(2) fails with, and EMFILE, EBADF
  */
 export function deliver(message: Message, fds: readonly number[]): void {
   if (waiting.length > 0) flush();

@@ -29,10 +29,10 @@ const warned = new Set<'vsock' | 'length'>();
  * machine is, is told nothing; a warning says so once.
  * @param fds sent along (with FDSTORE, MAINPIDFD or BARRIER), at most 253; they stay the caller's
  * @returns whether there is a service manager to tell
- * Throws, whether there is one or not, TypeError for a value of a wrong kind or with a line break and RangeError for one out of
+ * @throws TypeError for a value of a wrong kind or with a line break and RangeError for one out of
  * range, a variable that does not exist, or another number of descriptors than the variables need; EnvironmentError for a
  * NOTIFY_SOCKET that is none; what sendmsg(2) fails with (ECONNREFUSED, ENOENT, EACCES, EBADF, EMSGSIZE); ENOBUFS when 256
- * messages wait already.
+ * messages wait already. Arguments are looked at whether there is a service manager or not
  *
  * @example
  * notify({ READY: 1, STATUS: 'waiting for whoever comes' });

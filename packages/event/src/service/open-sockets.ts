@@ -23,9 +23,9 @@ export interface OpenSocketsOptions {
  *
  * Passed ones are taken by name (FileDescriptorName= of the socket unit). A single one that is passed for a single one that is
  * declared may have any name; so may all if the single one may be `several`. They are non-blocking; see `ListenFdsOptions`.
- * Throws PassedSocketsError when one is missing, is too many, or is of another kind than declared; ConflictError; ListenAddressError;
- * EnvironmentError; and as `listenUnix` and `listenInet`. Whatever it throws, all are closed.
- *
+ * Whatever it throws, all are closed.
+ * @throws PassedSocketsError when one is missing, is too many, or is of another kind than declared; ConflictError;
+ * ListenAddressError; EnvironmentError; and as `listenUnix` and `listenInet`
  * @example
  * const { http } = openSockets({ http: 'tcp:127.0.0.1:0' });
  * const connections = new ServedConnections(createServer((_, response) => response.end('hello'))).listen(http.fd);

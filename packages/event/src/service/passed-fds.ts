@@ -14,7 +14,7 @@ export class PassedFds implements Disposable {
 
   /**
    * Takes them over, close-on-exec and sockets non-blocking, and removes the variables from the environment. sd_listen_fds(3).
-   * Throws ListenFdsError, as `listenFds`.
+   * @throws ListenFdsError, as `listenFds`
    */
   constructor(environment: NodeJS.ProcessEnv = process.env, options: ListenFdsOptions = {}) {
     const passed = takeFds(environment, options);

@@ -18,7 +18,10 @@ export class PassedSocketsError extends Error {
   }
 }
 
-/** @param passed the names of all that were passed. Throws PassedSocketsError for a socket that is none of the declared kind. */
+/**
+ * @param passed the names of all that were passed.
+ * @throws PassedSocketsError for a socket that is none of the declared kind
+ */
 export function checkKind(fd: Fd, role: Role, passed: readonly string[]): void {
   const found = describeFd(fd.number);
   if (isAsDeclared(found, role)) return;

@@ -29,8 +29,8 @@ export class PidFile implements Disposable {
   #isClaimed = false;
 
   /**
-   * Writes it beside its path, so that what can go wrong, as for want of space, goes wrong now. Throws ENOSPC, EACCES, ENOENT for a folder
-   * that is not there.
+   * Writes it beside its path, so that what can go wrong, as for want of space, goes wrong now.
+   * @throws ENOSPC, EACCES, ENOENT for a folder that is not there
    */
   constructor(path: string) {
     checkText('path', path);
@@ -46,7 +46,10 @@ export class PidFile implements Disposable {
     }
   }
 
-  /** Puts it at its path. Throws PidFileError if another process holds the one that is there; ELOOP for a symbolic link. */
+  /**
+   * Puts it at its path.
+   * @throws PidFileError if another process holds the one that is there; ELOOP for a symbolic link
+   */
   claim(): void {
     while (!this.#tryClaim());
     this.#isClaimed = true;

@@ -64,20 +64,20 @@ export interface ReloadingOptions extends Pick<SourceOptions, 'priority'> {
 }
 
 /**
- * Does `work` whenever a signal, or something else, asks for it, and tells the service manager what it has to know of a unit
- * with Type=notify-reload: RELOADING=1 with the time, then READY=1. systemd.service(5), sd_notify(3)
+ * Does `work` whenever a signal, or something else, asks for it, and tells the service manager what it has to know of a unit with
+ * Type=notify-reload: RELOADING=1 with the time, then READY=1. systemd.service(5), sd_notify(3)
  *
- * One at a time: what asks for it meanwhile has it done once more afterwards. When the work fails, STATUS says why, and
- * READY=1 is sent as well: systemd knows no reload that failed, and would wait until its time is over. After one that
- * failed the next success says so by STATUS.
+ * One at a time: what asks for it meanwhile has it done once more afterwards. When the work fails, STATUS says why, and READY=1
+ * is sent as well: systemd knows no reload that failed, and would wait until its time is over. After one that failed the next
+ * success says so by STATUS.
  *
- * Subscribe before READY=1 of the start is sent: until then the signal ends the process, and since 262 systemd takes a
- * service that does not catch it for failed. Works the same without a service manager. Who unsubscribes while the work goes
- * on has to send READY=1 himself.
+ * Subscribe before READY=1 of the start is sent: until then the signal ends the process, and since 262 systemd takes a service
+ * that does not catch it for failed. Works the same without a service manager. Who unsubscribes while the work goes on has to
+ * send READY=1 himself.
  * @param work may return a promise or an Observable, which is waited for; its values are passed over
- * @returns an Observable of what came of each. A service manager that can't be told is a warning of Node's
- * Throws TypeError and RangeError. Fails as `EventLoop.signal`.
- *
+ * @returns an Observable of what came of each. A service manager that can't be told is a warning of Node's Fails as
+ * `EventLoop.signal`.
+ * @throws TypeError and RangeError
  * @example
  * let greeting = '';
  * const configure = async () => {

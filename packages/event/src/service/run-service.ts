@@ -12,14 +12,14 @@ import { tell } from './tell.js';
 const LINGERING = 1000;
 
 /**
- * Runs a service from its start to its end: opens its sockets, calls `start`, tells the service manager that it is ready, gives signs
- * of life, and ends it in order on SIGTERM or SIGINT: what it has begun is finished, up to a deadline. A second signal ends it at
- * once. If it may restart, SIGHUP replaces it by a new process of the same program without losing a connection; if it may be idle, it
- * ends when there was nothing to do.
+ * Runs a service from its start to its end: opens its sockets, calls `start`, tells the service manager that it is ready, gives
+ * signs of life, and ends it in order on SIGTERM or SIGINT: what it has begun is finished, up to a deadline. A second signal ends
+ * it at once. If it may restart, SIGHUP replaces it by a new process of the same program without losing a connection; if it may
+ * be idle, it ends when there was nothing to do.
  * @param start makes the service up; when it has returned, or its promise is resolved, the service is ready
- * @returns the exit status: `process.exitCode = await runService(…)`. 0; 1 when the start has failed, or a step of the end
- * Throws TypeError and RangeError for options that are none. All else is reported and answered by the status.
- *
+ * @returns the exit status: `process.exitCode = await runService(…)`. 0; 1 when the start has failed, or a step of the end All
+ * else is reported and answered by the status.
+ * @throws TypeError and RangeError for options that are none
  * @example
  * process.exitCode = await runService({ sockets: { http: 'tcp:127.0.0.1:8080' } }, ({ sockets, serve }) => {
  *   const server = createServer((_, response) => response.end('hello'));

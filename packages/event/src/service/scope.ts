@@ -102,7 +102,7 @@ export class Scope implements AsyncDisposable {
   readonly #immediate = new AbortController();
   #ending: Promise<void> | undefined;
 
-  /** Throws RangeError for a deadline that is no time. */
+  /** @throws RangeError for a deadline that is no time */
   constructor(options: ScopeOptions = {}) {
     checkObject('options', options);
     const { deadline = DEADLINE } = options;
@@ -118,7 +118,7 @@ export class Scope implements AsyncDisposable {
    * Adds a step.
    * @param name for errors
    * @returns what takes it out again, without doing it
-   * Throws Error once the end has begun; RangeError for a deadline that is no time.
+   * @throws Error once the end has begun; RangeError for a deadline that is no time
    */
   add(name: string, end: EndStep, options: StepOptions = {}): Disposable {
     checkText('name', name);

@@ -108,13 +108,13 @@ export class ServedConnections implements Serving {
   }
 
   /**
-   * Has the server take connections from a listening socket, TCP or Unix: from `resume` to `pause`, any number of times. The socket
-   * stays the caller's, and is to be closed after the drain. Node gets duplicates, and sets the length of its queue to 4,096;
-   * the server emits `listening` each time, and `close` at a pause that leaves no connection.
+   * Has the server take connections from a listening socket, TCP or Unix: from `resume` to `pause`, any number of times. The
+   * socket stays the caller's, and is to be closed after the drain. Node gets duplicates, and sets the length of its queue to
+   * 4,096; the server emits `listening` each time, and `close` at a pause that leaves no connection.
    *
-   * A socket that is connected, of a socket unit with Accept=yes, is taken, and is all that is served: `count` is 1 until it ends.
-   *
-   * Throws TypeError for what is no such socket, EBADF; Error when the server has one already.
+   * A socket that is connected, of a socket unit with Accept=yes, is taken, and is all that is served: `count` is 1 until it
+   * ends.
+   * @throws TypeError for what is no such socket, EBADF; Error when the server has one already
    */
   listen(fd: Fd, options: ServeOptions = {}): this {
     checkInstance('fd', fd, Fd);
@@ -130,17 +130,20 @@ export class ServedConnections implements Serving {
     return this;
   }
 
-  /** Whether connections wait in the socket. poll(2). Throws EBADF, and Error without `listen`. */
+  /** Whether connections wait in the socket. poll(2). @throws EBADF, and Error without `listen` */
   get waiting(): boolean {
     return this.#lentSocket.waiting;
   }
 
-  /** Accepts connections, from now on or again; none once a drain has begun. Throws EMFILE, EBADF, and Error without `listen`. */
+  /**
+   * Accepts connections, from now on or again; none once a drain has begun.
+   * @throws EMFILE, EBADF, and Error without `listen`
+   */
   resume(): void {
     this.#setPaused(false);
   }
 
-  /** Accepts no more: they wait in the socket. Those that are there go on. Throws Error without `listen`. */
+  /** Accepts no more: they wait in the socket. Those that are there go on. @throws Error without `listen` */
   pause(): void {
     this.#setPaused(true);
   }

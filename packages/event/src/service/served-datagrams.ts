@@ -43,7 +43,7 @@ export class ServedDatagrams implements Serving {
   /**
    * @param attach puts its listeners on each new socket, before anything comes
    * @param counts of what is under way because of what came, each the present number and every later one
-   * Throws TypeError for a socket of another kind, EBADF.
+   * @throws TypeError for a socket of another kind, EBADF
    */
   constructor(
     fd: Fd,
@@ -62,12 +62,15 @@ export class ServedDatagrams implements Serving {
     this.count = sumOf(counts);
   }
 
-  /** Whether datagrams wait in the socket. poll(2). Throws EBADF. */
+  /** Whether datagrams wait in the socket. poll(2). @throws EBADF */
   get waiting(): boolean {
     return isReadable(this.#fd.number);
   }
 
-  /** Takes datagrams, from now on or again; none once a drain has begun. Throws EMFILE, EBADF, and what `attach` throws. */
+  /**
+   * Takes datagrams, from now on or again; none once a drain has begun.
+   * @throws EMFILE, EBADF, and what `attach` throws
+   */
   resume(): void {
     if (this.#socket !== undefined || this.#draining) return;
     // Loaded only here: services without it begin sooner.

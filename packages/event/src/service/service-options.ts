@@ -69,7 +69,7 @@ export interface ServiceIdleOptions extends IdleOptions {
   readonly always?: boolean;
 }
 
-/** Throws TypeError and RangeError for what no service can be. */
+/** @throws TypeError and RangeError for what no service can be */
 export function checkServiceOptions(options: ServiceOptions): void {
   checkObject('options', options);
   const { sockets, conflicts, idle, restart, pidFile, control, deadline, report } = options;

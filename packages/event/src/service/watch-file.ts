@@ -45,19 +45,17 @@ export interface WatchFileOptions extends Pick<SourceOptions, 'priority'> {
 }
 
 /**
- * Comes when what is found at a path may have changed: a file there was written and closed, replaced by a rename, removed,
- * made, given another mode or owner; or a directory on the way to it was, or a symbolic link led elsewhere, as when
- * Kubernetes changes a ConfigMap. The path need not exist, now or in between. Of a directory it is told what happens to the
- * names in it, and that files in it were written.
+ * Comes when what is found at a path may have changed: a file there was written and closed, replaced by a rename, removed, made,
+ * given another mode or owner; or a directory on the way to it was, or a symbolic link led elsewhere, as when Kubernetes changes
+ * a ConfigMap. The path need not exist, now or in between. Of a directory it is told what happens to the names in it, and that
+ * files in it were written.
  *
  * It says that something happened and nothing else: whoever reads the file then may find the same contents, or none. Every
  * directory on the way is watched, from `/` on. One that may not be read is left out. Not seen are writes by mmap(2), by
  * truncate(2) and by another machine, and something mounted on the way.
- *
- * @param path of a file or directory; a relative one is looked up from where the process is now
- * Throws SystemError EINVAL for an empty path or one with a NUL. Fails with EACCES when the directory of the file may not be
- * read, and with ENOSPC, EMFILE and ESTALE as `EventLoop.inotify`. inotify(7)
- *
+ * @param path of a file or directory; a relative one is looked up from where the process is now Fails with EACCES when the
+ * directory of the file may not be read, and with ENOSPC, EMFILE and ESTALE as `EventLoop.inotify`. inotify(7)
+ * @throws SystemError EINVAL for an empty path or one with a NUL
  * @example
  * watchFile(loop, '/etc/greeting').subscribe(() => console.log('look at it again'));
  */

@@ -7,8 +7,9 @@ import type { EventLoop } from '../loop.js';
 import { notify } from './notify.js';
 
 /**
- * How long the service manager waits for a sign of life, in milliseconds: WATCHDOG_USEC, unless WATCHDOG_PID says that it
- * is meant for another process. sd_watchdog_enabled(3). Throws EnvironmentError.
+ * How long the service manager waits for a sign of life, in milliseconds: WATCHDOG_USEC, unless WATCHDOG_PID says that it is
+ * meant for another process. sd_watchdog_enabled(3).
+ * @throws EnvironmentError
  */
 export function watchdogTimeout(environment: NodeJS.ProcessEnv = process.env): number | undefined {
   checkObject('environment', environment);

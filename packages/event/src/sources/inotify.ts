@@ -83,7 +83,7 @@ function requireTarget(which: InotifyTarget): void {
   }
 }
 
-/** Throws TypeError and RangeError for a mask that is none, or that asks for nothing. */
+/** @throws TypeError and RangeError for a mask that is none, or that asks for nothing */
 function requireMask(mask: number): void {
   checkMask('mask', mask);
   if ((mask & (IN_ALL_EVENTS | ALWAYS)) === 0) {
@@ -94,7 +94,7 @@ function requireMask(mask: number): void {
   }
 }
 
-/** The path to watch, and the mask for it. Throws EBADF. */
+/** The path to watch, and the mask for it. @throws EBADF */
 function pathOf(which: InotifyTarget, mask: number): [path: string | Uint8Array, mask: number] {
   if (typeof which === 'string' || which instanceof Uint8Array) return [which, mask];
   const fd = which instanceof Fd ? which.number : which;

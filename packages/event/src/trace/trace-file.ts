@@ -18,20 +18,20 @@ export class TraceFile implements Disposable {
   #written = atLoad.performanceNow();
   #isFinished = false;
 
-  /** Replaces one that is there. Throws ENOENT, EACCES, … */
+  /** Replaces one that is there. @throws ENOENT, EACCES, … */
   constructor(path: string) {
     this.#path = path;
     this.#file = openFile(path, constants.O_WRONLY | constants.O_CREAT | constants.O_TRUNC);
     this.#text = this.#writer.head();
   }
 
-  /** Throws ENOSPC, … */
+  /** @throws ENOSPC, … */
   add(dispatch: Dispatch): void {
     this.#text += this.#writer.dispatch(dispatch);
     if (this.#text.length >= PORTION || atLoad.performanceNow() - this.#written >= PATIENCE) this.#write();
   }
 
-  /** Writes what there is left; once. Throws ENOSPC, … */
+  /** Writes what there is left; once. @throws ENOSPC, … */
   finish(): void {
     if (this.#isFinished) return;
     this.#isFinished = true;

@@ -105,7 +105,7 @@ export class TraceFormatError extends Error {
 
 /**
  * The dispatches in lines of a trace, in their order; a last line that was cut off counts for nothing.
- * Throws TraceFormatError for lines that are none of a trace, with the number of the line.
+ * @throws TraceFormatError for lines that are none of a trace, with the number of the line
  */
 export async function readTrace(lines: AsyncIterable<string> | Iterable<string>): Promise<Dispatch[]> {
   const dispatches: Dispatch[] = [];
@@ -130,7 +130,7 @@ export async function readTrace(lines: AsyncIterable<string> | Iterable<string>)
   return dispatches;
 }
 
-/** Throws TraceFormatError. @returns undefined for an event that is no dispatch */
+/** @returns undefined for an event that is no dispatch @throws TraceFormatError */
 function dispatchIn(event: unknown): Dispatch | undefined {
   if (!isRecord(event)) throw new TraceFormatError('it is no object');
   if (event.ph !== 'X') return undefined;

@@ -21,13 +21,13 @@ export interface Dispatch {
 }
 
 /**
- * Tells of each dispatch of a loop when it is over, as long as it is subscribed to, and completes when the loop has finished. Without a
- * subscription it costs nothing, with one about a microsecond a dispatch.
+ * Tells of each dispatch of a loop when it is over, as long as it is subscribed to, and completes when the loop has finished.
+ * Without a subscription it costs nothing, with one about a microsecond a dispatch.
  *
  * Its observer is no source: it is called at once, and holds the loop up for as long as it takes.
  *
- * Throws TypeError for what is no EventLoop. Fails with ESTALE once the loop has finished.
- *
+ * Fails with ESTALE once the loop has finished.
+ * @throws TypeError for what is no EventLoop
  * @example
  * // Whoever keeps the others waiting.
  * trace(loop)

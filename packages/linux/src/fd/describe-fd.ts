@@ -87,7 +87,7 @@ export type FdDescription =
  * sd_is_socket_unix, sd_is_socket_sockaddr and sd_is_mq ask, and more. `special` is a file of /proc or /sys.
  *
  * For descriptors of one's own, or of who may stop this process anyway: to ask about a file of FUSE may never end.
- * Throws EBADF.
+ * @throws EBADF
  */
 export function describeFd(fd: number): FdDescription {
   checkFd(fd);

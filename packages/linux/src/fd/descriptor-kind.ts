@@ -16,14 +16,17 @@ import { type Statx, statx } from '../file/statx.js';
 /** The device of nsfs, once it was needed; there is one. */
 let namespaces: string | undefined;
 
-/** Whether `fd` stands for a namespace, also one opened with O_PATH. namespaces(7). Throws EBADF. Never blocks. */
+/** Whether `fd` stands for a namespace, also one opened with O_PATH. namespaces(7). Never blocks. @throws EBADF */
 export function isNamespace(fd: number): boolean {
   checkFd(fd);
   namespaces ??= deviceOfNamespaces();
   return look(fd)?.device === namespaces;
 }
 
-/** Whether `fd` stands for a cgroup: a directory of cgroups(7) version 2, mounted where we are. Throws EBADF. Never blocks. */
+/**
+ * Whether `fd` stands for a cgroup: a directory of cgroups(7) version 2, mounted where we are. Never blocks.
+ * @throws EBADF
+ */
 export function isCgroup(fd: number): boolean {
   checkFd(fd);
   const found = look(fd);

@@ -79,7 +79,7 @@ export function close(fd: number): void {
 
 /**
  * A second descriptor of the same open file, close-on-exec, numbered `lowest` or above. fcntl(2) F_DUPFD_CLOEXEC.
- * Throws EBADF, EMFILE, and EINVAL for a `lowest` beyond the limit.
+ * @throws EBADF, EMFILE, and EINVAL for a `lowest` beyond the limit
  */
 export function duplicate(fd: number, lowest = 3): Fd {
   checkFd(fd);
@@ -87,13 +87,13 @@ export function duplicate(fd: number, lowest = 3): Fd {
   return new Fd(check(duplicateCall(fd, F_DUPFD_CLOEXEC, lowest), 'fcntl', fd));
 }
 
-/** The open file's flags, O_*. fcntl(2) F_GETFL. Throws EBADF. */
+/** The open file's flags, O_*. fcntl(2) F_GETFL. @throws EBADF */
 export function statusFlags(fd: number): number {
   checkFd(fd);
   return check(fcntl(fd, F_GETFL, 0), 'fcntl', fd);
 }
 
-/** Sets or clears O_NONBLOCK, which every descriptor of the same open file shares. fcntl(2) F_SETFL. Throws EBADF. */
+/** Sets or clears O_NONBLOCK, which every descriptor of the same open file shares. fcntl(2) F_SETFL. @throws EBADF */
 export function setNonBlocking(fd: number, on = true): void {
   checkFd(fd);
   checkBoolean('on', on);
@@ -101,7 +101,7 @@ export function setNonBlocking(fd: number, on = true): void {
   check(fcntl(fd, F_SETFL, on ? flags | O_NONBLOCK : flags & ~O_NONBLOCK), 'fcntl', fd);
 }
 
-/** Sets or clears close-on-exec. fcntl(2) F_SETFD. Throws EBADF. */
+/** Sets or clears close-on-exec. fcntl(2) F_SETFD. @throws EBADF */
 export function setCloseOnExec(fd: number, on = true): void {
   checkFd(fd);
   checkBoolean('on', on);
@@ -116,8 +116,9 @@ export function isOpen(fd: number): boolean {
 }
 
 /**
- * Reads into `buffer`, at most `size` bytes and never more than it holds. read(2). Throws EBADF, EISDIR, EINVAL, EIO.
+ * Reads into `buffer`, at most `size` bytes and never more than it holds. read(2).
  * @returns how many bytes, 0 at the end, undefined when a non-blocking descriptor has nothing now
+ * @throws EBADF, EISDIR, EINVAL, EIO
  */
 export function read(fd: number, buffer: Uint8Array, size = buffer.byteLength): number | undefined {
   checkFd(fd);
@@ -133,8 +134,9 @@ export function read(fd: number, buffer: Uint8Array, size = buffer.byteLength): 
 }
 
 /**
- * Writes from `buffer`, at most `size` bytes and never more than it holds. write(2). Throws EBADF, EPIPE, ENOSPC, EIO.
+ * Writes from `buffer`, at most `size` bytes and never more than it holds. write(2).
  * @returns how many bytes, undefined when a non-blocking descriptor takes none now
+ * @throws EBADF, EPIPE, ENOSPC, EIO
  */
 export function write(fd: number, buffer: Uint8Array, size = buffer.byteLength): number | undefined {
   checkFd(fd);

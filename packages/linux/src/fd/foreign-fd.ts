@@ -25,9 +25,10 @@ export function closesAtOnce(fd: number): boolean {
 }
 
 /**
- * Whether nobody is asked when a copy of `fd` is closed that is not the last one, as each new process does with what it
- * inherits: it is a namespace, a directory, or was opened with O_PATH. A file of FUSE gets FLUSH each time, and a process that
- * is started while one is open hangs before it begins, with its parent. Throws EBADF.
+ * Whether nobody is asked when a copy of `fd` is closed that is not the last one, as each new process does with what it inherits:
+ * it is a namespace, a directory, or was opened with O_PATH. A file of FUSE gets FLUSH each time, and a process that is started
+ * while one is open hangs before it begins, with its parent.
+ * @throws EBADF
  */
 export function isNeverFlushed(fd: number): boolean {
   checkFd(fd);

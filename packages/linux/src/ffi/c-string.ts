@@ -4,8 +4,8 @@ import { SystemError } from '../error/system-error.js';
 import { addressOf, allocate } from './libc.js';
 
 /**
- * `text`, for a call that takes a C string. C reads up to the first NUL, so one inside would silently name something
- * else. Throws EINVAL for it, on behalf of `syscall`.
+ * `text`, for a call that takes a C string. C reads up to the first NUL, so one inside would silently name something else.
+ * @throws EINVAL for it, on behalf of `syscall`
  */
 export function cString(text: string, syscall: string): string {
   checkText('text', text);
@@ -29,8 +29,8 @@ export function printable(text: string | Uint8Array): string {
 }
 
 /**
- * A list of strings as C has it, an array of pointers that a null pointer ends, with what they point to in the same memory. Throws
- * as `cString`.
+ * A list of strings as C has it, an array of pointers that a null pointer ends, with what they point to in the same memory.
+ * @throws as `cString`
  */
 export function cStrings(texts: readonly string[], syscall: string): Buffer {
   const strings = texts.map((text) => Buffer.from(`${cString(text, syscall)}\0`));

@@ -12,8 +12,9 @@ const fcntl = libc<(fd: number, command: number, lock: Uint8Array) => number>('i
 
 /**
  * Takes the lock of one byte of an open file, which need not have that byte, unless another open file has it. The locks of
- * flock(2) are others. fcntl(2) F_OFD_SETLK. Throws EBADF for a file that is not open for writing, ENOLCK.
+ * flock(2) are others. fcntl(2) F_OFD_SETLK.
  * @returns whether it was free, or this open file's already
+ * @throws EBADF for a file that is not open for writing, ENOLCK
  */
 export function tryLockByte(fd: number, offset: number): boolean {
   checkFd(fd);
@@ -21,7 +22,7 @@ export function tryLockByte(fd: number, offset: number): boolean {
   return setLock(fd, F_WRLCK, offset);
 }
 
-/** Gives the lock of a byte back; harmless without one. Throws EBADF. */
+/** Gives the lock of a byte back; harmless without one. @throws EBADF */
 export function unlockByte(fd: number, offset: number): void {
   checkFd(fd);
   checkInteger('offset', offset, 0);

@@ -15,7 +15,7 @@ const openByHandleAt = descriptorCall<(mount: number, handle: Uint8Array, flags:
  * @param mount an fd on the file system, or one of the kernel's constants for those without a mount
  * @param type the file system's own number for the kind of handle
  * @param bytes the handle
- * Throws ESTALE when the file is gone, EPERM without CAP_DAC_READ_SEARCH, EBADF and EOPNOTSUPP on kernels without support.
+ * @throws ESTALE when the file is gone, EPERM without CAP_DAC_READ_SEARCH, EBADF and EOPNOTSUPP on kernels without support
  */
 export function openByHandle(mount: number, type: number, bytes: Uint8Array, flags = 0): Fd {
   checkFd(mount, 'mount');

@@ -8,9 +8,9 @@ const posixFallocate = libc<(fd: number, offset: number, size: number) => number
 );
 
 /**
- * Makes sure that a part of a file has its place on the file system, and grows the file to hold it: to write there, by a
- * memory mapping too, can't fail for want of space from then on. What was there stays. posix_fallocate(3).
- * Throws ENOSPC, EFBIG, EINVAL, EBADF, EIO.
+ * Makes sure that a part of a file has its place on the file system, and grows the file to hold it: to write there, by a memory
+ * mapping too, can't fail for want of space from then on. What was there stays. posix_fallocate(3).
+ * @throws ENOSPC, EFBIG, EINVAL, EBADF, EIO
  */
 export function reserveSpace(fd: number, offset: number, size: number): void {
   checkFd(fd);

@@ -15,7 +15,7 @@ const fstatfs = libc<(fd: number, buffer: Uint8Array) => number>('int fstatfs(in
 
 const statfs = allocate(256);
 
-/** The magic number of the file system that `fd` is on. statfs(2). Throws EBADF. */
+/** The magic number of the file system that `fd` is on. statfs(2). @throws EBADF */
 export function fileSystemType(fd: number): number {
   checkFd(fd);
   check(fstatfs(fd, statfs), 'fstatfs', fd);

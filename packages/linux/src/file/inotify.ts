@@ -61,7 +61,10 @@ export interface InotifyRecord {
   readonly nameBytes?: Buffer;
 }
 
-/** An inotify instance, close-on-exec and non-blocking. inotify(7). Throws EMFILE above fs.inotify.max_user_instances. */
+/**
+ * An inotify instance, close-on-exec and non-blocking. inotify(7).
+ * @throws EMFILE above fs.inotify.max_user_instances
+ */
 export class Inotify implements Disposable {
   readonly #fd = new Fd(check(inotifyInit1(IN_NONBLOCK | IN_CLOEXEC), 'inotify_init1'));
 
@@ -70,9 +73,10 @@ export class Inotify implements Disposable {
   }
 
   /**
-   * Watches a file or directory. inotify_add_watch(2). Throws ENOENT, EACCES, ENOTDIR (with IN_ONLYDIR), EEXIST (with
-   * IN_MASK_CREATE), EINVAL for an empty mask and for a path with a NUL in it, ENOSPC above fs.inotify.max_user_watches.
+   * Watches a file or directory. inotify_add_watch(2).
    * @returns the watch, the same for the same inode
+   * @throws ENOENT, EACCES, ENOTDIR (with IN_ONLYDIR), EEXIST (with IN_MASK_CREATE), EINVAL for an empty mask and for a path with
+   * a NUL in it, ENOSPC above fs.inotify.max_user_watches
    */
   add(path: string | Uint8Array, mask: number): number {
     if (!(path instanceof Uint8Array)) checkText('path', path);

@@ -14,9 +14,10 @@ const openCall = descriptorCall<(path: string, flags: number, mode: number) => n
 
 /**
  * Opens a file, close-on-exec. open(2). Unlike a descriptor of `fs.openSync` this one is not closed by Node, too, at the end of a
- * worker thread, when its number may be another thread's. Throws ENOENT, EACCES, EINVAL for a path with a NUL in it, EMFILE, …
+ * worker thread, when its number may be another thread's.
  * @param flags O_RDONLY and so on, as in `fs.constants`
  * @param mode the permissions of a file that is made
+ * @throws ENOENT, EACCES, EINVAL for a path with a NUL in it, EMFILE, …
  */
 export function openFile(path: string, flags = 0, mode = 0o666): Fd {
   checkText('path', path);

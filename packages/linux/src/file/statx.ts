@@ -34,8 +34,8 @@ export interface Statx {
 
 /**
  * Asks about an open file, O_PATH ones included, what the kernel knows without asking whoever serves the file system: fstat(2)
- * may wait for ever for that one. statx(2) AT_STATX_DONT_SYNC. Throws EBADF, and EACCES for a file system (FUSE) that is not
- * for us to see.
+ * may wait for ever for that one. statx(2) AT_STATX_DONT_SYNC.
+ * @throws EBADF, and EACCES for a file system (FUSE) that is not for us to see
  */
 export function statx(fd: number): Statx {
   checkFd(fd);

@@ -19,9 +19,10 @@ const memfdCreate = descriptorCall<(name: string, flags: number) => number>('int
 const fcntl = libc<(fd: number, command: number, argument: number) => number>('int fcntl(int, int, long)');
 
 /**
- * An empty file in memory that goes with its last descriptor, close-on-exec; a program written to it may be executed
- * unless vm.memfd_noexec=2 forbids that. memfd_create(2). Throws EMFILE, ENFILE, ENOMEM, EACCES.
+ * An empty file in memory that goes with its last descriptor, close-on-exec; a program written to it may be executed unless
+ * vm.memfd_noexec=2 forbids that. memfd_create(2).
  * @param name for /proc/PID/fd, at most 249 bytes; means nothing
+ * @throws EMFILE, ENFILE, ENOMEM, EACCES
  */
 export function memoryFile(name: string): Fd {
   checkText('name', name);
@@ -32,9 +33,10 @@ export function memoryFile(name: string): Fd {
 }
 
 /**
- * A file in memory that holds these bytes, and which nobody can change any more, whoever has it. Its offset is at its end: read it
- * by offset. memfd_create(2), fcntl(2) F_ADD_SEALS. Throws EMFILE, ENFILE, ENOMEM.
+ * A file in memory that holds these bytes, and which nobody can change any more, whoever has it. Its offset is at its end: read
+ * it by offset. memfd_create(2), fcntl(2) F_ADD_SEALS.
  * @param name for /proc/PID/fd, at most 249 bytes; means nothing
+ * @throws EMFILE, ENFILE, ENOMEM
  */
 export function sealedFile(name: string, bytes: Uint8Array): Fd {
   checkText('name', name);
@@ -52,7 +54,10 @@ export function sealedFile(name: string, bytes: Uint8Array): Fd {
   }
 }
 
-/** Whether nobody can change what `fd` holds: a file in memory that is sealed so. fcntl(2) F_GET_SEALS. Throws EBADF. */
+/**
+ * Whether nobody can change what `fd` holds: a file in memory that is sealed so. fcntl(2) F_GET_SEALS.
+ * @throws EBADF
+ */
 export function isSealed(fd: number): boolean {
   checkFd(fd);
   const seals = fcntl(fd, F_GET_SEALS, 0);

@@ -38,7 +38,8 @@ export class MemoryMapping implements Disposable {
    * @param offset where the part begins, in bytes, a multiple of PAGE_SIZE
    * @param size in bytes; what lies beyond the end of the file must not be touched: that ends the process by SIGBUS
    * @param protection PROT_READ, PROT_WRITE
-   * @param what the file is, for errors. Throws EACCES, EBADF, EINVAL, ENODEV, ENOMEM.
+   * @param what the file is, for errors.
+   * @throws EACCES, EBADF, EINVAL, ENODEV, ENOMEM
    */
   constructor(fd: number, offset: number, size: number, protection: number, what: string) {
     checkFd(fd);

@@ -33,8 +33,9 @@ const openByIoctl = descriptorCall<(fd: number, request: number, argument: null)
 const answer = allocate(8);
 
 /**
- * The kind of namespace that `fd` stands for (CLONE_NEW*), undefined if it stands for none. ioctl_ns(2).
- * Never blocks, whatever else it stands for. Throws EBADF, also for an O_PATH descriptor of a namespace.
+ * The kind of namespace that `fd` stands for (CLONE_NEW*), undefined if it stands for none. ioctl_ns(2). Never blocks, whatever
+ * else it stands for.
+ * @throws EBADF, also for an O_PATH descriptor of a namespace
  */
 export function namespaceType(fd: number): number | undefined {
   checkFd(fd);
@@ -44,7 +45,7 @@ export function namespaceType(fd: number): number | undefined {
 
 /**
  * The user who owns the user namespace `fd`, as seen from ours (65534 when our namespace does not map them). ioctl_ns(2).
- * Throws EINVAL for another kind of namespace, ENOTTY for what is none, EBADF.
+ * @throws EINVAL for another kind of namespace, ENOTTY for what is none, EBADF
  */
 export function namespaceOwner(fd: number): number {
   checkFd(fd);
@@ -52,7 +53,7 @@ export function namespaceOwner(fd: number): number {
   return answer.readUInt32LE(0);
 }
 
-/** The user namespace that owns the namespace `fd`. ioctl_ns(2). Throws EPERM when it is outside ours, ENOTTY. */
+/** The user namespace that owns the namespace `fd`. ioctl_ns(2). @throws EPERM when it is outside ours, ENOTTY */
 export function owningUserNamespace(fd: number): Fd {
   checkFd(fd);
   return new Fd(check(openByIoctl(fd, NS_GET_USERNS, null), 'ioctl(NS_GET_USERNS)', fd));
@@ -60,14 +61,17 @@ export function owningUserNamespace(fd: number): Fd {
 
 /**
  * The parent of the user or pid namespace `fd`. ioctl_ns(2).
- * Throws EPERM when it is outside ours or there is none, EINVAL for another kind of namespace, ENOTTY.
+ * @throws EPERM when it is outside ours or there is none, EINVAL for another kind of namespace, ENOTTY
  */
 export function parentNamespace(fd: number): Fd {
   checkFd(fd);
   return new Fd(check(openByIoctl(fd, NS_GET_PARENT, null), 'ioctl(NS_GET_PARENT)', fd));
 }
 
-/** The number that names a namespace while it lives; it is given again after that. namespaces(7). Never blocks. Throws EBADF. */
+/**
+ * The number that names a namespace while it lives; it is given again after that. namespaces(7). Never blocks.
+ * @throws EBADF
+ */
 export function namespaceInode(fd: number): number {
   checkFd(fd);
   return Number(statx(fd).inode);
@@ -76,7 +80,7 @@ export function namespaceInode(fd: number): number {
 /**
  * The number that no other namespace gets until the next boot.
  * @returns undefined where the kernel does not number its namespaces (before 6.18), and for what is no namespace
- * Throws EBADF.
+ * @throws EBADF
  */
 export function namespaceId(fd: number): bigint | undefined {
   checkFd(fd);
@@ -91,8 +95,8 @@ export function namespaceId(fd: number): bigint | undefined {
 
 /**
  * Opens the user namespace with this id and inode, one below ours that nobody need hold open. name_to_handle_at(2), nsfs.
- * Throws ESTALE when it is dead, EPERM when there is no telling without CAP_SYS_ADMIN, EBADF or EOPNOTSUPP where the kernel
- * can't (before 6.18).
+ * @throws ESTALE when it is dead, EPERM when there is no telling without CAP_SYS_ADMIN, EBADF or EOPNOTSUPP where the kernel
+ * can't (before 6.18)
  */
 export function openUserNamespace(id: bigint, inode: number): Fd {
   checkUint64('id', id);

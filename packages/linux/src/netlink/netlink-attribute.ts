@@ -27,7 +27,7 @@ export function nested(type: number, ...attributes: readonly Uint8Array[]): Buff
   return attribute(type | NLA_F_NESTED, Buffer.concat(attributes));
 }
 
-/** One that holds a text. Throws EINVAL for one with a NUL in it. */
+/** One that holds a text. @throws EINVAL for one with a NUL in it */
 export function textAttribute(type: number, text: string): Buffer {
   checkInteger('type', type, 0, 0xffff);
   checkText('text', text);
@@ -49,7 +49,7 @@ export interface Attribute {
   readonly value: Buffer;
 }
 
-/** Reads attributes, in their order; one type may come more than once. Throws EBADMSG for one that does not fit. */
+/** Reads attributes, in their order; one type may come more than once. @throws EBADMSG for one that does not fit */
 export function readAttributes(bytes: Buffer): Attribute[] {
   checkBytes('bytes', bytes);
   const attributes: Attribute[] = [];

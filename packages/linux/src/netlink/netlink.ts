@@ -86,7 +86,7 @@ export class Netlink implements Disposable {
     }
   }
 
-  /** Has something done. Throws what the kernel answers, with its words if it has any. */
+  /** Has something done. @throws what the kernel answers, with its words if it has any */
   request(request: NetlinkRequest): void {
     checkRequest(request);
     this.#ask(request, NLM_F_ACK);
@@ -118,7 +118,7 @@ export class Netlink implements Disposable {
     return answer.body;
   }
 
-  /** Asks for all of a kind. Throws EINTR for what changes all the time. @returns the bodies of the answers */
+  /** Asks for all of a kind. @returns the bodies of the answers @throws EINTR for what changes all the time */
   dump(request: NetlinkRequest): Buffer[] {
     checkRequest(request);
     for (let tries = 1; ; tries++) {
@@ -194,7 +194,7 @@ function format({ type, flags = 0, body }: NetlinkRequest, sequence: number, mor
   return message;
 }
 
-/** Throws what an NLMSG_ERROR or NLMSG_DONE says; does nothing if it says that all went well. */
+/** @throws what an NLMSG_ERROR or NLMSG_DONE says; does nothing if it says that all went well */
 function throwError({ type, flags, body }: Message, { name, subject }: NetlinkRequest): void {
   const error = body.length < 4 ? 0 : -body.readInt32LE(0);
   if (error === 0) return;

@@ -50,7 +50,7 @@ export interface VethEnd {
 export class Links implements Disposable {
   readonly #netlink = new Netlink(NETLINK_ROUTE);
 
-  /** Throws EPERM, where the kernel says so. */
+  /** @throws EPERM, where the kernel says so */
   all(): Link[] {
     return this.#netlink.dump({ type: RTM_GETLINK, name: 'RTM_GETLINK', body: [header()] }).map(parseLink);
   }
@@ -70,8 +70,9 @@ export class Links implements Disposable {
 
   /**
    * Makes two interfaces, both down, that are the ends of one cable: one here, and its peer in the network namespace that
-   * `namespace` is a descriptor of. veth(4). Throws EEXIST when one of the names is taken, EINVAL for an invalid name or
-   * address, ERANGE for a name that is too long, EPERM, EOPNOTSUPP without veth.
+   * `namespace` is a descriptor of. veth(4).
+   * @throws EEXIST when one of the names is taken, EINVAL for an invalid name or address, ERANGE for a name that is too long,
+   * EPERM, EOPNOTSUPP without veth
    */
   createVeth(end: VethEnd, peer: VethEnd, namespace: number): void {
     checkEnd('end', end);
@@ -88,7 +89,7 @@ export class Links implements Disposable {
     await this.#netlink.requestInThread(newVeth(end, peer, namespace));
   }
 
-  /** Gives an interface a name more. Throws EEXIST, ENODEV, ERANGE for one of more than 127 bytes. Needs Linux 5.5. */
+  /** Gives an interface a name more. Needs Linux 5.5. @throws EEXIST, ENODEV, ERANGE for one of more than 127 bytes */
   addAlternativeName(name: string, alternative: string): void {
     checkText('name', name);
     checkText('alternative', alternative);
@@ -97,7 +98,7 @@ export class Links implements Disposable {
     this.#change(RTM_NEWLINKPROP, 'RTM_NEWLINKPROP', name, flags, [header(), nameOf(name), list]);
   }
 
-  /** Takes an alternative name away. Throws ENODEV, and EINVAL for a name that is none of the interface. */
+  /** Takes an alternative name away. @throws ENODEV, and EINVAL for a name that is none of the interface */
   deleteAlternativeName(name: string, alternative: string): void {
     checkText('name', name);
     checkText('alternative', alternative);
@@ -105,7 +106,7 @@ export class Links implements Disposable {
     this.#change(RTM_DELLINKPROP, 'RTM_DELLINKPROP', name, 0, [header(), nameOf(name), list]);
   }
 
-  /** Sets the hardware address. Throws ENODEV, EADDRNOTAVAIL for one that can't be, EBUSY. */
+  /** Sets the hardware address. @throws ENODEV, EADDRNOTAVAIL for one that can't be, EBUSY */
   setAddress(name: string, address: Uint8Array): void {
     checkText('name', name);
     checkBytes('address', address);
@@ -113,7 +114,7 @@ export class Links implements Disposable {
     this.#change(RTM_NEWLINK, 'RTM_NEWLINK', name, 0, body);
   }
 
-  /** Switches an interface on or off. Throws ENODEV. */
+  /** Switches an interface on or off. @throws ENODEV */
   setUp(name: string, up = true): void {
     checkText('name', name);
     checkBoolean('up', up);
@@ -123,7 +124,7 @@ export class Links implements Disposable {
     ]);
   }
 
-  /** Moves an interface to the network namespace that `namespace` is a descriptor of. Throws ENODEV, EEXIST, EPERM. */
+  /** Moves an interface to the network namespace that `namespace` is a descriptor of. @throws ENODEV, EEXIST, EPERM */
   move(name: string, namespace: number): void {
     checkText('name', name);
     checkFd(namespace, 'namespace');
@@ -131,7 +132,7 @@ export class Links implements Disposable {
     this.#change(RTM_NEWLINK, 'RTM_NEWLINK', name, 0, body);
   }
 
-  /** Removes an interface, by its name or an alternative one, and the peer that it may have. Throws ENODEV. */
+  /** Removes an interface, by its name or an alternative one, and the peer that it may have. @throws ENODEV */
   delete(name: string): void {
     checkText('name', name);
     this.#netlink.request(delLink(name));

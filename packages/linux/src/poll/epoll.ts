@@ -48,7 +48,7 @@ export class Epoll implements Disposable {
     return this.#fd.number;
   }
 
-  /** Throws EPERM for an fd that can't be polled (a regular file, a directory), EEXIST, EBADF. */
+  /** @throws EPERM for an fd that can't be polled (a regular file, a directory), EEXIST, EBADF */
   add(fd: number, events: number, data: number): void {
     checkFd(fd);
     checkMask('events', events);
@@ -56,7 +56,7 @@ export class Epoll implements Disposable {
     this.#control(EPOLL_CTL_ADD, fd, events, data);
   }
 
-  /** Changes what to wait for, and the number; wakes an EPOLLONESHOT entry again. Throws ENOENT, EBADF. */
+  /** Changes what to wait for, and the number; wakes an EPOLLONESHOT entry again. @throws ENOENT, EBADF */
   modify(fd: number, events: number, data: number): void {
     checkFd(fd);
     checkMask('events', events);

@@ -19,8 +19,9 @@ const counterAddress = Number(addressOf(counter));
 
 /**
  * A counter that is readable while it is not zero, close-on-exec and non-blocking. Reading takes its 8 bytes and resets it,
- * writing 8 bytes adds to it. eventfd(2). Throws EMFILE.
+ * writing 8 bytes adds to it. eventfd(2).
  * @param initial 0 to 2³² − 1
+ * @throws EMFILE
  */
 export function eventfd(initial = 0): Fd {
   checkUint32('initial', initial);
@@ -34,7 +35,7 @@ export class EventFd implements Disposable {
   /**
    * @param initial 0 to 2³² − 1
    * @param options.semaphore whether `take` takes 1 at a time instead of everything
-   * Throws EMFILE.
+   * @throws EMFILE
    */
   constructor(initial = 0, options: { readonly semaphore?: boolean } = {}) {
     checkObject('options', options);
@@ -53,14 +54,14 @@ export class EventFd implements Disposable {
   /**
    * Adds to the counter.
    * @param count an integer of 0 or more
-   * Throws EAGAIN when the counter would exceed 2⁶⁴ − 2, EBADF.
+   * @throws EAGAIN when the counter would exceed 2⁶⁴ − 2, EBADF
    */
   add(count = 1): void {
     checkInteger('count', count, 0);
     check(writeCounter(this.#fd.number, count), 'eventfd_write', this.#fd.number);
   }
 
-  /** Takes what the counter has, and resets it; 0 when there is nothing. Throws EBADF. */
+  /** Takes what the counter has, and resets it; 0 when there is nothing. @throws EBADF */
   take(): number {
     if (readCounter(this.#fd.number, counterAddress) === 0)
       return (counter[0] as number) + (counter[1] as number) * 0x1_0000_0000;

@@ -24,12 +24,12 @@ export class NodePoll implements Disposable {
   #handle: Handle | undefined;
 
   /**
-   * Calls `ready` whenever `fd` is readable, any pollable one, an epoll instance included; it becomes non-blocking.
-   * `ready` must not throw: an error would be swallowed. Nor may it rely on nextTick or promises, which on Node 26 do
-   * not run after it; what it wants done belongs in a setImmediate, which runs in the same turn of the loop, in a worker thread
-   * in the next one.
-   * Throws EPERM for an fd that can't be polled (a regular file, a directory), EBADF, EEXIST when one already watches it.
+   * Calls `ready` whenever `fd` is readable, any pollable one, an epoll instance included; it becomes non-blocking. `ready` must
+   * not throw: an error would be swallowed. Nor may it rely on nextTick or promises, which on Node 26 do not run after it; what
+   * it wants done belongs in a setImmediate, which runs in the same turn of the loop, in a worker thread in the next one.
+   *
    * An fd that Node itself watches, one of its sockets, ends the process.
+   * @throws EPERM for an fd that can't be polled (a regular file, a directory), EBADF, EEXIST when one already watches it
    */
   constructor(fd: number, ready: () => void) {
     checkFd(fd);
@@ -52,7 +52,7 @@ export class NodePoll implements Disposable {
     this.#handle?.stop();
   }
 
-  /** Calls again. Throws ENOSPC or ENOMEM when the kernel watches too much already. epoll_ctl(2) */
+  /** Calls again. epoll_ctl(2) @throws ENOSPC or ENOMEM when the kernel watches too much already */
   resume(): void {
     if (this.#handle === undefined) return;
     requirePollable(this.#fd);

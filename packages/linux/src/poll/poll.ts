@@ -10,7 +10,7 @@ const POLLNVAL = 0x20;
 
 const pollfd = allocate(8);
 
-/** Which of `events`, an EPOLL* mask, `fd` has right now; EPOLLERR and EPOLLHUP unasked. poll(2). Throws EBADF. */
+/** Which of `events`, an EPOLL* mask, `fd` has right now; EPOLLERR and EPOLLHUP unasked. poll(2). @throws EBADF */
 export function pollNow(fd: number, events: number): number {
   checkFd(fd);
   checkMask('events', events);
@@ -28,7 +28,10 @@ export function pollNow(fd: number, events: number): number {
   return revents;
 }
 
-/** Whether something waits in `fd` to be read or accepted; of a pidfd, whether the process has ended. poll(2). Throws EBADF. */
+/**
+ * Whether something waits in `fd` to be read or accepted; of a pidfd, whether the process has ended. poll(2).
+ * @throws EBADF
+ */
 export function isReadable(fd: number): boolean {
   return (pollNow(fd, EPOLLIN) & EPOLLIN) !== 0;
 }

@@ -39,7 +39,7 @@ export interface ChildChange {
   readonly status: number;
 }
 
-/** A descriptor for a process, close-on-exec, readable once the process ended. pidfd_open(2). Throws ESRCH, EMFILE. */
+/** A descriptor for a process, close-on-exec, readable once the process ended. pidfd_open(2). @throws ESRCH, EMFILE */
 export function pidfdOpen(pid: number): Fd {
   checkPid(pid);
   return new Fd(check(syscall3(SYS_PIDFD_OPEN, pid, 0), 'pidfd_open', pid));
@@ -47,7 +47,7 @@ export function pidfdOpen(pid: number): Fd {
 
 /**
  * Sends a signal to exactly the process that `pidfd` stands for. pidfd_send_signal(2).
- * Throws ESRCH once it ended and was reaped, EPERM, EBADF.
+ * @throws ESRCH once it ended and was reaped, EPERM, EBADF
  */
 export function pidfdSendSignal(pidfd: number, signal: Signal): void {
   checkFd(pidfd, 'pidfd');
@@ -57,7 +57,8 @@ export function pidfdSendSignal(pidfd: number, signal: Signal): void {
 /**
  * Looks for a change of the child that `pidfd` stands for, and takes it (WNOWAIT: leaves it). waitid(2).
  * @param options WEXITED, WSTOPPED, WCONTINUED, with WNOHANG and WNOWAIT
- * @returns undefined when there is none. Throws ECHILD when it is no child of ours or was already reaped.
+ * @returns undefined when there is none.
+ * @throws ECHILD when it is no child of ours or was already reaped
  */
 export function waitPidfd(pidfd: number, options: number): ChildChange | undefined {
   checkFd(pidfd, 'pidfd');

@@ -12,10 +12,11 @@ const syscall = libc<(number: number, pidfd: number, signo: number, info: null, 
 );
 
 /**
- * Sends a signal to every process of the group whose leader `pidfd` stands for, also when the leader has ended and was reaped: the
- * group's number may be another one's by then, the pidfd is not. pidfd_send_signal(2) PIDFD_SIGNAL_PROCESS_GROUP, Linux 6.9.
+ * Sends a signal to every process of the group whose leader `pidfd` stands for, also when the leader has ended and was reaped:
+ * the group's number may be another one's by then, the pidfd is not. pidfd_send_signal(2) PIDFD_SIGNAL_PROCESS_GROUP, Linux 6.9.
  * @param signal 0 only looks whether the group has a process; one that ended counts until it is reaped
- * @returns false when it has none. Throws EINVAL on an older kernel, EPERM when none of them may be sent a signal, EBADF.
+ * @returns false when it has none.
+ * @throws EINVAL on an older kernel, EPERM when none of them may be sent a signal, EBADF
  */
 export function pidfdSignalGroup(pidfd: number, signal: Signal | 0): boolean {
   checkFd(pidfd, 'pidfd');

@@ -107,7 +107,8 @@ export interface SharedSignal {
 
 /**
  * From now on every thread that receives `signo` sends it on to the main thread, which must have it blocked, and then runs the
- * handler that the signal has now. sigaction(2). Throws RangeError when it has none.
+ * handler that the signal has now. sigaction(2).
+ * @throws RangeError when it has none
  */
 export function shareWithHandler(signo: number): SharedSignal {
   checkInteger('signo', signo, 1, SIGRTMAX);

@@ -131,9 +131,10 @@ export function isMainThread(): boolean {
 }
 
 /**
- * From now on every thread that receives `signo` sends it on to the main thread, which must have it blocked. Nothing is
- * lost up to RLIMIT_SIGPENDING; the order among several is not kept. sigaction(2). Throws EINVAL for SIGKILL, SIGSTOP.
+ * From now on every thread that receives `signo` sends it on to the main thread, which must have it blocked. Nothing is lost up
+ * to RLIMIT_SIGPENDING; the order among several is not kept. sigaction(2).
  * @returns a function that puts the previous disposition back, unless another one was set since
+ * @throws EINVAL for SIGKILL, SIGSTOP
  */
 export function forwardToMainThread(signo: number): () => void {
   checkInteger('signo', signo, 1, 64);

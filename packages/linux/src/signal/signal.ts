@@ -34,7 +34,7 @@ const NUMBERS: ReadonlyMap<number, string> = new Map(
 /** A signal by its name in signal(7), real-time ones as `SIGRTMIN+n` or `SIGRTMAX-n`, or by its number. */
 export type Signal = NodeJS.Signals | `SIGRTMIN${'' | `+${number}`}` | `SIGRTMAX${'' | `-${number}`}` | number;
 
-/** The number of a signal, 1 to 64. Throws RangeError for one that does not exist. */
+/** The number of a signal, 1 to 64. @throws RangeError for one that does not exist */
 export function signalNumber(signal: Signal): number {
   if (typeof signal === 'number') {
     if (Number.isInteger(signal) && signal >= 1 && signal <= SIGRTMAX) return signal;
@@ -66,8 +66,9 @@ export function signalSet(...signos: readonly number[]): Buffer {
 }
 
 /**
- * Blocks or unblocks a signal in the calling thread. pthread_sigmask(3). SIGKILL, SIGSTOP, 32 and 33 stay unblocked
- * without an error. Throws RangeError for a number that no set can hold.
+ * Blocks or unblocks a signal in the calling thread. pthread_sigmask(3). SIGKILL, SIGSTOP, 32 and 33 stay unblocked without an
+ * error.
+ * @throws RangeError for a number that no set can hold
  */
 export function setBlocked(signo: number, blocked: boolean): void {
   checkInteger('signo', signo, 1, SIGRTMAX);
@@ -87,7 +88,7 @@ export function isBlocked(signo: number): boolean {
 /**
  * Queues a signal with a value to a process. sigqueue(3).
  * @param value 32-bit integer, which the receiver finds as `value`
- * Throws ESRCH, EPERM, EAGAIN (the receiver's RLIMIT_SIGPENDING is reached), RangeError for a value of another kind.
+ * @throws ESRCH, EPERM, EAGAIN (the receiver's RLIMIT_SIGPENDING is reached), RangeError for a value of another kind
  */
 export function sigqueue(pid: number, signal: Signal, value: number): void {
   checkPid(pid);

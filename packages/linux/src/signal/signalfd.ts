@@ -39,7 +39,7 @@ const SIGCHLD = signalNumber('SIGCHLD');
 export class SignalFd implements Disposable {
   readonly #fd: Fd;
 
-  /** Throws EMFILE, ENFILE, ENOMEM; RangeError for a number that no signal set can hold. */
+  /** @throws EMFILE, ENFILE, ENOMEM; RangeError for a number that no signal set can hold */
   constructor(signo: number) {
     checkInteger('signo', signo, 1, 64);
     this.#fd = new Fd(check(signalfdCall(-1, signalSet(signo), SFD_NONBLOCK | SFD_CLOEXEC), 'signalfd', signo));

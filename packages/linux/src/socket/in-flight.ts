@@ -9,8 +9,8 @@ const byte = Buffer.alloc(1);
  * Closes sockets, up to `MAX_PASSED_FDS`, but for their being in flight to another socket, which is returned: when that one is
  * closed, nothing is left of them, and of what is in them unread. So one thread can close many. unix(7) SCM_RIGHTS
  *
- * Only for what nothing is asked of when a copy of it is closed, as is true of sockets. Throws RangeError for none or too many;
- * EMFILE, ENFILE, ETOOMANYREFS, ENOMEM, then they stay the caller's.
+ * Only for what nothing is asked of when a copy of it is closed, as is true of sockets.
+ * @throws RangeError for none or too many; EMFILE, ENFILE, ETOOMANYREFS, ENOMEM, then they stay the caller's
  */
 export function putInFlight(sockets: readonly number[]): Fd {
   checkFds('sockets', sockets);

@@ -11,9 +11,10 @@ const send = libc<(fd: number, bytes: Uint8Array, size: number, flags: number) =
 );
 
 /**
- * Sends over a connected socket without waiting, also where the socket itself would wait, as one that other processes share
- * with us may. send(2) MSG_DONTWAIT. Never raises SIGPIPE.
- * @returns how many bytes were taken, undefined when none are now. Throws EPIPE, ECONNRESET, ENOTSOCK, EBADF, EMSGSIZE.
+ * Sends over a connected socket without waiting, also where the socket itself would wait, as one that other processes share with
+ * us may. send(2) MSG_DONTWAIT. Never raises SIGPIPE.
+ * @returns how many bytes were taken, undefined when none are now.
+ * @throws EPIPE, ECONNRESET, ENOTSOCK, EBADF, EMSGSIZE
  */
 export function sendNow(fd: number, bytes: Uint8Array): number | undefined {
   checkFd(fd);

@@ -56,8 +56,9 @@ export interface VsockAddress {
 export type SocketAddress = UnixAddress | InetAddress | VsockAddress;
 
 /**
- * The sockaddr of an address. Throws EINVAL, named after the address, for a host that is none of the family, and as
- * `unixAddress`; ENODEV for an interface that is not there.
+ * The sockaddr of an address.
+ * @throws EINVAL, named after the address, for a host that is none of the family, and as `unixAddress`; ENODEV for an interface
+ * that is not there
  */
 export function encodeAddress(address: SocketAddress): Buffer {
   checkAddress(address);
@@ -100,17 +101,17 @@ export function decodeAddress(bytes: Uint8Array): SocketAddress | undefined {
   }
 }
 
-/** The address that a socket is bound to. getsockname(2). Throws EBADF, ENOTSOCK. */
+/** The address that a socket is bound to. getsockname(2). @throws EBADF, ENOTSOCK */
 export function localAddress(fd: number): SocketAddress | undefined {
   return ask(getsockname, 'getsockname', fd);
 }
 
-/** The address of a socket's other end. getpeername(2). Throws ENOTCONN, EBADF, ENOTSOCK. */
+/** The address of a socket's other end. getpeername(2). @throws ENOTCONN, EBADF, ENOTSOCK */
 export function peerAddress(fd: number): SocketAddress | undefined {
   return ask(getpeername, 'getpeername', fd);
 }
 
-/** Binds a socket. bind(2). Throws EADDRINUSE, EADDRNOTAVAIL, EACCES, ENOENT, and as `encodeAddress`. */
+/** Binds a socket. bind(2). @throws EADDRINUSE, EADDRNOTAVAIL, EACCES, ENOENT, and as `encodeAddress` */
 export function bindAddress(fd: number, address: SocketAddress): void {
   checkFd(fd);
   const bytes = encodeAddress(address);
@@ -121,8 +122,9 @@ export function bindAddress(fd: number, address: SocketAddress): void {
 
 /**
  * Connects a socket. With one that does not block this may only begin: it can be written to when it is done, and how it went is
- * `takeSocketError`, or what writing fails with. connect(2). Throws ECONNREFUSED, ENETUNREACH, ENOENT, EACCES, EAGAIN when a
- * non-blocking socket of the family AF_UNIX meets a full backlog, and as `encodeAddress`.
+ * `takeSocketError`, or what writing fails with. connect(2).
+ * @throws ECONNREFUSED, ENETUNREACH, ENOENT, EACCES, EAGAIN when a non-blocking socket of the family AF_UNIX meets a full
+ * backlog, and as `encodeAddress`
  */
 export function connectAddress(fd: number, address: SocketAddress): void {
   checkFd(fd);

@@ -74,10 +74,10 @@ export interface SendOptions {
 
 /**
  * Sends bytes and descriptors over a socket of the family AF_UNIX. sendmsg(2). Never raises SIGPIPE.
- * @returns how many bytes were taken (descriptors go with the first, so with none no descriptor goes over a stream),
- * undefined when a non-blocking socket takes none now
- * Throws EPIPE, ECONNRESET, ETOOMANYREFS, EBADF, EINVAL for more than 253 descriptors, EMSGSIZE for a datagram that is too
- * long, and with `to` what connect(2) and `unixAddress` throw.
+ * @returns how many bytes were taken (descriptors go with the first, so with none no descriptor goes over a stream), undefined
+ * when a non-blocking socket takes none now
+ * @throws EPIPE, ECONNRESET, ETOOMANYREFS, EBADF, EINVAL for more than 253 descriptors, EMSGSIZE for a datagram that is too long,
+ * and with `to` what connect(2) and `unixAddress` throw
  */
 export function sendMessage(fd: number, bytes: Uint8Array, options: SendOptions = {}): number | undefined {
   checkFd(fd);
@@ -138,13 +138,14 @@ export class ReceiveBuffer {
 
   /**
    * Receives into `bytes`, with the descriptors passed along, close-on-exec. recvmsg(2).
-   * @param fds gets the descriptors' numbers appended, which are the caller's from then on, to be closed by `close` or as an `Fd`;
-   * in a worker thread they are closed at its end otherwise
+   * @param fds gets the descriptors' numbers appended, which are the caller's from then on, to be closed by `close` or as an
+   * `Fd`; in a worker thread they are closed at its end otherwise
    * @param lost gets those of a message of which not all is there; without it they are closed, in this thread
-   * @returns how many bytes, 0 at the end (or for an empty datagram), undefined when a non-blocking socket has nothing now
-   * Throws ECONNRESET, EMFILE when descriptors were passed that this process has no room for, and EMSGSIZE when a datagram
-   * is longer than `bytes`. After the last two the message is gone: no descriptor of it gets into `fds`, and nobody knows how much
-   * of `bytes` is filled, so a stream can only be closed.
+   * @returns how many bytes, 0 at the end (or for an empty datagram), undefined when a non-blocking socket has nothing now After
+   * the last two the message is gone: no descriptor of it gets into `fds`, and nobody knows how much of `bytes` is filled, so a
+   * stream can only be closed.
+   * @throws ECONNRESET, EMFILE when descriptors were passed that this process has no room for, and EMSGSIZE when a datagram is
+   * longer than `bytes`
    */
   receive(fd: number, fds: number[], lost?: number[]): number | undefined {
     checkFd(fd);

@@ -64,8 +64,9 @@ export interface PeerCredentials {
 }
 
 /**
- * How long a read from a socket that blocks waits at most, in milliseconds; then there is nothing, as with one that does not block.
- * socket(7) SO_RCVTIMEO. Throws EBADF, ENOTSOCK.
+ * How long a read from a socket that blocks waits at most, in milliseconds; then there is nothing, as with one that does not
+ * block. socket(7) SO_RCVTIMEO.
+ * @throws EBADF, ENOTSOCK
  */
 export function setReceiveTimeout(fd: number, milliseconds: number): void {
   checkFd(fd);
@@ -77,8 +78,9 @@ export function setReceiveTimeout(fd: number, milliseconds: number): void {
 }
 
 /**
- * Makes room for so many bytes that were sent and not received, and for one datagram of nearly that size; without
- * CAP_NET_ADMIN for as many as net.core.wmem_max allows, twice. socket(7) SO_SNDBUF, SO_SNDBUFFORCE. Throws EBADF, ENOTSOCK.
+ * Makes room for so many bytes that were sent and not received, and for one datagram of nearly that size; without CAP_NET_ADMIN
+ * for as many as net.core.wmem_max allows, twice. socket(7) SO_SNDBUF, SO_SNDBUFFORCE.
+ * @throws EBADF, ENOTSOCK
  */
 export function enlargeSendBuffer(fd: number, size: number): void {
   checkFd(fd);
@@ -100,7 +102,7 @@ export function unixSocket(type: SocketType = SOCK_STREAM): Fd {
   return makeSocket(AF_UNIX, type | SOCK_NONBLOCK);
 }
 
-/** A socket, close-on-exec. Throws EAFNOSUPPORT, EPROTONOSUPPORT, EMFILE, ENFILE. socket(2). */
+/** A socket, close-on-exec. @throws EAFNOSUPPORT, EPROTONOSUPPORT, EMFILE, ENFILE. socket(2) */
 export function makeSocket(family: number, type: number, protocol = 0): Fd {
   checkFd(family, 'family');
   checkFd(type, 'type');
@@ -117,7 +119,7 @@ export function socketPair(type: SocketType = SOCK_STREAM): [Fd, Fd] {
 
 /**
  * The sockaddr_un of a path, or of an abstract name if it begins with `@` (a path that does is written `./@…`). unix(7).
- * Throws, named after the path, EMSGSIZE when it does not fit its 107 bytes, and EINVAL when it is empty (which would
+ * @throws errors that name the path: EMSGSIZE when it does not fit its 107 bytes, and EINVAL when it is empty (which would
  * be the abstract name without a byte) or a path with a NUL in it.
  */
 export function unixAddress(path: string): Buffer {
@@ -132,7 +134,7 @@ export function unixAddress(path: string): Buffer {
   return address;
 }
 
-/** Binds a socket to a path or `@abstract` name. bind(2). Throws EADDRINUSE, ENOENT, EACCES, and as `unixAddress`. */
+/** Binds a socket to a path or `@abstract` name. bind(2). @throws EADDRINUSE, ENOENT, EACCES, and as `unixAddress` */
 export function bind(fd: number, path: string): void {
   checkFd(fd);
   checkText('path', path);
@@ -149,7 +151,7 @@ export function listen(fd: number, backlog = 4096): void {
 
 /**
  * Connects to a path or `@abstract` name. connect(2).
- * Throws ENOENT, ECONNREFUSED, EACCES, EAGAIN when a non-blocking socket meets a full backlog, and as `unixAddress`.
+ * @throws ENOENT, ECONNREFUSED, EACCES, EAGAIN when a non-blocking socket meets a full backlog, and as `unixAddress`
  */
 export function connect(fd: number, path: string): void {
   checkFd(fd);
@@ -161,8 +163,9 @@ export function connect(fd: number, path: string): void {
 }
 
 /**
- * Accepts a connection, close-on-exec and non-blocking. accept4(2). Throws EMFILE, ENFILE, ENOMEM.
+ * Accepts a connection, close-on-exec and non-blocking. accept4(2).
  * @returns undefined when none waits, or the one that did is gone again
+ * @throws EMFILE, ENFILE, ENOMEM
  */
 export function accept(fd: number): Fd | undefined {
   checkFd(fd);
@@ -183,7 +186,7 @@ export function accept(fd: number): Fd | undefined {
   }
 }
 
-/** Throws ENOTSOCK, EBADF. socket(7) */
+/** socket(7) @throws ENOTSOCK, EBADF */
 function socketOption(fd: number, name: number): Buffer {
   optionSize.writeUInt32LE(option.length);
   check(getsockopt(fd, SOL_SOCKET, name, option, optionSize), 'getsockopt', fd);
@@ -191,8 +194,9 @@ function socketOption(fd: number, name: number): Buffer {
 }
 
 /**
- * Who is at the other end; a `pid` of 0 means that it is outside our pid namespace, together with a `uid` of 2³² − 1 that
- * there is nobody (not connected, or not AF_UNIX). Throws ENOTSOCK, EBADF.
+ * Who is at the other end; a `pid` of 0 means that it is outside our pid namespace, together with a `uid` of 2³² − 1 that there
+ * is nobody (not connected, or not AF_UNIX).
+ * @throws ENOTSOCK, EBADF
  */
 export function peerCredentials(fd: number): PeerCredentials {
   checkFd(fd);
@@ -200,13 +204,13 @@ export function peerCredentials(fd: number): PeerCredentials {
   return { pid: credentials.readInt32LE(0), uid: credentials.readUInt32LE(4), gid: credentials.readUInt32LE(8) };
 }
 
-/** Lets every message tell who sent it: `ReceiveBuffer.sender`. unix(7) SO_PASSCRED. Throws ENOTSOCK, EBADF. */
+/** Lets every message tell who sent it: `ReceiveBuffer.sender`. unix(7) SO_PASSCRED. @throws ENOTSOCK, EBADF */
 export function receiveSenders(fd: number): void {
   checkFd(fd);
   enableSocketOption(fd, SOL_SOCKET, SO_PASSCRED);
 }
 
-/** Turns an option on, or off. Throws ENOTSOCK, EBADF, ENOPROTOOPT where there is no such option. setsockopt(2). */
+/** Turns an option on, or off. @throws ENOTSOCK, EBADF, ENOPROTOOPT where there is no such option. setsockopt(2) */
 export function enableSocketOption(fd: number, level: number, name: number, on = true): void {
   checkFd(fd);
   checkFd(level, 'level');
@@ -215,7 +219,10 @@ export function enableSocketOption(fd: number, level: number, name: number, on =
   setSocketOption(fd, level, name, Number(on));
 }
 
-/** Sets an option that is a number. Throws ENOTSOCK, EBADF, ENOPROTOOPT where there is no such option, EINVAL. setsockopt(2). */
+/**
+ * Sets an option that is a number.
+ * @throws ENOTSOCK, EBADF, ENOPROTOOPT where there is no such option, EINVAL. setsockopt(2)
+ */
 export function setSocketOption(fd: number, level: number, name: number, value: number): void {
   checkFd(fd);
   checkFd(level, 'level');
@@ -225,7 +232,7 @@ export function setSocketOption(fd: number, level: number, name: number, value: 
   check(setsockopt(fd, level, name, option, 4), 'setsockopt', fd);
 }
 
-/** The numbers of a socket's family and type, and whether it listens. Throws ENOTSOCK, EBADF. socket(7) */
+/** The numbers of a socket's family and type, and whether it listens. socket(7) @throws ENOTSOCK, EBADF */
 export function socketProperties(fd: number): { domain: number; type: number; listening: boolean } {
   checkFd(fd);
   return {
@@ -235,7 +242,7 @@ export function socketProperties(fd: number): { domain: number; type: number; li
   };
 }
 
-/** Whether `fd` is a listening stream socket of the family AF_UNIX; false for whatever else it may be. Throws EBADF. */
+/** Whether `fd` is a listening stream socket of the family AF_UNIX; false for whatever else it may be. @throws EBADF */
 export function isListeningUnixStream(fd: number): boolean {
   checkFd(fd);
   try {
@@ -254,15 +261,19 @@ export function takeSocketError(fd: number): number {
   return socketOption(fd, SO_ERROR).readInt32LE();
 }
 
-/** Ends a connection in both directions; what has arrived can still be read, nothing more arrives. shutdown(2). Throws ENOTSOCK. */
+/**
+ * Ends a connection in both directions; what has arrived can still be read, nothing more arrives. shutdown(2).
+ * @throws ENOTSOCK
+ */
 export function shutdown(fd: number): void {
   checkFd(fd);
   check(shutdownCall(fd, SHUT_RDWR), 'shutdown', fd);
 }
 
 /**
- * Ends a connection in the direction to this end: what has arrived can still be read, then its end. To send to it fails at the other
- * end, with EPIPE for a socket of the family AF_UNIX. shutdown(2). Throws ENOTSOCK, ENOTCONN.
+ * Ends a connection in the direction to this end: what has arrived can still be read, then its end. To send to it fails at the
+ * other end, with EPIPE for a socket of the family AF_UNIX. shutdown(2).
+ * @throws ENOTSOCK, ENOTCONN
  */
 export function shutdownRead(fd: number): void {
   checkFd(fd);
@@ -271,7 +282,7 @@ export function shutdownRead(fd: number): void {
 
 /**
  * How many bytes a stream socket of the family AF_UNIX has received and not been asked for. unix(7) SIOCINQ.
- * Throws EINVAL for a listening one, EBADF.
+ * @throws EINVAL for a listening one, EBADF
  */
 export function unreadBytes(fd: number): number {
   checkFd(fd);
@@ -281,7 +292,7 @@ export function unreadBytes(fd: number): number {
 
 /**
  * The memory of what a socket of the family AF_UNIX has sent and the other end has not taken, in bytes. unix(7) SIOCOUTQ.
- * Throws EBADF.
+ * @throws EBADF
  */
 export function untakenBytes(fd: number): number {
   checkFd(fd);

@@ -75,7 +75,7 @@ let report = allocate(0);
 /**
  * Starts a process, and returns when it is its program. clone(2), which suspends the calling thread until then (CLONE_VFORK).
  * @returns its id and a descriptor of it
- * Throws the error of the call that failed, and of clone(2).
+ * @throws the error of the call that failed, and of clone(2)
  */
 export function startChild(plan: SpawnPlan): { readonly pid: number; readonly pidfd: Fd } {
   const words = emptyReport(REPORT_WORDS + plan.paths.length);

@@ -92,16 +92,16 @@ export interface SpawnOptions {
   /** Its limits where they are not ours. prlimit(2); EPERM for a hard one above ours without CAP_SYS_RESOURCE. */
   readonly limits?: Readonly<Partial<Record<keyof typeof RESOURCES, SpawnLimit>>>;
   /**
-   * The signal that it gets when the thread that called `spawn` ends, the main thread with the process. PR_SET_PDEATHSIG(2const): a
-   * program that is set-user-ID or has capabilities does not get it. Throws EAGAIN where children are in another PID namespace than we,
-   * from which it can't be seen whether the parent is alive.
+   * The signal that it gets when the thread that called `spawn` ends, the main thread with the process. PR_SET_PDEATHSIG(2const):
+   * a program that is set-user-ID or has capabilities does not get it.
+   * @throws EAGAIN where children are in another PID namespace than we, from which it can't be seen whether the parent is alive
    */
   readonly parentDeathSignal?: Signal;
 }
 
 const MAX_NAME = 255;
 
-/** Throws TypeError and RangeError for what no child can be given. */
+/** @throws TypeError and RangeError for what no child can be given */
 export function checkSpawnOptions(options: SpawnOptions): void {
   checkObject('options', options, 'an object, of which the arguments are `args`');
   const { args, env, fds, listenFds, others, cwd, group, user, umask, limits, parentDeathSignal } = options;

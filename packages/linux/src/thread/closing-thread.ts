@@ -45,7 +45,7 @@ export class ClosingThread {
   readonly #thread: bigint;
   #ended = false;
 
-  /** Throws EAGAIN when there may be no more threads. */
+  /** @throws EAGAIN when there may be no more threads */
   constructor(fd: number) {
     checkFd(fd);
     attributes ??= makeAttributes();

@@ -53,7 +53,7 @@ export class ThreadPoll {
   readonly #handle: Address;
   readonly #ready: () => void;
 
-  /** Calls `ready` from an immediate while `fd` is readable. Throws EPERM, EBADF, EEXIST, ENOMEM. */
+  /** Calls `ready` from an immediate while `fd` is readable. @throws EPERM, EBADF, EEXIST, ENOMEM */
   constructor(fd: number, ready: () => void) {
     if (uv === undefined) throw new Error('this is for worker threads only');
     const { allocate, handleSize, init, loop, closeFunction } = uv;

@@ -20,7 +20,7 @@ const READABLE: Readonly<Record<Clock, number>> = {
   'boottime-alarm': CLOCKS.boottime,
 };
 
-/** Throws RangeError or TypeError unless `clock` is one of `CLOCKS`. */
+/** @throws RangeError or TypeError unless `clock` is one of `CLOCKS` */
 export function checkClock(clock: unknown): void {
   checkChoice('clock', clock, Object.keys(CLOCKS));
 }

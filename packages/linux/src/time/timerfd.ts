@@ -16,8 +16,9 @@ const timerfdSettime = libc<(fd: number, flags: number, value: Uint8Array, old: 
 );
 
 /**
- * A time in milliseconds as the seconds and nanoseconds of a struct timespec, rounded up, so that a timer set to it is
- * never early. Below zero is zero; more than 2⁵³ − 1 is that much. Throws RangeError for NaN.
+ * A time in milliseconds as the seconds and nanoseconds of a struct timespec, rounded up, so that a timer set to it is never
+ * early. Below zero is zero; more than 2⁵³ − 1 is that much.
+ * @throws RangeError for NaN
  */
 export function toTimespec(milliseconds: number): [seconds: bigint, nanoseconds: bigint] {
   checkTime('milliseconds', milliseconds);
@@ -36,7 +37,7 @@ export class TimerFd implements Disposable {
   readonly #fd: Fd;
   readonly #flags: number;
 
-  /** Throws EPERM for an alarm clock without CAP_WAKE_ALARM. */
+  /** @throws EPERM for an alarm clock without CAP_WAKE_ALARM */
   constructor(readonly clock: Clock) {
     checkClock(clock);
     this.#fd = new Fd(check(timerfdCreate(CLOCKS[clock], TFD_CLOEXEC | TFD_NONBLOCK), 'timerfd_create', clock));
@@ -49,8 +50,9 @@ export class TimerFd implements Disposable {
   }
 
   /**
-   * Sets the time at which it expires, in milliseconds on its clock (rounded up to the next nanosecond, so that it never
-   * fires early); Infinity disarms it. A time in the past expires at once. timerfd_settime(2). Throws RangeError for NaN.
+   * Sets the time at which it expires, in milliseconds on its clock (rounded up to the next nanosecond, so that it never fires
+   * early); Infinity disarms it. A time in the past expires at once. timerfd_settime(2).
+   * @throws RangeError for NaN
    */
   arm(at: number): void {
     checkTime('at', at);
