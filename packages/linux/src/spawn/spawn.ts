@@ -49,9 +49,9 @@ const LISTEN_FDS_START = 3;
 /**
  * Starts a program, found along our own PATH if `file` has no slash, with every signal unblocked and at its default action.
  * As posix_spawn(3), and unlike fork(2), it does not copy this process's page tables.
- *
- * @throws the error of the system call that failed: what execve(2) fails with (ENOENT, EACCES, E2BIG, …), what chdir(2) does for `cwd`, and so on for all that was asked for; EBADF for an fd that is not open; EINVAL for a string with a
- * NUL in it; EAGAIN at the limit of processes and EMFILE at that of descriptors from clone(2). No child is left behind then
+ * @throws the error of the system call that failed: what execve(2) fails with (ENOENT, EACCES, E2BIG, …), what chdir(2) does for
+ * `cwd`, and so on for all that was asked for; EBADF for an fd that is not open; EINVAL for a string with a NUL in it; EAGAIN at the
+ * limit of processes and EMFILE at that of descriptors from clone(2). No child is left behind then
  */
 export function spawn(file: string, options: SpawnOptions = {}): ChildProcess {
   checkText('file', file);
