@@ -4,7 +4,7 @@ import { BpfError, BpfLink, BpfMap, BpfObject, installUsernsRestrict } from '@sd
 import { EventLoop } from '@sdrx/event';
 import t from 'tap';
 import { Folder } from '../support/folder.js';
-import { leavingNoFd } from '../support/open-fds.js';
+import { leavingNothing } from '../support/nothing-left.js';
 import { loadPackets, needsPrograms, packets } from './packets.js';
 
 /** Makes a shared library that says it is this libbpf, or nothing. @returns its path */
@@ -20,7 +20,7 @@ const version = (major: number, minor: number) =>
 
 t.test(
   'without libbpf the error says which one is needed, whatever needs it',
-  leavingNoFd((t) => {
+  leavingNothing((t) => {
     const missing = {
       name: 'BpfError',
       code: 'ERR_LIBBPF_MISSING',
@@ -38,7 +38,7 @@ const needsCompiler =
 t.test(
   'an old libbpf is named, with the one that is needed',
   needsCompiler,
-  leavingNoFd((t) => {
+  leavingNothing((t) => {
     using folder = new Folder();
     const load = (name: string, source: string) => () =>
       BpfObject.load('/nowhere', { library: fakeLibrary(folder, name, source) });
@@ -56,7 +56,7 @@ t.test(
 t.test(
   'what libbpf says goes to the log of whoever asked for it, as it is meant',
   needsPrograms,
-  leavingNoFd((t) => {
+  leavingNothing((t) => {
     const logs = [0, 1].map(() => {
       const lines: [string, string][] = [];
       using _object = loadPackets({ log: (level, message) => lines.push([level, message]) });
@@ -78,7 +78,7 @@ t.test(
 t.test(
   'long messages are whole, of any characters',
   needsPrograms,
-  leavingNoFd((t) => {
+  leavingNothing((t) => {
     const name = `/nowhere/ä%s%n${'x'.repeat(10_000)}`;
     const lines: string[] = [];
     t.throws(() => BpfObject.load(name, { log: (_level, message) => lines.push(message) }), BpfError);

@@ -8,7 +8,7 @@ import {
 } from '@sdrx/bpf';
 import { Fd } from '@sdrx/linux';
 import t from 'tap';
-import { leavingNoFd } from '../support/open-fds.js';
+import { leavingNothing } from '../support/nothing-left.js';
 import { needsRoot } from '../support/privileges.js';
 import { BpfFileSystem } from './bpf-file-system.js';
 import { number } from './number.js';
@@ -18,7 +18,7 @@ const hash = { type: BPF_MAP_TYPE_HASH, keySize: 4, valueSize: 4, maxEntries: 8 
 t.test(
   'values are set, read, changed and removed',
   needsRoot,
-  leavingNoFd((t) => {
+  leavingNothing((t) => {
     using map = BpfMap.create({ ...hash, name: 'numbers' });
     t.match(map, { ...hash, name: 'numbers', flags: 0 });
     t.equal(map.get(number(1)), undefined);
@@ -35,7 +35,7 @@ t.test(
 t.test(
   'what is set can be made to be new, or to be there',
   needsRoot,
-  leavingNoFd((t) => {
+  leavingNothing((t) => {
     using map = BpfMap.create(hash);
     t.throws(() => map.set(number(1), number(1), 'replace'), { code: 'ENOENT', syscall: 'bpf(MAP_UPDATE_ELEM)' });
     map.set(number(1), number(1), 'create');
@@ -48,7 +48,7 @@ t.test(
 t.test(
   'a map that is full says so',
   needsRoot,
-  leavingNoFd((t) => {
+  leavingNothing((t) => {
     using map = BpfMap.create(hash);
     for (let key = 0; key < 8; key++) map.set(number(key), number(key));
     t.throws(() => map.set(number(8), number(8)), { code: 'E2BIG' });
@@ -58,7 +58,7 @@ t.test(
 t.test(
   'keys and entries are listed, and may be removed on the way',
   needsRoot,
-  leavingNoFd((t) => {
+  leavingNothing((t) => {
     using map = BpfMap.create(hash);
     t.strictSame([...map.keys()], []);
     for (let key = 1; key <= 8; key++) map.set(number(key), number(key * key));
@@ -74,7 +74,7 @@ t.test(
 t.test(
   'many keys are removed in one call, whether they are there or not',
   needsRoot,
-  leavingNoFd((t) => {
+  leavingNothing((t) => {
     using map = BpfMap.create(hash);
     for (let key = 0; key < 8; key++) map.set(number(key), number(key));
     map.deleteAll([9, 0, 10, 11, 1, 2, 3, 4, 6, 7, 12].map(number));
@@ -87,7 +87,7 @@ t.test(
 t.test(
   'keys and values of another size are refused, before the kernel sees them',
   needsRoot,
-  leavingNoFd((t) => {
+  leavingNothing((t) => {
     using map = BpfMap.create(hash);
     t.throws(() => map.get(Buffer.alloc(3)), RangeError);
     t.throws(() => map.set(number(1), Buffer.alloc(8)), /a value of 8 bytes: those of map '' have 4/);
@@ -98,7 +98,7 @@ t.test(
 t.test(
   "what is read is a copy, and what is passed stays the caller's",
   needsRoot,
-  leavingNoFd((t) => {
+  leavingNothing((t) => {
     using map = BpfMap.create(hash);
     const value = number(1);
     map.set(number(1), value);
@@ -112,7 +112,7 @@ t.test(
 t.test(
   'a map with a value per CPU has them all',
   needsRoot,
-  leavingNoFd((t) => {
+  leavingNothing((t) => {
     using map = BpfMap.create({ type: BPF_MAP_TYPE_PERCPU_ARRAY, keySize: 4, valueSize: 4, maxEntries: 2 });
     t.ok(map.valueSize >= 8 && map.valueSize % 8 === 0);
     const values = Buffer.alloc(map.valueSize, 1);
@@ -125,7 +125,7 @@ t.test(
 t.test(
   'an array has all its keys, and none can be removed',
   needsRoot,
-  leavingNoFd((t) => {
+  leavingNothing((t) => {
     using map = BpfMap.create({ type: BPF_MAP_TYPE_ARRAY, keySize: 4, valueSize: 8, maxEntries: 3 });
     t.strictSame([...map.keys()], [0, 1, 2].map(number));
     t.throws(() => map.delete(number(0)), { code: 'EINVAL', subject: '' });
@@ -135,7 +135,7 @@ t.test(
 t.test(
   'a map of maps takes maps, and tells their ids',
   needsRoot,
-  leavingNoFd((t) => {
+  leavingNothing((t) => {
     using inner = BpfMap.create(hash);
     using outer = BpfMap.create({ ...hash, type: BPF_MAP_TYPE_HASH_OF_MAPS, inner });
     {
@@ -159,7 +159,7 @@ t.test(
 t.test(
   'a pinned map is found again, and another one takes its name',
   needsRoot,
-  leavingNoFd((t) => {
+  leavingNothing((t) => {
     using folder = new BpfFileSystem();
     const path = `${folder.path}/map`;
     t.throws(() => BpfMap.openPinned(path), { code: 'ENOENT', subject: path });
@@ -178,7 +178,7 @@ t.test(
 t.test(
   'what is no map, or no good one, is refused',
   needsRoot,
-  leavingNoFd((t) => {
+  leavingNothing((t) => {
     t.throws(() => new BpfMap(new Fd(openSync('/dev/null', 'r'))), { code: 'EINVAL' });
     t.throws(() => BpfMap.create({ ...hash, type: 999 }), { code: 'EINVAL', syscall: 'bpf(MAP_CREATE)' });
     t.throws(() => BpfMap.create({ ...hash, name: 'longer than allowed' }), { code: 'EINVAL' });

@@ -1,7 +1,7 @@
 import { readFileSync, rmSync } from 'node:fs';
 import { BPF_MAP_TYPE_HASH, BPF_MAP_TYPE_RINGBUF, BpfLink, BpfMap, BpfObject } from '@sdrx/bpf';
 import t from 'tap';
-import { leavingNoFd } from '../support/open-fds.js';
+import { leavingNothing } from '../support/nothing-left.js';
 import { runProgram } from '../support/run-program.js';
 import { until } from '../support/until.js';
 import { BpfFileSystem } from './bpf-file-system.js';
@@ -13,7 +13,7 @@ const forkCount = (object: BpfObject) => object.map('counts').get(number(0))?.re
 t.test(
   'an object file is loaded from its path or from memory, with its programs and maps',
   needsPrograms,
-  leavingNoFd((t) => {
+  leavingNothing((t) => {
     for (const file of [packets, readFileSync(packets)]) {
       using object = BpfObject.load(file, { programs: ['packet'] });
       t.strictSame(object.programs.sort(), ['careless', 'fork', 'packet']);
@@ -30,7 +30,7 @@ t.test(
 t.test(
   'a program and its user share maps',
   needsPrograms,
-  leavingNoFd((t) => {
+  leavingNothing((t) => {
     using object = loadPackets();
     for (const size of [1, 2, 2, 3, 3, 3]) t.equal(run(object, COUNT, Buffer.alloc(size)), 0);
     const counts = [...object.map('counts').entries()].map(([key, value]) => [
@@ -48,7 +48,7 @@ t.test(
 t.test(
   'what does not exist in it is named, with what does',
   needsPrograms,
-  leavingNoFd((t) => {
+  leavingNothing((t) => {
     const missing = { name: 'RangeError', message: /has no program 'nothing', but packet, careless, fork$/ };
     t.throws(() => BpfObject.load(packets, { programs: ['nothing'] }), missing);
     t.throws(() => BpfObject.load(packets, { programs: [], maps: { nothing: {} } }), { name: 'RangeError' });
@@ -67,7 +67,7 @@ t.test(
 t.test(
   'maps can be of another size, or those of somebody else',
   needsPrograms,
-  leavingNoFd((t) => {
+  leavingNothing((t) => {
     using ring = BpfMap.create({ type: BPF_MAP_TYPE_RINGBUF, keySize: 0, valueSize: 0, maxEntries: 8192 });
     using object = loadPackets({ maps: { counts: { maxEntries: 1 }, records: { reuse: ring } } });
     t.equal(object.map('counts').maxEntries, 1);
@@ -81,7 +81,7 @@ t.test(
 t.test(
   'a map with a pin path is the same in every object',
   needsPrograms,
-  leavingNoFd((t) => {
+  leavingNothing((t) => {
     using folder = new BpfFileSystem();
     const maps = { counts: { pinPath: `${folder.path}/counts` } };
     {
@@ -99,7 +99,7 @@ t.test(
 t.test(
   'a program is attached until its link ends, or its object',
   needsPrograms,
-  leavingNoFd((t) => {
+  leavingNothing((t) => {
     const fork = () => runProgram('true', []);
     using object = BpfObject.load(packets, { programs: ['fork', 'packet'] });
     fork();
@@ -130,7 +130,7 @@ t.test(
 t.test(
   'a pinned link outlives its object, until its name goes',
   needsPrograms,
-  leavingNoFd(async (t) => {
+  leavingNothing(async (t) => {
     using folder = new BpfFileSystem();
     const path = `${folder.path}/fork`;
     const programs = [0, 1].map(() => {
@@ -162,7 +162,7 @@ t.test(
 t.test(
   'the verifier says why it refuses a program',
   needsPrograms,
-  leavingNoFd((t) => {
+  leavingNothing((t) => {
     const lines: string[] = [];
     const log = (level: string, message: string) => lines.push(`${level} ${message}`);
     t.throws(() => BpfObject.load(packets, { programs: ['careless'], log }), {
@@ -180,7 +180,7 @@ t.test(
 t.test(
   'what is no object file is refused',
   needsPrograms,
-  leavingNoFd((t) => {
+  leavingNothing((t) => {
     const none = { name: 'BpfError', code: 'ERR_BPF_OBJECT' };
     t.throws(() => BpfObject.load('/nowhere/program.bpf.o'), { ...none, message: /ENOENT.*nowhere/ });
     t.throws(() => BpfObject.load('/etc/passwd'), none);
@@ -193,7 +193,7 @@ t.test(
 t.test(
   'an error of who takes the log is his, and nothing is left behind',
   needsPrograms,
-  leavingNoFd((t) => {
+  leavingNothing((t) => {
     const log = () => {
       throw new Error('no log today');
     };

@@ -13,7 +13,7 @@ import { EventLoop } from '@sdrx/event';
 import { Fd, namespaceInode, tryLockExclusive } from '@sdrx/linux';
 import t, { type Test } from 'tap';
 import { DEEDS } from '../support/deeds.js';
-import { leavingNoFd } from '../support/open-fds.js';
+import { leavingNothing } from '../support/nothing-left.js';
 import { programPath } from '../support/program-path.js';
 import { systemdRelease } from '../support/systemd-release.js';
 import { until } from '../support/until.js';
@@ -122,7 +122,7 @@ t.test('programs of another release are replaced without a gap', needsMachine, a
 t.test(
   'nothing stays open but what is read and written',
   needsMachine,
-  leavingNoFd((t) => {
+  leavingNothing((t) => {
     using loop = new EventLoop();
     const [restrict] = install(t, loop, place(t));
     restrict[Symbol.dispose]();

@@ -1,7 +1,7 @@
 import { BpfError, BpfObject, installUsernsRestrict, openUsernsRestrict } from '@sdrx/bpf';
 import { EventLoop } from '@sdrx/event';
 import t from 'tap';
-import { leavingNoFd } from '../support/open-fds.js';
+import { leavingNothing } from '../support/nothing-left.js';
 import { needsPrograms, packets } from './packets.js';
 import { installInPlaces } from './refusal-places.js';
 
@@ -66,7 +66,7 @@ t.test('no object file', needsPrograms, async (t) => {
 t.test(
   'a program that could do no harm is refused all the same, and nothing is left behind',
   needsRefusal,
-  leavingNoFd((t) => {
+  leavingNothing((t) => {
     using loop = new EventLoop();
     try {
       installUsernsRestrict({ loop });
@@ -80,7 +80,7 @@ t.test(
 t.test(
   'a program that needs no privilege but root is attached where others are refused',
   needsPrograms,
-  leavingNoFd((t) => {
+  leavingNothing((t) => {
     using object = BpfObject.load(packets, { programs: ['fork'] });
     t.equal(object.attachAll().length, 1);
   }),
@@ -89,7 +89,7 @@ t.test(
 t.test(
   'a worker whose manager has installed nothing is told so',
   needsPrograms,
-  leavingNoFd((t) => {
+  leavingNothing((t) => {
     const directory = '/sys/fs/bpf/nowhere';
     t.throws(() => openUsernsRestrict({ directory }), {
       code: 'ENOENT',

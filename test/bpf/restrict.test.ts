@@ -3,7 +3,7 @@ import { BPF_MAP_TYPE_HASH, BpfMap, type BpfObject, openUsernsRestrict, type Use
 import { EventLoop } from '@sdrx/event';
 import { namespaceInode } from '@sdrx/linux';
 import t, { type Test } from 'tap';
-import { leavingNoFd } from '../support/open-fds.js';
+import { leavingNothing } from '../support/nothing-left.js';
 import { until } from '../support/until.js';
 import { UserNamespace } from '../support/user-namespace.js';
 import { BpfFileSystem } from './bpf-file-system.js';
@@ -76,7 +76,7 @@ function told(restrict: UsernsRestrict, count: number): Promise<number[][]> {
 t.test(
   'namespaces are registered, and are forgotten',
   needsPrograms,
-  leavingNoFd((t) => {
+  leavingNothing((t) => {
     using installed = new Installed();
     using restrict = openUsernsRestrict(installed);
     t.match(restrict, { enforced: true, hook: undefined });
@@ -109,7 +109,7 @@ t.test(
 t.test(
   'as many as the map has room for',
   needsPrograms,
-  leavingNoFd((t) => {
+  leavingNothing((t) => {
     using installed = new Installed();
     using restrict = openUsernsRestrict(installed);
     for (let inode = 1; inode <= 16384; inode++) restrict.putInode(inode);
@@ -123,7 +123,7 @@ t.test(
 
 /** A test with the maps, and a loop that runs. */
 function withLoop(body: (t: Test, installed: Installed, loop: EventLoop) => Promise<void>): (t: Test) => Promise<void> {
-  return leavingNoFd(async (t) => {
+  return leavingNothing(async (t) => {
     using installed = new Installed();
     using loop = new EventLoop();
     const finished = loop.run();
@@ -247,7 +247,7 @@ t.test(
 t.test(
   'nobody but the one process with a loop is told',
   needsPrograms,
-  leavingNoFd((t) => {
+  leavingNothing((t) => {
     using installed = new Installed();
     using restrict = openUsernsRestrict(installed);
     let count = 0;

@@ -3,7 +3,7 @@ import { EventLoop } from '@sdrx/event';
 import { firstValueFrom, map, take, toArray } from 'rxjs';
 import t from 'tap';
 import { onLoop } from '../event/on-loop.js';
-import { leavingNoFd } from '../support/open-fds.js';
+import { leavingNothing } from '../support/nothing-left.js';
 import { needsRoot } from '../support/privileges.js';
 import { programPath } from '../support/program-path.js';
 import { runNode } from '../support/run-node.js';
@@ -34,7 +34,7 @@ t.test(
 t.test(
   'a record can be read where it lies, as numbers too',
   needsPrograms,
-  leavingNoFd((t) => {
+  leavingNothing((t) => {
     using object = loadPackets();
     const numbers = new Float64Array([1.5, 2.5, 3.5]);
     for (let count = 0; count < 3; count++) writeRecord(object, new Uint8Array(numbers.buffer));
@@ -47,7 +47,7 @@ t.test(
 t.test(
   'records may be empty, and those that their writer gave up are left out',
   needsPrograms,
-  leavingNoFd((t) => {
+  leavingNothing((t) => {
     using object = loadPackets();
     writeRecord(object, 'first');
     t.equal(run(object, GIVE_UP), 0);
@@ -62,7 +62,7 @@ t.test(
 t.test(
   'the ring goes round and round, and records at its end are in one piece',
   needsPrograms,
-  leavingNoFd((t) => {
+  leavingNothing((t) => {
     using object = loadPackets();
     const ring = object.ringBuffer('records');
     for (let round = 0; round < 100; round++) {
@@ -97,7 +97,7 @@ t.test(
 t.test(
   'a record has its place until its observer returns',
   needsPrograms,
-  leavingNoFd((t) => {
+  leavingNothing((t) => {
     using object = loadPackets();
     const ring = object.ringBuffer('records');
     while (writeRecord(object, 'x'));
@@ -114,7 +114,7 @@ t.test(
 t.test(
   'what was looked at is there until it is given back',
   needsPrograms,
-  leavingNoFd((t) => {
+  leavingNothing((t) => {
     using object = loadPackets();
     const ring = object.ringBuffer('records');
     t.strictSame(ring.peek().records, []);
@@ -190,7 +190,7 @@ t.test(
 t.test(
   'a record that is kept longer than it lasts is another one later, then zero, but never a crash',
   needsPrograms,
-  leavingNoFd((t) => {
+  leavingNothing((t) => {
     const object = loadPackets();
     const ring = object.ringBuffer('records');
     writeRecord(object, 'kept');
@@ -206,7 +206,7 @@ t.test(
 t.test(
   'another kind of map is no ring buffer',
   needsRoot,
-  leavingNoFd((t) => {
+  leavingNothing((t) => {
     using hash = BpfMap.create({ type: BPF_MAP_TYPE_HASH, keySize: 4, valueSize: 4, maxEntries: 1 });
     t.throws(() => new RingBuffer(hash), { code: 'EINVAL', syscall: 'ring_buffer' });
   }),
@@ -215,7 +215,7 @@ t.test(
 t.test(
   'a ring buffer whose map is closed goes on',
   needsPrograms,
-  leavingNoFd((t) => {
+  leavingNothing((t) => {
     using object = loadPackets();
     const other = BpfMap.byId(object.map('records').id);
     using ring = new RingBuffer(other);
@@ -236,7 +236,7 @@ t.test('reading and opening take no memory in the long run', needsPrograms, asyn
 t.test(
   'a loop that ends completes the reader',
   needsRoot,
-  leavingNoFd(async (t) => {
+  leavingNothing(async (t) => {
     using ringMap = BpfMap.create({ type: BPF_MAP_TYPE_RINGBUF, keySize: 0, valueSize: 0, maxEntries: 4096 });
     using ring = new RingBuffer(ringMap);
     using loop = new EventLoop();

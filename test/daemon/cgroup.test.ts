@@ -15,7 +15,7 @@ import { type DeadIds, removeCgroup } from '@sdrx/daemon';
 import { EIO, isSystemError, SystemError } from '@sdrx/linux';
 import t, { type Test } from 'tap';
 import { cgroupId, cgroupRoot, makeCgroup, needsCgroups } from '../support/cgroup.js';
-import { leavingNoFd, openFds } from '../support/open-fds.js';
+import { leavingNothing, openFds } from '../support/nothing-left.js';
 import { runProgram } from '../support/run-program.js';
 import { workedOff } from '../support/worked-off.js';
 
@@ -50,7 +50,8 @@ async function occupy(t: Test, path: string): Promise<() => Promise<void>> {
   return end;
 }
 
-const test = (name: string, body: (t: Test) => void | Promise<void>) => t.test(name, needsCgroups, leavingNoFd(body));
+const test = (name: string, body: (t: Test) => void | Promise<void>) =>
+  t.test(name, needsCgroups, leavingNothing(body));
 
 test('removes a cgroup and all below it, and nothing beside it', (t) => {
   const [path, other] = [tree(t), tree(t)];
@@ -100,11 +101,12 @@ test('what is in use goes back to root, with all that the dead ids had of it, an
 
 test('what others have in it stays theirs', async (t) => {
   const path = tree(t);
-  await occupy(t, `${path}/a`);
+  const end = await occupy(t, `${path}/a`);
   chownSync(`${path}/a`, 1000, 1000);
   chownSync(`${path}/a/cgroup.procs`, IDS.start + IDS.size, 1000);
   t.equal(remove(path), false);
   t.strictSame(owned(`${path}/a`), ['. 1000:1000 755', `cgroup.procs ${IDS.start + IDS.size}:1000 644`]);
+  await end();
 });
 
 test('the whole hierarchy is never removed', (t) => {

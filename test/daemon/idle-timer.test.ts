@@ -2,7 +2,7 @@ import { IdleTimer } from '@sdrx/daemon';
 import { EventLoop } from '@sdrx/event';
 import { finalize, tap } from 'rxjs';
 import t from 'tap';
-import { leavingNoFd } from '../support/open-fds.js';
+import { leavingNothing } from '../support/nothing-left.js';
 
 /** Milliseconds. */
 const LIMIT = 40;
@@ -30,7 +30,7 @@ async function elapsed(
 
 t.test(
   'tells once that nothing happened for the time',
-  leavingNoFd(async (t) => {
+  leavingNothing(async (t) => {
     const { after, times } = await elapsed(() => {});
     t.ok(after >= LIMIT, `after ${after} ms`);
     t.equal(times, 1);
@@ -39,7 +39,7 @@ t.test(
 
 t.test(
   'counts from the last time that something happened',
-  leavingNoFd(async (t) => {
+  leavingNothing(async (t) => {
     let last = 0;
     const { after, times } = await elapsed((timer, loop) => {
       const begin = loop.now();
@@ -58,7 +58,7 @@ t.test(
 
 t.test(
   'comes at once when the time has passed before it is asked',
-  leavingNoFd(async (t) => {
+  leavingNothing(async (t) => {
     using loop = new EventLoop();
     const timer = new IdleTimer(loop, 0, 0);
     let times = 0;

@@ -3,7 +3,7 @@ import { COUNTED, type Counted, Ledger, LedgerSlot, ROWS, SharedQuota } from '@s
 import fc from 'fast-check';
 import t, { type Test } from 'tap';
 import { Folder } from '../support/folder.js';
-import { leavingNoFd } from '../support/open-fds.js';
+import { leavingNothing } from '../support/nothing-left.js';
 import { programPath } from '../support/program-path.js';
 import { runNode } from '../support/run-node.js';
 
@@ -230,7 +230,7 @@ t.test('a manager makes a new one, and workers of the former one go on with thei
 
 t.test(
   'closes what it opens',
-  leavingNoFd(async () => {
+  leavingNothing(async () => {
     using folder = new Folder();
     using manager = Ledger.create(folder.path);
     using worker = Ledger.open(folder.path, process.pid);

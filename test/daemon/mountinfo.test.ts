@@ -1,6 +1,6 @@
 import { liveUserNamespaces, mounts, namespaceMounts, ownDevices, parseMountinfo } from '@sdrx/daemon';
 import t from 'tap';
-import { leavingNoFd } from '../support/open-fds.js';
+import { leavingNothing } from '../support/nothing-left.js';
 import { needsRoot } from '../support/privileges.js';
 import { workedOff } from '../support/worked-off.js';
 import { Inhabitant } from './user-namespace.js';
@@ -39,7 +39,7 @@ t.test(
     const inhabitant = await Inhabitant.start(t, ['--user', '--map-root-user', '--mount', '--net', '--uts'], script);
     await t.test(
       'but are found',
-      leavingNoFd((t) => {
+      leavingNothing((t) => {
         const found = workedOff(namespaceMounts(inhabitant.pid, ownDevices())) ?? [];
         t.match(
           found.filter(({ path }) => path.startsWith('/mnt/')),

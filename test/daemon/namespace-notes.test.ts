@@ -3,14 +3,14 @@ import { syncBuiltinESMExports } from 'node:module';
 import { NamespaceNotes } from '@sdrx/daemon';
 import { EIO, SystemError } from '@sdrx/linux';
 import t, { type Test } from 'tap';
-import { leavingNoFd } from '../support/open-fds.js';
+import { leavingNothing } from '../support/nothing-left.js';
 
 function notesIn(t: Test): { notes: NamespaceNotes; folder: string; runtime: string } {
   const runtime = t.testdir({ nsresource: {} });
   return { notes: new NamespaceNotes(runtime), folder: `${runtime}/nsresource/namespace-ids`, runtime };
 }
 
-const test = (name: string, body: (t: Test) => void) => t.test(name, leavingNoFd(body));
+const test = (name: string, body: (t: Test) => void) => t.test(name, leavingNothing(body));
 
 test('a death is noted with what tells the entry, the last time counts', (t) => {
   const { notes, folder } = notesIn(t);

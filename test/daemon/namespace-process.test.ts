@@ -15,8 +15,9 @@ import { firstValueFrom, map } from 'rxjs';
 import t, { type Test } from 'tap';
 import { kernelMap } from '../support/allocation.js';
 import { UID } from '../support/call-as.js';
+import { children } from '../support/children.js';
 import { MUTE_FILES, MuteFuse, needsFuse } from '../support/mute-fuse.js';
-import { leavingNoFd } from '../support/open-fds.js';
+import { leavingNothing } from '../support/nothing-left.js';
 import { needsRoot } from '../support/privileges.js';
 import { programPath } from '../support/program-path.js';
 import { readable } from '../support/readable.js';
@@ -50,13 +51,17 @@ function traceError(pid: number): number {
 async function withHelpers(t: Test, body: (context: NamespaceHelpers) => Promise<void>): Promise<void> {
   // What stays for all of them.
   unreadableProgram();
-  await leavingNoFd(async () => {
+  const before = children();
+  await leavingNothing(async () => {
     using loop = new EventLoop();
     const running = loop.run();
     using launcher = new HelperLauncher(loop);
     launcher.start();
     await body({ loop, launcher, helpers: new LocalQuota(PLACES) });
     await until(() => processes(launcher).length === 0);
+    launcher[Symbol.dispose]();
+    // The loop reaps it, and those that it replaced.
+    await until(() => children().every((pid) => before.includes(pid)));
     loop.exit();
     await running;
   })(t);

@@ -3,7 +3,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { type NamespaceEntry, Registry } from '@sdrx/daemon';
 import { isSystemError } from '@sdrx/linux';
 import t, { type Test } from 'tap';
-import { openFds } from '../support/open-fds.js';
+import { openFds } from '../support/nothing-left.js';
 import { failAfter, failOnce, made, onCalls } from './fs-fault.js';
 import { faultsOf, filesOf } from './registry-check.js';
 import { runtimeFolder } from './runtime-folder.js';

@@ -5,7 +5,7 @@ import { EventLoop } from '@sdrx/event';
 import { lastValueFrom, tap } from 'rxjs';
 import t, { type Test } from 'tap';
 import { Folder } from '../support/folder.js';
-import { leavingNoFd } from '../support/open-fds.js';
+import { leavingNothing } from '../support/nothing-left.js';
 import { programPath } from '../support/program-path.js';
 
 const child = programPath('registry-lock-child.js', import.meta.url);
@@ -47,7 +47,7 @@ function isFree(folder: Folder): boolean {
 
 t.test(
   'it is held while the subscriber deals with it, and given back then',
-  leavingNoFd((t) =>
+  leavingNothing((t) =>
     onLoop(async (loop, registry, folder) => {
       const seen: boolean[] = [];
       await lastValueFrom(registry.acquire(loop).pipe(tap(() => seen.push(isFree(folder)))));
@@ -97,7 +97,7 @@ t.test('locks nest within one that is held', (t) =>
 
 t.test(
   'a loop that ends while it waits keeps no other loop from the lock',
-  leavingNoFd(async (t) => {
+  leavingNothing(async (t) => {
     using folder = new Folder();
     using holder = Registry.open(folder.path);
     using registry = Registry.open(folder.path);

@@ -14,7 +14,7 @@ import { type NamespaceEntry, Registry } from '@sdrx/daemon';
 import t, { type Test } from 'tap';
 import { startDaemon } from '../support/daemon.js';
 import { Folder } from '../support/folder.js';
-import { leavingNoFd } from '../support/open-fds.js';
+import { leavingNothing } from '../support/nothing-left.js';
 import { needsRoot } from '../support/privileges.js';
 import { faultsOf } from './registry-check.js';
 import { runtimeFolder } from './runtime-folder.js';
@@ -88,7 +88,7 @@ for (const [odd, make] of Object.entries(ODD)) {
     for (const place of PLACES) {
       t.test(
         place,
-        leavingNoFd(async (t) => {
+        leavingNothing(async (t) => {
           const { runtime, directory, untouched } = await plant(t, place, odd);
           using registry = Registry.open(runtime);
           const told: string[] = [];

@@ -15,8 +15,8 @@ import { EIO, Fd, namespaceId, namespaceInode, SystemError } from '@sdrx/linux';
 import { finalize, Subject, switchMap, toArray } from 'rxjs';
 import t, { type Test } from 'tap';
 import { cgroupId, makeCgroup, needsCgroups } from '../support/cgroup.js';
+import { leavingNothing } from '../support/nothing-left.js';
 import { numbersNamespaces } from '../support/numbers-namespaces.js';
-import { leavingNoFd } from '../support/open-fds.js';
 import { untilOr } from '../support/until.js';
 import { onLoop } from '../support/worked-off.js';
 import { failOnce, made, onCalls } from './fs-fault.js';
@@ -66,7 +66,8 @@ function snapshotsOf(registry: Registry) {
   return registry.inodes().flatMap((inode) => entrySnapshot(registry, inode) ?? []);
 }
 
-const test = (name: string, body: (t: Test) => Promise<void>, options = {}) => t.test(name, options, leavingNoFd(body));
+const test = (name: string, body: (t: Test) => Promise<void>, options = {}) =>
+  t.test(name, options, leavingNothing(body));
 
 /** The outcomes of releasing what is registered, by inode. */
 async function releaseAll({ registry, traces }: Arrangement, namespaces = snapshotsOf(registry)) {

@@ -5,7 +5,7 @@ import { askService, ControlError, ControlSocket, listenUnix, runService } from 
 import { spawn } from '@sdrx/linux';
 import t from 'tap';
 import { Folder } from '../support/folder.js';
-import { leavingNoFd, openFds } from '../support/open-fds.js';
+import { leavingNothingSoon } from '../support/nothing-left.js';
 import { untilOr } from '../support/until.js';
 import { waitForExit } from '../support/wait-for-exit.js';
 
@@ -25,19 +25,12 @@ const serving = (
     hang: () => new Promise(() => {}),
   },
 ) =>
-  leavingNoFd(async (t) => {
-    const before = openFds().length;
+  leavingNothingSoon(async (t) => {
     using socket = listenUnix(folder.join('control'), { mode: 0o600 });
     const control = new ControlSocket(socket.fd, commands);
     control.resume();
     await body(t, folder.join('control'), control);
     await control.drain({ signal: AbortSignal.abort() });
-    // The clients' ends are closed a moment later.
-    await untilOr(
-      10_000,
-      () => openFds().length <= before + 1,
-      () => openFds().join(),
-    );
   });
 
 /** What comes when this is sent, and nothing more. */

@@ -2,7 +2,7 @@ import { EventLoop } from '@sdrx/event';
 import { eventfd, read } from '@sdrx/linux';
 import { firstValueFrom, lastValueFrom, take, toArray } from 'rxjs';
 import t from 'tap';
-import { leavingNoFd } from '../support/open-fds.js';
+import { leavingNothing } from '../support/nothing-left.js';
 import { iterations, onLoop, signalEvent } from './on-loop.js';
 
 t.test(
@@ -28,7 +28,7 @@ t.test(
 
 t.test(
   'does not come before the loop runs',
-  leavingNoFd(async (t) => {
+  leavingNothing(async (t) => {
     using loop = new EventLoop();
     let events = 0;
     loop.defer().subscribe(() => events++);

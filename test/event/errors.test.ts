@@ -2,7 +2,7 @@ import { EventLoop } from '@sdrx/event';
 import { eventfd } from '@sdrx/linux';
 import { map, Subject, share } from 'rxjs';
 import t from 'tap';
-import { leavingNoFd } from '../support/open-fds.js';
+import { leavingNothing } from '../support/nothing-left.js';
 import { iterations, onLoop } from './on-loop.js';
 import { runNode } from './run-node.js';
 
@@ -50,7 +50,7 @@ t.test('an error that nobody catches ends the process', (t) => {
 
 t.test(
   'with `exitOnFailure` an error ends the loop with 1, or the code given',
-  leavingNoFd(async (t) => {
+  leavingNothing(async (t) => {
     for (const [exitOnFailure, code] of [[true, 1] as const, [0, 0] as const, [42, 42] as const]) {
       using loop = new EventLoop();
       let exits = 0;
@@ -66,7 +66,7 @@ t.test(
 
 t.test(
   'with `exitOnFailure` so does one in an operator, one that nobody handles, and one of the source itself',
-  leavingNoFd(async (t) => {
+  leavingNothing(async (t) => {
     const fail = (): never => {
       throw new Error('failed');
     };

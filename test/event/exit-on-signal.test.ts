@@ -1,13 +1,13 @@
 import { EventLoop, exitOnSignal } from '@sdrx/event';
 import { type SignalInfo, signalNumber } from '@sdrx/linux';
 import t from 'tap';
-import { leavingNoFd } from '../support/open-fds.js';
+import { leavingNothing } from '../support/nothing-left.js';
 import { hasSignal } from '../support/signal-status.js';
 import { until } from '../support/until.js';
 
 t.test(
   'SIGTERM and SIGINT end the loop with 0, and say who sent them',
-  leavingNoFd(async (t) => {
+  leavingNothing(async (t) => {
     for (const signal of ['SIGTERM', 'SIGINT'] as const) {
       using loop = new EventLoop();
       const received: SignalInfo[] = [];
@@ -22,7 +22,7 @@ t.test(
 
 t.test(
   'other signals end it when they are given, and then only those',
-  leavingNoFd(async (t) => {
+  leavingNothing(async (t) => {
     using loop = new EventLoop();
     let terminations = 0;
     const listener = (): void => {
@@ -45,7 +45,7 @@ t.test(
 
 t.test(
   'the priority given decides who is still heard',
-  leavingNoFd(async (t) => {
+  leavingNothing(async (t) => {
     using loop = new EventLoop();
     let heard = 0;
     loop.signal('SIGTERM').subscribe(() => heard++);

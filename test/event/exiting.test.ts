@@ -2,11 +2,11 @@ import { EventLoop } from '@sdrx/event';
 import fc from 'fast-check';
 import { lastValueFrom, toArray } from 'rxjs';
 import t from 'tap';
-import { leavingNoFd } from '../support/open-fds.js';
+import { leavingNothing } from '../support/nothing-left.js';
 
 t.test(
   'comes once when the loop exits, and completes, before `run` resolves',
-  leavingNoFd(async (t) => {
+  leavingNothing(async (t) => {
     using loop = new EventLoop();
     const trace: string[] = [];
     loop.exiting().subscribe({ next: () => trace.push(loop.state), complete: () => trace.push('complete') });
@@ -18,7 +18,7 @@ t.test(
 
 t.test(
   'does not come while the loop runs',
-  leavingNoFd(async (t) => {
+  leavingNothing(async (t) => {
     using loop = new EventLoop();
     const values = lastValueFrom(loop.exiting().pipe(toArray()));
     let ran = false;
@@ -57,7 +57,7 @@ t.test('come by priority, among equals in the order in which they were subscribe
 
 t.test(
   'no other source comes any more once the exit has begun',
-  leavingNoFd(async (t) => {
+  leavingNothing(async (t) => {
     using loop = new EventLoop();
     let late = 0;
     loop.defer().subscribe(() => loop.exit());
@@ -75,7 +75,7 @@ t.test(
 
 t.test(
   'one may remove another, and add a further one',
-  leavingNoFd(async (t) => {
+  leavingNothing(async (t) => {
     using loop = new EventLoop();
     const trace: string[] = [];
     const doomed = loop.exiting({ priority: 1 }).subscribe(() => trace.push('doomed'));
@@ -93,7 +93,7 @@ t.test(
 
 t.test(
   'the code that was given last counts',
-  leavingNoFd(async (t) => {
+  leavingNothing(async (t) => {
     using loop = new EventLoop();
     loop.exiting().subscribe(() => loop.exit(9));
     loop.defer().subscribe(() => {

@@ -1,7 +1,7 @@
 import { closeSync, fstatSync, openSync } from 'node:fs';
 import { EnvironmentError, fdStoreLimit, removeStoredFds, storeFds } from '@sdrx/event';
 import t from 'tap';
-import { leavingNoFd } from '../support/open-fds.js';
+import { leavingNothing } from '../support/nothing-left.js';
 import { withEnvironment } from './environment.js';
 import { ServiceManager } from './service-manager.js';
 
@@ -14,7 +14,7 @@ async function withStore(limit: string | undefined, body: (manager: ServiceManag
 
 t.test(
   'descriptors are kept under a name, in their order, and forgotten by it',
-  leavingNoFd((t) =>
+  leavingNothing((t) =>
     withStore('2', (manager) => {
       const ours = ['/', '/proc', '/etc'].map((path) => openSync(path, 'r'));
       t.ok(storeFds('folders', ours.slice(0, 2)));
@@ -37,7 +37,7 @@ t.test(
 
 t.test(
   'as many as there are, in batches that the kernel takes',
-  leavingNoFd((t) =>
+  leavingNothing((t) =>
     withStore('1000', (manager) => {
       const [first, second] = [openSync('/', 'r'), openSync('/proc', 'r')];
       const ours = [...new Array<number>(253).fill(first), ...new Array<number>(254).fill(second)];
@@ -65,7 +65,7 @@ t.test(
 
 t.test(
   'where the manager keeps none, or fewer, it is said; they are sent all the same',
-  leavingNoFd(async (t) => {
+  leavingNothing(async (t) => {
     for (const limit of [undefined, '0', '1']) {
       await withStore(limit, (manager) => {
         t.equal(storeFds('two', [0, 1]), false);

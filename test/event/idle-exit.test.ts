@@ -1,6 +1,6 @@
 import { createServer } from 'node:net';
 import t from 'tap';
-import { leavingNoFd } from '../support/open-fds.js';
+import { leavingNothing } from '../support/nothing-left.js';
 import { aimAtIdleExits } from './aim-at-idle-exits.js';
 
 // With its first stream libuv opens a descriptor for itself.
@@ -10,7 +10,7 @@ t.setTimeout(240_000);
 
 t.test(
   'each of those who connect when a service leaves is answered',
-  leavingNoFd(async (t) => {
+  leavingNothing(async (t) => {
     for (const family of ['unix', 'tcp'] as const) {
       const { lost, lives, metLeaving, stays } = await aimAtIdleExits(150, 'often', family);
       t.strictSame(lost, []);
@@ -22,7 +22,7 @@ t.test(
 
 t.test(
   'also where each life is a process',
-  leavingNoFd(async (t) => {
+  leavingNothing(async (t) => {
     const { lost, lives } = await aimAtIdleExits(20, 'once', 'tcp');
     t.strictSame(lost, []);
     t.ok(lives > 1);

@@ -35,7 +35,7 @@ import {
 import { filter, firstValueFrom, lastValueFrom, type Observable, take, toArray } from 'rxjs';
 import t from 'tap';
 import { Folder } from '../support/folder.js';
-import { leavingNoFd } from '../support/open-fds.js';
+import { leavingNothing } from '../support/nothing-left.js';
 import { until } from '../support/until.js';
 
 /** Runs a loop until what the test waits for has come. */
@@ -52,7 +52,7 @@ async function whileRunning<T>(body: (loop: EventLoop) => Promise<T>): Promise<T
 
 t.test(
   'what happens in a directory is told in order, by name',
-  leavingNoFd(async (t) => {
+  leavingNothing(async (t) => {
     using folder = new Folder();
     const mask = IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO;
     const events = await whileRunning((loop) => {
@@ -78,7 +78,7 @@ t.test(
 
 t.test(
   'a descriptor names the file as well as its path does',
-  leavingNoFd(async (t) => {
+  leavingNothing(async (t) => {
     using folder = new Folder();
     writeFileSync(folder.join('file'), '');
     using fd = new Fd(openSync(folder.join('file'), 'r'));
@@ -93,7 +93,7 @@ t.test(
 
 t.test(
   'sources of one inode each get what they asked for, and one may leave in its own handler',
-  leavingNoFd(async (t) => {
+  leavingNothing(async (t) => {
     using folder = new Folder();
     const created: string[] = [];
     const deleted: string[] = [];
@@ -117,7 +117,7 @@ t.test(
 
 t.test(
   'a source completes when its file is gone for good',
-  leavingNoFd(async (t) => {
+  leavingNothing(async (t) => {
     using folder = new Folder();
     mkdirSync(folder.join('directory'));
     const events = await whileRunning((loop) => {
@@ -134,7 +134,7 @@ t.test(
 
 t.test(
   'a path that does not exist is an error of the source, and costs no other',
-  leavingNoFd(async (t) => {
+  leavingNothing(async (t) => {
     using folder = new Folder();
     await whileRunning(async (loop) => {
       const first = firstValueFrom(loop.inotify(folder.path, { mask: IN_ATTRIB | IN_CREATE }));
@@ -152,7 +152,7 @@ t.test(
 
 t.test(
   'an overflow of the queue is told to every source, and nothing stops',
-  leavingNoFd(async (t) => {
+  leavingNothing(async (t) => {
     using folder = new Folder();
     const files = ['a', 'b'].map((name) => folder.join(name));
     for (const file of files) writeFileSync(file, '');
@@ -180,7 +180,7 @@ function record(source: Observable<InotifyEvent>): string[] {
 
 t.test(
   'IN_ONESHOT ends its own source after one event, and no other of the file',
-  leavingNoFd(async (t) => {
+  leavingNothing(async (t) => {
     using folder = new Folder();
     await whileRunning(async (loop) => {
       const first = record(loop.inotify(folder.path, { mask: IN_CREATE }));
@@ -199,7 +199,7 @@ t.test(
 
 t.test(
   'IN_EXCL_UNLINK is for its own source only, whichever came first',
-  leavingNoFd(async (t) => {
+  leavingNothing(async (t) => {
     using folder = new Folder();
     await whileRunning(async (loop) => {
       const before = record(loop.inotify(folder.path, { mask: IN_MODIFY }));
@@ -218,7 +218,7 @@ t.test(
 
 t.test(
   'IN_MASK_CREATE fails where another source has the file, EEXIST, and else is as without',
-  leavingNoFd(async (t) => {
+  leavingNothing(async (t) => {
     using folder = new Folder();
     await whileRunning(async (loop) => {
       const mask = IN_CREATE | IN_MASK_CREATE;
@@ -235,7 +235,7 @@ t.test(
 
 t.test(
   'IN_ONLYDIR and IN_DONT_FOLLOW are for the look-up of their own path',
-  leavingNoFd(async (t) => {
+  leavingNothing(async (t) => {
     using folder = new Folder();
     writeFileSync(folder.join('file'), '');
     symlinkSync('file', folder.join('link'));
@@ -257,7 +257,7 @@ t.test(
 
 t.test(
   'what is told only to those who ask for it is not told by a flag that all events of a kind have',
-  leavingNoFd(async (t) => {
+  leavingNothing(async (t) => {
     using folder = new Folder();
     await whileRunning(async (loop) => {
       const created = record(loop.inotify(folder.path, { mask: IN_CREATE | IN_ISDIR }));
@@ -273,7 +273,7 @@ t.test(
 
 t.test(
   'of a name that is not UTF-8 there are the bytes, and such a path can be watched',
-  leavingNoFd(async (t) => {
+  leavingNothing(async (t) => {
     using folder = new Folder();
     const join = (...bytes: number[]) => Buffer.concat([Buffer.from(`${folder.path}/`), Buffer.from(bytes)]);
     await whileRunning(async (loop) => {
@@ -298,7 +298,7 @@ t.test(
 
 t.test(
   'a descriptor that is not open is EBADF, a path with a NUL EINVAL',
-  leavingNoFd(async (t) => {
+  leavingNothing(async (t) => {
     using folder = new Folder();
     const closed = new Fd(openSync(folder.path, 'r'));
     closed.close();

@@ -4,7 +4,7 @@ import { EventLoop, type IoEvent } from '@sdrx/event';
 import { EPOLLIN, EPOLLONESHOT, EPOLLPRI, EventFd, Fd } from '@sdrx/linux';
 import { BehaviorSubject, NEVER } from 'rxjs';
 import t, { type Test } from 'tap';
-import { leavingNoFd } from '../support/open-fds.js';
+import { leavingNothing } from '../support/nothing-left.js';
 import { until } from '../support/until.js';
 import { UserNamespace } from '../support/user-namespace.js';
 import { iterations, onLoop } from './on-loop.js';
@@ -57,7 +57,7 @@ t.test(
 
 t.test(
   'also what comes before the loop runs, and before Node has had a turn',
-  leavingNoFd(async (t) => {
+  leavingNothing(async (t) => {
     using loop = new EventLoop();
     using mounts = new Mounts();
     let told = 0;
@@ -164,7 +164,7 @@ t.test(
 
 t.test(
   'the descriptor is closed with the subscription where that owns it, also if it fails',
-  leavingNoFd(async (t) => {
+  leavingNothing(async (t) => {
     using loop = new EventLoop();
     using mounts = new Mounts();
     for (const events of [EPOLLPRI, NEVER]) {

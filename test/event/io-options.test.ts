@@ -16,7 +16,7 @@ import {
 } from '@sdrx/linux';
 import { BehaviorSubject, firstValueFrom, NEVER, of, Subject, take, throwError } from 'rxjs';
 import t from 'tap';
-import { leavingNoFd } from '../support/open-fds.js';
+import { leavingNothing } from '../support/nothing-left.js';
 import { until } from '../support/until.js';
 import { iterations, onLoop, Sockets } from './on-loop.js';
 
@@ -65,7 +65,7 @@ t.test(
 
 t.test(
   'a value forgets what is pending; what is ready for the new mask is found again',
-  leavingNoFd(async (t) => {
+  leavingNothing(async (t) => {
     using loop = new EventLoop();
     using sockets = new Sockets();
     write(sockets.theirs.number, Buffer.from('x'));
@@ -224,7 +224,7 @@ t.test(
 
 t.test(
   '`own` closes the fd at the end of the subscription, however that ends',
-  leavingNoFd(async (t) => {
+  leavingNothing(async (t) => {
     using loop = new EventLoop();
     const finished = loop.run();
     const opened: number[] = [];

@@ -16,7 +16,7 @@ import {
 import { firstValueFrom, Subscription, take, toArray } from 'rxjs';
 import t from 'tap';
 import { Folder } from '../support/folder.js';
-import { leavingNoFd } from '../support/open-fds.js';
+import { leavingNothing } from '../support/nothing-left.js';
 import { until } from '../support/until.js';
 import { iterations, onLoop, Sockets, signalEvent } from './on-loop.js';
 
@@ -125,7 +125,7 @@ t.test(
 
 t.test(
   'adds up what became ready while it waited for its turn',
-  leavingNoFd(async (t) => {
+  leavingNothing(async (t) => {
     using loop = new EventLoop();
     using sockets = new Sockets();
     using first = eventfd(1);

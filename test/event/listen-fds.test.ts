@@ -17,7 +17,7 @@ import {
 import fc from 'fast-check';
 import t from 'tap';
 import { Folder } from '../support/folder.js';
-import { leavingNoFd } from '../support/open-fds.js';
+import { leavingNothing } from '../support/nothing-left.js';
 import { programPath } from '../support/program-path.js';
 import { runProgram } from '../support/run-program.js';
 import { until } from '../support/until.js';
@@ -64,7 +64,7 @@ function activate(
 
 t.test(
   'takes the descriptors in their order, with their names, close-on-exec from now on',
-  leavingNoFd((t) => {
+  leavingNothing((t) => {
     using sockets = new Sockets();
     const variables = { LISTEN_PID: 'PID', LISTEN_FDS: '2', LISTEN_FDNAMES: 'web:control', LISTEN_PIDFDID: 'OWN' };
     const { first, second, left } = activate(variables, [sockets.ours, sockets.theirs]);
@@ -80,7 +80,7 @@ t.test(
 
 t.test(
   'without names each is `unknown`; names may be empty and the same',
-  leavingNoFd((t) => {
+  leavingNothing((t) => {
     using sockets = new Sockets();
     const fds = [sockets.ours, sockets.theirs];
     const named = (variables: Record<string, string>) => {
@@ -95,7 +95,7 @@ t.test(
 
 t.test(
   'sockets are made non-blocking, unless asked not to, and nothing else is',
-  leavingNoFd((t) => {
+  leavingNothing((t) => {
     for (const nonBlocking of [undefined, true, false]) {
       using sockets = new Sockets();
       using datagram = unixSocket(SOCK_DGRAM);
@@ -133,7 +133,7 @@ t.test('whether this process was activated is told, also when nothing was passed
 
 t.test(
   'takes nothing that was meant for another process',
-  leavingNoFd((t) => {
+  leavingNothing((t) => {
     using sockets = new Sockets();
     for (const pid of ['1', `${process.pid}`]) {
       const { first, left } = activate({ LISTEN_PID: pid, LISTEN_FDS: '1' }, [sockets.ours]);
@@ -144,7 +144,7 @@ t.test(
 
 t.test(
   'takes nothing that was meant for another process that had the same id',
-  leavingNoFd((t) => {
+  leavingNothing((t) => {
     using sockets = new Sockets();
     const { first, left } = activate({ LISTEN_PID: 'PID', LISTEN_FDS: '1', LISTEN_PIDFDID: '77' }, [sockets.ours]);
     t.strictSame([first, left], [[], []]);
@@ -185,7 +185,7 @@ t.test('a malformed LISTEN_PIDFDID is an error', (t) => {
 
 t.test(
   'names of another number than the descriptors are an error',
-  leavingNoFd((t) => {
+  leavingNothing((t) => {
     using sockets = new Sockets();
     for (const names of ['one:two', '', 'one:']) {
       const count = names === '' ? '2' : '1';
@@ -199,7 +199,7 @@ t.test(
 
 t.test(
   'a descriptor that was not passed is an error that names it, however many there should be',
-  leavingNoFd((t) => {
+  leavingNothing((t) => {
     using sockets = new Sockets();
     for (const count of ['5000', '4294967296', '9007199254740991']) {
       const { first } = activate({ LISTEN_PID: 'PID', LISTEN_FDS: count }, [sockets.ours]);
@@ -210,7 +210,7 @@ t.test(
 
 t.test(
   "a descriptor of Node's own is not taken for one that was passed",
-  leavingNoFd((t) => {
+  leavingNothing((t) => {
     const { first } = activate({ LISTEN_PID: 'PID', LISTEN_FDS: '1' }, []);
     t.match(first, { variable: 'LISTEN_FDS', message: /\(3 is none\)/ });
   }),
@@ -218,7 +218,7 @@ t.test(
 
 t.test(
   'none at all is no error',
-  leavingNoFd((t) => {
+  leavingNothing((t) => {
     t.strictSame(activate({ LISTEN_PID: 'PID', LISTEN_FDS: '0', LISTEN_FDNAMES: '' }, []).first, []);
     t.strictSame(activate({ LISTEN_PID: 'PID' }, []).first, []);
     t.strictSame(activate({ LISTEN_FDS: '1' }, []).first, []);
@@ -279,7 +279,7 @@ const needsActivator = existsSync(activator) ? {} : { skip: 'systemd-socket-acti
 t.test(
   'takes the sockets that systemd-socket-activate listens on',
   needsActivator,
-  leavingNoFd(async (t) => {
+  leavingNothing(async (t) => {
     using folder = new Folder();
     using output = new Sockets();
     setNonBlocking(output.ours.number, false);

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { type ListeningSocket, listenInet, listenUnix } from '@sdrx/event';
 import { accept, bind, connect, describeFd, Fd, O_NONBLOCK, statusFlags, unixSocket } from '@sdrx/linux';
 import t from 'tap';
-import { leavingNoFd } from '../support/open-fds.js';
+import { leavingNothing } from '../support/nothing-left.js';
 import { needsRoot } from '../support/privileges.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'sdrx-listen-'));
@@ -23,7 +23,7 @@ function isServed(): boolean {
 
 t.test(
   'a path is there with its mode and owner while the socket is',
-  leavingNoFd((t) => {
+  leavingNothing((t) => {
     const before = process.umask(0o077);
     {
       using socket = listenUnix(path);
@@ -60,7 +60,7 @@ t.test('root gives it to another user', needsRoot, (t) => {
 
 t.test(
   'a stale file is replaced, a served one never is, nor anything else',
-  leavingNoFd((t) => {
+  leavingNothing((t) => {
     {
       using stale = unixSocket();
       bind(stale.number, path);
@@ -94,7 +94,7 @@ t.test(
 
 t.test(
   'a socket with a full queue is served',
-  leavingNoFd((t) => {
+  leavingNothing((t) => {
     using socket = listenUnix(path, { backlog: 0 });
     const clients = Array.from({ length: 3 }, () => unixSocket());
     for (const client of clients) {
@@ -112,7 +112,7 @@ t.test(
 
 t.test(
   'at its end a path that is somebody else’s by now stays',
-  leavingNoFd((t) => {
+  leavingNothing((t) => {
     const first = listenUnix(path);
     rmSync(path);
     using _second = listenUnix(path);
@@ -124,7 +124,7 @@ t.test(
 
 t.test(
   'a path goes with its socket, also if the descriptor was given away',
-  leavingNoFd((t) => {
+  leavingNothing((t) => {
     const socket = listenUnix(path);
     using _taken = new Fd(socket.fd.take());
     socket[Symbol.dispose]();
@@ -134,7 +134,7 @@ t.test(
 
 t.test(
   'errors close what was opened',
-  leavingNoFd((t) => {
+  leavingNothing((t) => {
     t.throws(() => listenUnix(join(folder, 'no', 'such')), { code: 'ENOENT' });
     t.throws(() => listenUnix(`/${'x'.repeat(108)}`), { code: 'EMSGSIZE' });
     t.throws(() => listenInet('192.0.2.1', 0), { code: 'EADDRNOTAVAIL', message: /192\.0\.2\.1/ });
@@ -159,7 +159,7 @@ t.test('an address of IPv4 or IPv6 is listened at, by Node too', async (t) => {
 
 t.test(
   'options of IPv6 and of shared ports',
-  leavingNoFd((t) => {
+  leavingNothing((t) => {
     using both = listenInet('::', 0, { v6only: false });
     const { port } = both.address as { port: number };
     t.throws(() => listenInet('127.0.0.1', port), { code: 'EADDRINUSE' }, 'for IPv4 too');

@@ -2,14 +2,14 @@ import { EventLoop } from '@sdrx/event';
 import { eventfd, read } from '@sdrx/linux';
 import { concat, EMPTY, firstValueFrom, merge, NEVER, Observable, of, repeat, tap, throwError } from 'rxjs';
 import t from 'tap';
-import { leavingNoFd } from '../support/open-fds.js';
+import { leavingNothing } from '../support/nothing-left.js';
 import { until } from '../support/until.js';
 import { onLoop, signalEvent } from './on-loop.js';
 import { runNode } from './run-node.js';
 
 t.test(
   'tells its state: initial, preparing, running, armed or pending in between, exiting and finished',
-  leavingNoFd(async (t) => {
+  leavingNothing(async (t) => {
     using loop = new EventLoop();
     const states: string[] = [];
     const note = (where: string) => states.push(`${where}: ${loop.state}`);
@@ -42,7 +42,7 @@ t.test(
 
 t.test(
   'resolves with the exit code, 0 if none was given',
-  leavingNoFd(async (t) => {
+  leavingNothing(async (t) => {
     for (const [given, code] of [[undefined, 0] as const, [0, 0] as const, [7, 7] as const, [-1, -1] as const]) {
       using loop = new EventLoop();
       loop.time({ after: 1 }).subscribe(() => loop.exit(given));
@@ -53,7 +53,7 @@ t.test(
 
 t.test(
   'exits at once when that was asked for before it ran, and runs its exit sources',
-  leavingNoFd(async (t) => {
+  leavingNothing(async (t) => {
     using loop = new EventLoop();
     let exits = 0;
     loop.exiting().subscribe(() => exits++);
@@ -66,7 +66,7 @@ t.test(
 
 t.test(
   'can be told to exit from outside of its handlers, while it waits',
-  leavingNoFd(async (t) => {
+  leavingNothing(async (t) => {
     using loop = new EventLoop();
     const finished = loop.run();
     setTimeout(() => loop.exit(8), 20);
@@ -83,7 +83,7 @@ t.test('an exit code that is no integer is refused', (t) => {
 
 t.test(
   'refuses to run while it runs, EBUSY, and goes on undisturbed',
-  leavingNoFd(async (t) => {
+  leavingNothing(async (t) => {
     using loop = new EventLoop();
     const finished = loop.run();
     let subscribed = false;
@@ -101,7 +101,7 @@ t.test(
 
 t.test(
   'refuses to run again after it finished, ESTALE',
-  leavingNoFd(async (t) => {
+  leavingNothing(async (t) => {
     using loop = new EventLoop();
     loop.exit();
     await loop.run();
@@ -111,7 +111,7 @@ t.test(
 
 t.test(
   'a subscription to a finished loop is an error, ESTALE, that names the source',
-  leavingNoFd(async (t) => {
+  leavingNothing(async (t) => {
     using loop = new EventLoop();
     using event = eventfd(1);
     loop.exit();
@@ -138,7 +138,7 @@ t.test(
 
 t.test(
   'all sources complete when the loop finishes, and free what they hold',
-  leavingNoFd(async (t) => {
+  leavingNothing(async (t) => {
     using loop = new EventLoop();
     using event = eventfd();
     const completed: string[] = [];
@@ -163,7 +163,7 @@ t.test(
 
 t.test(
   'subscribes to the program while it runs, and lets go of it afterwards',
-  leavingNoFd(async (t) => {
+  leavingNothing(async (t) => {
     using loop = new EventLoop();
     const trace: string[] = [];
     const program = new Observable<never>(() => {
@@ -177,7 +177,7 @@ t.test(
 
 t.test(
   'goes on when the program completes',
-  leavingNoFd(async (t) => {
+  leavingNothing(async (t) => {
     using loop = new EventLoop();
     const finished = loop.run(concat(of(1), EMPTY));
     await firstValueFrom(loop.time({ after: 5 }));
@@ -188,7 +188,7 @@ t.test(
 
 t.test(
   'an error of the program rejects, after the exit sources ran',
-  leavingNoFd(async (t) => {
+  leavingNothing(async (t) => {
     const failure = new Error('the program failed');
     for (const early of [true, false]) {
       using loop = new EventLoop();
@@ -211,7 +211,7 @@ t.test(
 
 t.test(
   'a program that subscribes again when its source completes does not fail for that at the end',
-  leavingNoFd(async (t) => {
+  leavingNothing(async (t) => {
     using loop = new EventLoop();
     const finished = loop.run(loop.time({ after: 1 }).pipe(repeat()));
     await firstValueFrom(loop.time({ after: 10 }));
@@ -222,7 +222,7 @@ t.test(
 
 t.test(
   'disposed of while it runs, it ends without its exit sources',
-  leavingNoFd(async (t) => {
+  leavingNothing(async (t) => {
     for (const within of [true, false]) {
       const loop = new EventLoop();
       let completed = 0;
@@ -241,7 +241,7 @@ t.test(
 
 t.test(
   'disposed of before it ran, it frees what its sources hold',
-  leavingNoFd(async (t) => {
+  leavingNothing(async (t) => {
     const loop = new EventLoop();
     for (const clock of ['monotonic', 'realtime', 'boottime'] as const) loop.time({ clock, after: 1 }).subscribe();
     loop.signal('SIGRTMIN+18').subscribe();
@@ -275,7 +275,7 @@ t.test(
 
 t.test(
   "Node's timers go on while a thousand slow handlers are pending",
-  leavingNoFd(async (t) => {
+  leavingNothing(async (t) => {
     using loop = new EventLoop();
     let handled = 0;
     for (let index = 0; index < 1000; index++) {

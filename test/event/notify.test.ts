@@ -7,7 +7,7 @@ import fc from 'fast-check';
 import { firstValueFrom, lastValueFrom, toArray } from 'rxjs';
 import t from 'tap';
 import { Folder } from '../support/folder.js';
-import { leavingNoFd } from '../support/open-fds.js';
+import { leavingNothing } from '../support/nothing-left.js';
 import { programPath } from '../support/program-path.js';
 import { withEnvironment } from './environment.js';
 import { iterations, onLoop } from './on-loop.js';
@@ -38,7 +38,7 @@ async function withManager(body: (manager: ServiceManager) => void | Promise<voi
 
 t.test(
   'tells the service manager at a path, one line a variable',
-  leavingNoFd(async (t) => {
+  leavingNothing(async (t) => {
     using folder = new Folder();
     using manager = new ServiceManager(folder.join('notify'));
     await withEnvironment({ NOTIFY_SOCKET: manager.address }, () => {
@@ -51,7 +51,7 @@ t.test(
 
 t.test(
   'tells the service manager at an abstract name',
-  leavingNoFd(() =>
+  leavingNothing(() =>
     withManager((manager) => {
       t.ok(notify({ STOPPING: 1 }));
       t.strictSame(manager.read(), { lines: ['STOPPING=1'], fds: [] });
@@ -61,7 +61,7 @@ t.test(
 
 t.test(
   'the descriptors sent along arrive, and ours stay ours',
-  leavingNoFd((t) =>
+  leavingNothing((t) =>
     withManager((manager) => {
       using folder = new Folder();
       writeFileSync(folder.join('one'), '');
@@ -112,7 +112,7 @@ const variables: { readonly [Name in keyof Notification]: fc.Arbitrary<NonNullab
 
 t.test(
   'every value of every variable arrives as it is',
-  leavingNoFd((t) =>
+  leavingNothing((t) =>
     withManager((manager) => {
       fc.assert(
         fc.property(fc.record(variables, { requiredKeys: ['STATUS'] }), (value) => {
@@ -130,7 +130,7 @@ t.test(
 
 t.test(
   'a pidfd of the main process arrives, alone',
-  leavingNoFd((t) =>
+  leavingNothing((t) =>
     withManager((manager) => {
       using pidfd = pidfdOpen(process.pid);
       t.ok(notify({ MAINPIDFD: 1, READY: 1 }, [pidfd.number]));
@@ -169,7 +169,7 @@ t.test('a variable that concerns one descriptor needs one, with a manager and wi
 
 t.test(
   'a value with a line break or a NUL is refused, and nothing is sent',
-  leavingNoFd((t) =>
+  leavingNothing((t) =>
     withManager((manager) => {
       for (const text of ['fine\nREADY=1', 'fine\rREADY=1', '\n', 'a\0b']) {
         t.throws(() => notify({ READY: 1, STATUS: text }), { name: 'TypeError', message: /`STATUS` must be one line/ });
@@ -215,7 +215,7 @@ const wrong: readonly [name: string, notification: object, error: 'TypeError' | 
 for (const [what, notification, name] of wrong) {
   t.test(
     `${what} is refused, with a manager and without`,
-    leavingNoFd(async (t) => {
+    leavingNothing(async (t) => {
       const attempt = () => notify(notification as Notification);
       await withEnvironment({ NOTIFY_SOCKET: undefined }, () => t.throws(attempt, { name }));
       await withManager((manager) => {
@@ -228,7 +228,7 @@ for (const [what, notification, name] of wrong) {
 
 t.test(
   'times are whole microseconds, rounded up',
-  leavingNoFd((t) =>
+  leavingNothing((t) =>
     withManager((manager) => {
       notify({ RELOADING: 1, MONOTONIC_USEC: 1234.25, EXTEND_TIMEOUT_USEC: 0.1, WATCHDOG_USEC: 3 });
       const expected = ['RELOADING=1', 'MONOTONIC_USEC=1235', 'EXTEND_TIMEOUT_USEC=1', 'WATCHDOG_USEC=3'];
@@ -252,7 +252,7 @@ t.test('what is undefined is left out', (t) =>
 
 t.test(
   'a status of 300 kB arrives whole, and a warning says that systemd would not take it',
-  leavingNoFd(async (t) => {
+  leavingNothing(async (t) => {
     const socket = `@sdrx-test-${process.pid}-large`;
     using manager = new ServiceManager(socket, 1_000_000);
     const status = 'x'.repeat(300_000);
@@ -310,7 +310,7 @@ t.test(
 
 t.test(
   'more than 256 messages that wait are an error, and those that wait are not lost by it',
-  leavingNoFd((t) =>
+  leavingNothing((t) =>
     withManager(async (manager) => {
       let sent = 0;
       t.throws(
@@ -331,7 +331,7 @@ t.test(
 
 t.test(
   'what waits for a manager that goes is lost with a warning',
-  leavingNoFd(async (t) => {
+  leavingNothing(async (t) => {
     const address = `@sdrx-test-${process.pid}-goes`;
     using manager = new ServiceManager(address);
     await withEnvironment({ NOTIFY_SOCKET: address }, () => {
@@ -407,7 +407,7 @@ t.test('a NOTIFY_SOCKET that is none of these is an error', async (t) => {
 
 t.test(
   'a service manager that is gone is an error',
-  leavingNoFd(async (t) => {
+  leavingNothing(async (t) => {
     using folder = new Folder();
     await withEnvironment({ NOTIFY_SOCKET: folder.join('nobody') }, () => {
       t.throws(() => notify({ READY: 1 }), { code: 'ENOENT' });

@@ -1,7 +1,7 @@
 import { EventLoop, type LoopState } from '@sdrx/event';
 import { CLOCKS, type Clock, EventFd, now, sigqueue } from '@sdrx/linux';
 import t from 'tap';
-import { leavingNoFd } from '../support/open-fds.js';
+import { leavingNothing } from '../support/nothing-left.js';
 import { until } from '../support/until.js';
 import { onLoop } from './on-loop.js';
 
@@ -23,7 +23,7 @@ function twice(loop: EventLoop): [earlier: number[], later: number[]] {
 
 t.test(
   'within each handler and callback all clocks stand still; to the next one they have gone on',
-  leavingNoFd(async (t) => {
+  leavingNothing(async (t) => {
     using loop = new EventLoop();
     using ready = new EventFd(1);
     const seen = new Map<string, { readonly state: LoopState; readonly times: [number[], number[]] }>();
@@ -133,7 +133,7 @@ t.test(
 
 t.test(
   'each dispatch is one iteration, exit sources included, and nothing else is',
-  leavingNoFd(async (t) => {
+  leavingNothing(async (t) => {
     using loop = new EventLoop();
     const seen: number[] = [];
     const note = (): unknown => seen.push(loop.iteration);

@@ -1,11 +1,11 @@
 import { EventLoop } from '@sdrx/event';
 import { type Fd, SOCK_STREAM, socketPair, write } from '@sdrx/linux';
 import type { Test } from 'tap';
-import { leavingNoFd } from '../support/open-fds.js';
+import { leavingNothing } from '../support/nothing-left.js';
 
 /** A test with a loop that runs as long as its body, and that leaves no descriptor open. */
 export function onLoop(body: (t: Test, loop: EventLoop) => void | Promise<void>): (t: Test) => Promise<void> {
-  return leavingNoFd(async (t) => {
+  return leavingNothing(async (t) => {
     using loop = new EventLoop();
     const finished = loop.run();
     await body(t, loop);

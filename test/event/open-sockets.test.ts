@@ -3,9 +3,10 @@ import { ListenAddressError, listenInet, listenUnix, openSockets, PassedFds } fr
 import { type Fd, setNonBlocking, spawn } from '@sdrx/linux';
 import t from 'tap';
 import { Folder } from '../support/folder.js';
-import { leavingNoFd } from '../support/open-fds.js';
+import { leavingNothing } from '../support/nothing-left.js';
 import { programPath } from '../support/program-path.js';
 import { runProgram } from '../support/run-program.js';
+import { waitForExit } from '../support/wait-for-exit.js';
 import { plainEnvironment } from './run-node.js';
 
 const program = programPath('./programs/open-sockets.js', import.meta.url);
@@ -44,7 +45,7 @@ const declared = { web: `unix:${web}`, control: `unix-datagram:${control}` };
 
 t.test(
   'a service that is started by hand has its own sockets, which go with it',
-  leavingNoFd((t) => {
+  leavingNothing((t) => {
     t.match(open(declared, []), {
       opened: [
         {
@@ -66,7 +67,7 @@ t.test(
 
 t.test(
   'those that were passed are taken by name, in whatever order, and stay where they are',
-  leavingNoFd((t) => {
+  leavingNothing((t) => {
     using unix = listenUnix(web);
     // As systemd passes it.
     setNonBlocking(unix.fd.number, false);
@@ -85,7 +86,7 @@ t.test(
 
 t.test(
   'a single one for a single one may have any name',
-  leavingNoFd((t) => {
+  leavingNothing((t) => {
     using unix = listenUnix(web);
     t.match(open({ http: 'tcp:127.0.0.1:80' }, [['my.socket', unix.fd]]), { opened: [{ name: 'http', passed: true }] });
   }),
@@ -93,7 +94,7 @@ t.test(
 
 t.test(
   'what does not fit is told by name, with what to do',
-  leavingNoFd((t) => {
+  leavingNothing((t) => {
     using unix = listenUnix(web);
     using datagram = listenUnix(control, { type: 'datagram' });
     const refused = (passed: readonly (readonly [string, Fd])[], message: RegExp) =>
@@ -130,7 +131,7 @@ t.test(
       ],
       /nothing is declared.*'more'/,
     );
-    using child = spawn('true');
+    const child = spawn('true');
     refused(
       [
         ['web', child.pidfd],
@@ -138,12 +139,13 @@ t.test(
       ],
       /it is a pidfd/,
     );
+    waitForExit(child);
   }),
 );
 
 t.test(
   'a wrong address opens nothing, nor does one that is taken',
-  leavingNoFd((t) => {
+  leavingNothing((t) => {
     t.throws(() => openSockets({ web: `unix:${web}`, bad: 'tcp:80' }), ListenAddressError);
     t.notOk(existsSync(web));
     using _taken = listenUnix(control);

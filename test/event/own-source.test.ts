@@ -5,7 +5,7 @@ import { EPOLLIN, eventfd, type Fd, IN_CREATE, read, signalNumber, write } from 
 import { type Observable, take, tap } from 'rxjs';
 import t from 'tap';
 import { Folder } from '../support/folder.js';
-import { leavingNoFd } from '../support/open-fds.js';
+import { leavingNothing } from '../support/nothing-left.js';
 
 /** What an eventfd counts, as a source of one's own. */
 function counts(loop: EventLoop, fd: Fd, options?: SourceOptions): Observable<number> {
@@ -40,7 +40,7 @@ function later(loop: EventLoop, milliseconds: number): Observable<number> {
 
 t.test(
   'comes in its turn, by its priority, and frees what it holds',
-  leavingNoFd(async (t) => {
+  leavingNothing(async (t) => {
     using loop = new EventLoop();
     using first = eventfd(0);
     using second = eventfd(0);
@@ -157,7 +157,7 @@ const CALLING: Readonly<Record<string, Calling>> = {
 for (const [what, calling] of Object.entries(CALLING)) {
   t.test(
     `what a callback throws is the error of its source, and no matter of others: ${what}`,
-    leavingNoFd(async (t) => {
+    leavingNothing(async (t) => {
       using loop = new EventLoop();
       using fd = eventfd(1);
       const seen: string[] = [];

@@ -3,12 +3,12 @@ import { PidFile, PidFileError } from '@sdrx/event';
 import { spawn } from '@sdrx/linux';
 import t from 'tap';
 import { Folder } from '../support/folder.js';
-import { leavingNoFd } from '../support/open-fds.js';
+import { leavingNothing } from '../support/nothing-left.js';
 import { waitForExit } from '../support/wait-for-exit.js';
 
 /** A test in a folder of its own. */
 const inFolder = (body: (t: Test, folder: Folder) => void) =>
-  leavingNoFd((t) => {
+  leavingNothing((t) => {
     using folder = new Folder();
     body(t, folder);
   });

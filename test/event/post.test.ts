@@ -2,7 +2,7 @@ import { EventLoop } from '@sdrx/event';
 import { eventfd, read } from '@sdrx/linux';
 import { take } from 'rxjs';
 import t from 'tap';
-import { leavingNoFd } from '../support/open-fds.js';
+import { leavingNothing } from '../support/nothing-left.js';
 import { until } from '../support/until.js';
 import { iterations, onLoop, signalEvent } from './on-loop.js';
 
@@ -46,7 +46,7 @@ t.test(
 
 t.test(
   'one of a late priority comes once for all that ran before',
-  leavingNoFd(async (t) => {
+  leavingNothing(async (t) => {
     using loop = new EventLoop();
     const trace: string[] = [];
     loop.post({ priority: 5 }).subscribe(() => trace.push('late post'));
@@ -60,7 +60,7 @@ t.test(
 
 t.test(
   'comes before what the handler that it follows has made pending',
-  leavingNoFd(async (t) => {
+  leavingNothing(async (t) => {
     using loop = new EventLoop();
     const trace: string[] = [];
     loop.post().subscribe(() => trace.push('post'));

@@ -2,14 +2,14 @@ import { EventLoop } from '@sdrx/event';
 import { EventFd } from '@sdrx/linux';
 import { firstValueFrom, type Observable, Subject, Subscription } from 'rxjs';
 import t from 'tap';
-import { leavingNoFd } from '../support/open-fds.js';
+import { leavingNothing } from '../support/nothing-left.js';
 import { until } from '../support/until.js';
 import { within } from '../support/within.js';
 import { iterations, onLoop } from './on-loop.js';
 
 t.test(
   'is called once before each dispatch, whatever is dispatched, and before it',
-  leavingNoFd(async (t) => {
+  leavingNothing(async (t) => {
     using loop = new EventLoop();
     const trace: string[] = [];
     loop.time({ after: 3_600_000, prepare: () => trace.push('prepare') }).subscribe();
@@ -43,7 +43,7 @@ t.test(
 
 t.test(
   'those of several sources come by priority, among equals by subscription, and in the state `preparing`',
-  leavingNoFd(async (t) => {
+  leavingNothing(async (t) => {
     using loop = new EventLoop();
     const trace: string[] = [];
     const add = (priority: number, name: string) =>
@@ -63,7 +63,7 @@ t.test(
 
 t.test(
   'an iteration has the same number in its prepare and in its handler, each dispatch its own',
-  leavingNoFd(async (t) => {
+  leavingNothing(async (t) => {
     using loop = new EventLoop();
     const prepared: number[] = [];
     const handled: number[] = [];
@@ -84,7 +84,7 @@ t.test(
 
 t.test(
   'a source that is subscribed to in it takes part in the same iteration, its own prepare included',
-  leavingNoFd(async (t) => {
+  leavingNothing(async (t) => {
     using loop = new EventLoop();
     const trace: string[] = [];
     const note = (text: string): void => {
@@ -118,7 +118,7 @@ t.test(
 
 t.test(
   'a source that is unsubscribed from in it is neither prepared nor dispatched any more',
-  leavingNoFd(async (t) => {
+  leavingNothing(async (t) => {
     using loop = new EventLoop();
     using ready = new EventFd(1);
     const doomed = new Subscription();
@@ -154,7 +154,7 @@ t.test(
 
 t.test(
   'an fd that is made ready in it is dispatched in the same iteration, by its priority',
-  leavingNoFd(async (t) => {
+  leavingNothing(async (t) => {
     using loop = new EventLoop();
     using event = new EventFd();
     const trace: string[] = [];
@@ -178,7 +178,7 @@ t.test(
 
 t.test(
   'an fd of the same priority that is made ready in it comes after what was pending before',
-  leavingNoFd(async (t) => {
+  leavingNothing(async (t) => {
     using loop = new EventLoop();
     using event = new EventFd();
     const trace: string[] = [];
@@ -197,7 +197,7 @@ t.test(
 
 t.test(
   'to exit in it leaves the others their turn of it, and nothing is dispatched',
-  leavingNoFd(async (t) => {
+  leavingNothing(async (t) => {
     using loop = new EventLoop();
     const trace: string[] = [];
     const prepare = (): void => {
@@ -213,7 +213,7 @@ t.test(
 
 t.test(
   'to dispose of the loop in it ends everything at once',
-  leavingNoFd(async (t) => {
+  leavingNothing(async (t) => {
     const loop = new EventLoop();
     let prepared = 0;
     const prepare = (): void => {
@@ -249,7 +249,7 @@ t.test(
 
 t.test(
   'with `exitOnFailure` an error in it that nobody handles ends the loop',
-  leavingNoFd(async (t) => {
+  leavingNothing(async (t) => {
     using loop = new EventLoop();
     const prepare = (): void => {
       throw new Error('not prepared');
@@ -312,7 +312,7 @@ t.test(
 
 t.test(
   'is called for sources of every kind, and not while the loop exits',
-  leavingNoFd(async (t) => {
+  leavingNothing(async (t) => {
     using loop = new EventLoop();
     using event = new EventFd();
     const prepared = new Set<string>();

@@ -2,12 +2,12 @@ import { EventLoop } from '@sdrx/event';
 import { eventfd, read } from '@sdrx/linux';
 import { take } from 'rxjs';
 import t from 'tap';
-import { leavingNoFd } from '../support/open-fds.js';
+import { leavingNothing } from '../support/nothing-left.js';
 import { signalEvent } from './on-loop.js';
 
 t.test(
   'what is ready at once comes by priority, whatever its kind and the order of subscription',
-  leavingNoFd(async (t) => {
+  leavingNothing(async (t) => {
     using loop = new EventLoop();
     using event = eventfd(1);
     const trace: string[] = [];
@@ -27,7 +27,7 @@ t.test(
 
 t.test(
   'within a priority what became pending first comes first',
-  leavingNoFd(async (t) => {
+  leavingNothing(async (t) => {
     using loop = new EventLoop();
     using event = eventfd();
     const trace: string[] = [];
@@ -51,7 +51,7 @@ t.test(
 
 t.test(
   'a handler that makes a source of a higher priority ready is followed by it, before what is pending already',
-  leavingNoFd(async (t) => {
+  leavingNothing(async (t) => {
     using loop = new EventLoop();
     using event = eventfd();
     const trace: string[] = [];
@@ -73,7 +73,7 @@ t.test(
 
 t.test(
   'so is one that sets a timer of a higher priority which is due',
-  leavingNoFd(async (t) => {
+  leavingNothing(async (t) => {
     using loop = new EventLoop();
     const trace: string[] = [];
     loop.defer().subscribe(() => {
@@ -92,7 +92,7 @@ t.test(
 
 t.test(
   'the kernel is asked again for the highest priority that is left, too',
-  leavingNoFd(async (t) => {
+  leavingNothing(async (t) => {
     using loop = new EventLoop();
     using event = eventfd();
     const trace: string[] = [];
@@ -116,7 +116,7 @@ t.test(
 
 t.test(
   'a source that the handler of another removes does not come, ready as it is; one that it adds does',
-  leavingNoFd(async (t) => {
+  leavingNothing(async (t) => {
     using loop = new EventLoop();
     using event = eventfd(1);
     const trace: string[] = [];
@@ -144,7 +144,7 @@ t.test(
 
 t.test(
   'lower priorities wait as long as a higher one is always ready',
-  leavingNoFd(async (t) => {
+  leavingNothing(async (t) => {
     using loop = new EventLoop();
     let high = 0;
     let low = 0;

@@ -4,7 +4,7 @@ import { EPOLLIN, EventFd, IN_CREATE, sigqueue } from '@sdrx/linux';
 import { firstValueFrom, type Observable, of, Subject, throwError } from 'rxjs';
 import t from 'tap';
 import { Folder } from '../support/folder.js';
-import { leavingNoFd } from '../support/open-fds.js';
+import { leavingNothing } from '../support/nothing-left.js';
 import { sleeps } from '../support/sleeps.js';
 import { until } from '../support/until.js';
 import { within } from '../support/within.js';
@@ -299,7 +299,7 @@ t.test(
 
 t.test(
   'to unsubscribe while it is held back frees everything, and nothing comes of it any more',
-  leavingNoFd(async (t) => {
+  leavingNothing(async (t) => {
     using loop = new EventLoop();
     const finished = loop.run();
     using ready = new EventFd(1);
@@ -328,7 +328,7 @@ t.test(
 
 t.test(
   '`onExpire` may unsubscribe the source, or end the loop',
-  leavingNoFd(async (t) => {
+  leavingNothing(async (t) => {
     using loop = new EventLoop();
     const finished = loop.run();
     let count = 0;
@@ -367,7 +367,7 @@ t.test(
 
 t.test(
   'exit sources are never held back',
-  leavingNoFd(async (t) => {
+  leavingNothing(async (t) => {
     using loop = new EventLoop();
     const order: number[] = [];
     const ratelimit = { interval: HOUR, burst: 1 };
@@ -434,7 +434,7 @@ t.test(
 
 t.test(
   'a source that is held back may get another priority, which holds when it goes on',
-  leavingNoFd(async (t) => {
+  leavingNothing(async (t) => {
     using loop = new EventLoop();
     const finished = loop.run();
     const leave = new Subject<void>();

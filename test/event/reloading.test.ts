@@ -1,7 +1,7 @@
 import { EventLoop, type ReloadingOptions, type ReloadOutcome, reloading } from '@sdrx/event';
 import { of, Subject, throwError } from 'rxjs';
 import t, { type Test } from 'tap';
-import { leavingNoFd } from '../support/open-fds.js';
+import { leavingNothing } from '../support/nothing-left.js';
 import { until } from '../support/until.js';
 import { withEnvironment } from './environment.js';
 import { onLoop } from './on-loop.js';
@@ -209,7 +209,7 @@ t.test(
 
 t.test(
   'who unsubscribes ends the work, and so does the end of the loop',
-  leavingNoFd(async (t) => {
+  leavingNothing(async (t) => {
     using loop = new EventLoop();
     const work = new Subject<void>();
     const program = reloading(loop, () => work);

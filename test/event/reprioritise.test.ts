@@ -3,13 +3,13 @@ import { EventFd } from '@sdrx/linux';
 import fc from 'fast-check';
 import { BehaviorSubject, firstValueFrom, NEVER, Observable, of, Subject, startWith, take, throwError } from 'rxjs';
 import t from 'tap';
-import { leavingNoFd } from '../support/open-fds.js';
+import { leavingNothing } from '../support/nothing-left.js';
 import { until } from '../support/until.js';
 import { onLoop } from './on-loop.js';
 
 t.test(
   'the value that an Observable has at once is the priority from the start, 0 is until its first one',
-  leavingNoFd(async (t) => {
+  leavingNothing(async (t) => {
     using loop = new EventLoop();
     const trace: string[] = [];
     loop.defer({ priority: of(3) }).subscribe(() => trace.push('3'));
@@ -26,7 +26,7 @@ t.test(
 
 t.test(
   'a pending source stands in its new priority where it would stand if it had had it all along',
-  leavingNoFd(async (t) => {
+  leavingNothing(async (t) => {
     using loop = new EventLoop();
     const trace: string[] = [];
     const priority = new Subject<number>();
@@ -118,7 +118,7 @@ t.test('the order of dispatch is that of a list sorted by priority and age, what
 
 t.test(
   'an fd that is raised above what is pending is asked for before it, lowered again it waits',
-  leavingNoFd(async (t) => {
+  leavingNothing(async (t) => {
     using loop = new EventLoop();
     using event = new EventFd();
     const priority = new Subject<number>();
@@ -151,7 +151,7 @@ t.test(
 
 t.test(
   'when the only source of a high priority is lowered, the loop no longer looks for it first',
-  leavingNoFd(async (t) => {
+  leavingNothing(async (t) => {
     using loop = new EventLoop();
     using events = new EventFd();
     const priority = new BehaviorSubject(-5);
@@ -176,7 +176,7 @@ t.test(
 
 t.test(
   'a handler may change the priority of its own source, which counts from the next time on',
-  leavingNoFd(async (t) => {
+  leavingNothing(async (t) => {
     using loop = new EventLoop();
     const priority = new BehaviorSubject(0);
     const trace: string[] = [];
@@ -199,7 +199,7 @@ t.test(
 
 t.test(
   'posts and exit sources are changed as others are',
-  leavingNoFd(async (t) => {
+  leavingNothing(async (t) => {
     using loop = new EventLoop();
     const [post, exit] = [new BehaviorSubject(5), new BehaviorSubject(1)];
     const trace: string[] = [];
@@ -272,7 +272,7 @@ t.test(
 
 t.test(
   'it is subscribed to once for each subscription, and unsubscribed from with it, however that ends',
-  leavingNoFd(async (t) => {
+  leavingNothing(async (t) => {
     using loop = new EventLoop();
     const finished = loop.run();
     let subscribers = 0;
@@ -302,7 +302,7 @@ t.test(
 
 t.test(
   'a thousand sources change places and come in their new order',
-  leavingNoFd(async (t) => {
+  leavingNothing(async (t) => {
     using loop = new EventLoop();
     const count = 1000;
     const order: number[] = [];

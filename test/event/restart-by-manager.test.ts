@@ -3,7 +3,7 @@ import { listenUnix } from '@sdrx/event';
 import { accept, type ChildProcess, type Fd, setNonBlocking, spawn, WEXITED, WNOHANG, waitPidfd } from '@sdrx/linux';
 import t from 'tap';
 import { Folder } from '../support/folder.js';
-import { leavingNoFd } from '../support/open-fds.js';
+import { leavingNothing } from '../support/nothing-left.js';
 import { programPath } from '../support/program-path.js';
 import { ServiceManager } from '../support/service-manager.js';
 import { until } from '../support/until.js';
@@ -94,7 +94,7 @@ t.test('without a service manager nobody would start it again, so it stays', asy
 
 t.test(
   'one connection, as of a socket unit with Accept=yes, is served, and the service ends with it',
-  leavingNoFd(async (t) => {
+  leavingNothing(async (t) => {
     using folder = new Folder();
     using web = listenUnix(folder.join('web'));
     const client = connect(folder.join('web'));

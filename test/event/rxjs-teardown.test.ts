@@ -3,7 +3,7 @@ import { EventLoop } from '@sdrx/event';
 import { EventFd } from '@sdrx/linux';
 import { finalize, firstValueFrom, map, type Observable, of, publish, refCount, take, tap } from 'rxjs';
 import t from 'tap';
-import { leavingNoFd } from '../support/open-fds.js';
+import { leavingNothing } from '../support/nothing-left.js';
 import { until } from '../support/until.js';
 import { iterations, onLoop } from './on-loop.js';
 import { held, provokeUntil, specimens } from './specimens.js';
@@ -46,7 +46,7 @@ for (const [kind, make] of Object.entries(specimens)) {
 
 t.test(
   'an error in next ends the loop also when a teardown throws, too',
-  leavingNoFd(async (t) => {
+  leavingNothing(async (t) => {
     using loop = new EventLoop();
     loop
       .defer({ exitOnFailure: 7 })
@@ -62,7 +62,7 @@ t.test(
 
 t.test(
   'a teardown that throws does not keep the loop from its end',
-  leavingNoFd(async (t) => {
+  leavingNothing(async (t) => {
     using loop = new EventLoop();
     let others = 0;
     loop.time({ after: 1e6 }).subscribe({ complete: () => others++ });
@@ -83,7 +83,7 @@ t.test(
 
 t.test(
   'a source that was published ends with its last subscriber, and keeps its promise about errors',
-  leavingNoFd(async (t) => {
+  leavingNothing(async (t) => {
     const fail = (): never => {
       throw new Error('next');
     };
@@ -154,7 +154,7 @@ t.test(
 
 t.test(
   'the loop may be disposed of by an Observable that is an option, while the source is being added',
-  leavingNoFd(async (t) => {
+  leavingNothing(async (t) => {
     using event = new EventFd(1);
     for (const name of ['events', 'priority'] as const) {
       using loop = new EventLoop();

@@ -32,7 +32,7 @@ import {
 } from 'rxjs';
 import t from 'tap';
 import { Folder } from '../support/folder.js';
-import { leavingNoFd } from '../support/open-fds.js';
+import { leavingNothing } from '../support/nothing-left.js';
 import { until } from '../support/until.js';
 import { onLoop } from './on-loop.js';
 import { held } from './specimens.js';
@@ -208,7 +208,7 @@ t.test(
 
 t.test(
   'when the loop finishes, what is waited for is told so',
-  leavingNoFd(async (t) => {
+  leavingNothing(async (t) => {
     using loop = new EventLoop();
     const never = loop.time({ after: 1e6 });
     const waiting = Promise.allSettled([
@@ -282,7 +282,7 @@ t.test(
 
 t.test(
   'with `exitOnFailure`, whatever of an observer fails ends the loop with a warning',
-  leavingNoFd(async (t) => {
+  leavingNothing(async (t) => {
     const failure = new Error('failed');
     const fail = (): never => {
       throw failure;

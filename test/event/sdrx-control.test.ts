@@ -4,7 +4,7 @@ import { createServer } from 'node:net';
 import { type ControlCommands, ControlSocket, listenUnix } from '@sdrx/event';
 import t, { type Test } from 'tap';
 import { Folder } from '../support/folder.js';
-import { leavingNoFd } from '../support/open-fds.js';
+import { leavingNothing } from '../support/nothing-left.js';
 import { programPath } from '../support/program-path.js';
 import { until } from '../support/until.js';
 import { plainEnvironment } from './run-node.js';
@@ -95,7 +95,7 @@ t.test('1: the service has ended without an answer', async (t) => {
 
 t.test(
   '2: a wrong command line',
-  leavingNoFd(async (t) => {
+  leavingNothing(async (t) => {
     for (const [pattern, ...args] of [
       [/a path and a command must be given/],
       [/a path and a command must be given/, '/run/x'],

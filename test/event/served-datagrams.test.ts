@@ -5,7 +5,7 @@ import { type ListeningSocket, listenInet, listenUnix, ServedDatagrams } from '@
 import { BehaviorSubject } from 'rxjs';
 import t from 'tap';
 import { Folder } from '../support/folder.js';
-import { leavingNoFd } from '../support/open-fds.js';
+import { leavingNothing } from '../support/nothing-left.js';
 import { until } from '../support/until.js';
 
 const never = () => new AbortController().signal;
@@ -38,7 +38,7 @@ async function close(socket: Socket): Promise<void> {
 
 t.test(
   'it begins paused; what comes while it is paused waits',
-  leavingNoFd(async (t) => {
+  leavingNothing(async (t) => {
     for (const [host, type] of [
       ['127.0.0.1', 'udp4'],
       ['::1', 'udp6'],
@@ -75,7 +75,7 @@ t.test(
 t.test(
   'no datagram and no answer is lost over a thousand pauses',
   { timeout: 120_000 },
-  leavingNoFd(async (t) => {
+  leavingNothing(async (t) => {
     using service = listenInet('127.0.0.1', 0, { type: 'datagram' });
     let taken = 0;
     const served = new ServedDatagrams(service.fd, 'udp4', (socket) => {
@@ -106,7 +106,7 @@ t.test(
 
 t.test(
   'a drain waits for what is under way, or until it has no more time',
-  leavingNoFd(async (t) => {
+  leavingNothing(async (t) => {
     using service = listenInet('127.0.0.1', 0, { type: 'datagram' });
     const counts = [new BehaviorSubject(1), new BehaviorSubject(1)];
     const served = new ServedDatagrams(service.fd, 'udp4', () => {}, counts);
@@ -132,7 +132,7 @@ t.test(
 
 t.test(
   'what it can not serve it says; a failure leaves nothing',
-  leavingNoFd((t) => {
+  leavingNothing((t) => {
     using folder = new Folder();
     using unix = listenUnix(folder.join('socket'), { type: 'datagram' });
     using stream = listenInet('127.0.0.1', 0);

@@ -9,9 +9,9 @@ import { connect as connectTls, createServer as createTlsServer } from 'node:tls
 import { promisify } from 'node:util';
 import { type ListeningSocket, listenInet, listenUnix, ServedConnections } from '@sdrx/event';
 import { Fd, SOCK_SEQPACKET, socketPair } from '@sdrx/linux';
-import t, { type Test } from 'tap';
+import t from 'tap';
 import { Folder } from '../support/folder.js';
-import { leavingNoFd, openFds } from '../support/open-fds.js';
+import { leavingNothingSoon } from '../support/nothing-left.js';
 import { programPath } from '../support/program-path.js';
 import { until } from '../support/until.js';
 import { plainEnvironment } from './run-node.js';
@@ -28,14 +28,6 @@ const serverKey = { ...byKey, pskCallback: () => psk };
 const clientKey = { ...byKey, pskCallback: () => ({ psk, identity: 'test' }), checkServerIdentity: () => undefined };
 
 const never = () => new AbortController().signal;
-
-/** Leaves no descriptor; those of clients are closed a moment later. */
-const leavingNothing = (body: (t: Test) => void | Promise<void>) =>
-  leavingNoFd(async (t) => {
-    const before = openFds().length;
-    await body(t);
-    await until(() => openFds().length <= before);
-  });
 
 function portOf({ address }: ListeningSocket): number {
   if (address.family !== 'inet') throw new TypeError('it has no port');
@@ -62,7 +54,7 @@ function numberOf({ count }: ServedConnections): number {
 
 t.test(
   'it begins paused; what comes while it is paused waits, and what is there goes on',
-  leavingNothing(async (t) => {
+  leavingNothingSoon(async (t) => {
     using socket = listenInet('127.0.0.1', 0);
     const server = greeter().on('connection', (peer) => peer.on('data', (text) => peer.write(text)));
     const served = new ServedConnections(server).listen(socket.fd);
@@ -99,7 +91,7 @@ t.test(
 
 t.test(
   'pausing and resuming in one turn, and a drain while it is paused',
-  leavingNothing(async (t) => {
+  leavingNothingSoon(async (t) => {
     using socket = listenInet('127.0.0.1', 0);
     const served = new ServedConnections(greeter()).listen(socket.fd);
     served.pause();
@@ -130,7 +122,7 @@ t.test(
 t.test(
   'none is lost over a thousand pauses under connections, however soon it is resumed',
   { timeout: 120_000 },
-  leavingNothing(async (t) => {
+  leavingNothingSoon(async (t) => {
     using socket = listenInet('127.0.0.1', 0);
     const server = createServer((peer) => peer.end('hi'));
     let accepted = 0;
@@ -159,7 +151,7 @@ t.test(
 
 t.test(
   'at most so many at a time: those beyond wait in the socket',
-  leavingNothing(async (t) => {
+  leavingNothingSoon(async (t) => {
     using socket = listenInet('127.0.0.1', 0);
     const served = new ServedConnections(greeter()).listen(socket.fd, { atMost: 2 });
     const most: number[] = [];
@@ -186,7 +178,7 @@ t.test(
 
 t.test(
   'HTTP: idle connections that are kept outlive a pause, and the server has its time-outs',
-  leavingNothing(async (t) => {
+  leavingNothingSoon(async (t) => {
     using folder = new Folder();
     using socket = listenUnix(folder.join('http'));
     const server = createHttpServer({ connectionsCheckingInterval: 20, headersTimeout: 200 }, (_, response) =>
@@ -222,7 +214,7 @@ t.test(
 
 t.test(
   'HTTP/2, HTTPS and TLS do the same; a handshake under way counts',
-  leavingNothing(async (t) => {
+  leavingNothingSoon(async (t) => {
     {
       using socket = listenInet('127.0.0.1', 0);
       const served = new ServedConnections(createHttp2Server((_, response) => response.end('done'))).listen(socket.fd);
@@ -272,7 +264,7 @@ t.test(
 
 t.test(
   'one object of hooks tells its servers apart',
-  leavingNothing(async (t) => {
+  leavingNothingSoon(async (t) => {
     const told: [unknown, string][] = [];
     using socket = listenInet('127.0.0.1', 0);
     using other = listenInet('127.0.0.1', 0);
@@ -307,7 +299,7 @@ t.test(
 
 t.test(
   'what it can not take connections from it says',
-  leavingNothing((t) => {
+  leavingNothingSoon((t) => {
     using datagram = listenInet('127.0.0.1', 0, { type: 'datagram' });
     const [left, right] = socketPair(SOCK_SEQPACKET);
     using socket = listenInet('127.0.0.1', 0);

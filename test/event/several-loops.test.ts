@@ -2,14 +2,14 @@ import { EventLoop } from '@sdrx/event';
 import { EventFd, sigqueue } from '@sdrx/linux';
 import { firstValueFrom } from 'rxjs';
 import t from 'tap';
-import { leavingNoFd } from '../support/open-fds.js';
+import { leavingNothing } from '../support/nothing-left.js';
 import { until } from '../support/until.js';
 
 const SIGNAL = 'SIGRTMIN+11';
 
 t.test(
   'one may exit another from a handler; that one runs its exit sources, the first goes on',
-  leavingNoFd(async (t) => {
+  leavingNothing(async (t) => {
     using first = new EventLoop();
     using second = new EventLoop();
     const trace: string[] = [];
@@ -27,7 +27,7 @@ t.test(
 
 t.test(
   'two that exit each other in their handlers both end',
-  leavingNoFd(async (t) => {
+  leavingNothing(async (t) => {
     using first = new EventLoop();
     using second = new EventLoop();
     first.defer().subscribe(() => second.exit(2));
@@ -41,7 +41,7 @@ t.test(
 
 t.test(
   'one may dispose of another in a handler, and of itself',
-  leavingNoFd(async (t) => {
+  leavingNothing(async (t) => {
     const first = new EventLoop();
     const second = new EventLoop();
     using event = new EventFd(1);
@@ -75,7 +75,7 @@ t.test(
 
 t.test(
   'one that is disposed of while its sources are pending dispatches none of them',
-  leavingNoFd(async (t) => {
+  leavingNothing(async (t) => {
     using first = new EventLoop();
     const second = new EventLoop();
     let completed = 0;
@@ -95,7 +95,7 @@ t.test(
 
 t.test(
   'all that listen to a signal get it; one that ends leaves it to the others',
-  leavingNoFd(async (t) => {
+  leavingNothing(async (t) => {
     const loops = Array.from({ length: 4 }, () => new EventLoop());
     const values: number[][] = loops.map(() => []);
     loops.forEach((loop, index) => {
@@ -118,7 +118,7 @@ t.test(
 
 t.test(
   'one that finishes in the handler of a signal does not keep it from the others',
-  leavingNoFd(async (t) => {
+  leavingNothing(async (t) => {
     using first = new EventLoop();
     using second = new EventLoop();
     const codes = [first, second].map((loop) => {
@@ -133,7 +133,7 @@ t.test(
 
 t.test(
   'one that finishes leaves the descriptors that others watch',
-  leavingNoFd(async (t) => {
+  leavingNothing(async (t) => {
     using event = new EventFd();
     const loops = Array.from({ length: 3 }, () => new EventLoop());
     const counts = loops.map(() => 0);
@@ -160,7 +160,7 @@ t.test(
 
 t.test(
   'one is begun, run and ended in the handlers of another, a hundred times',
-  leavingNoFd(async (t) => {
+  leavingNothing(async (t) => {
     using outer = new EventLoop();
     const codes: number[] = [];
     const again = (): void => {

@@ -2,7 +2,7 @@ import { EventLoop } from '@sdrx/event';
 import { SIGRTMIN, signalNumber, sigqueue } from '@sdrx/linux';
 import fc from 'fast-check';
 import t from 'tap';
-import { leavingNoFd } from '../support/open-fds.js';
+import { leavingNothing } from '../support/nothing-left.js';
 import { until } from '../support/until.js';
 import { onLoop } from './on-loop.js';
 
@@ -33,7 +33,7 @@ async function dispatchOrder(
 
 t.test(
   'pending signals of one priority come by their number, in whatever order they were subscribed to and sent',
-  leavingNoFd(async (t) => {
+  leavingNothing(async (t) => {
     const expected = [...SIGNALS].sort((a, b) => a - b);
     let wrong = 0;
     for (const subscribed of permutations(SIGNALS)) {
@@ -48,7 +48,7 @@ t.test(
 
 t.test(
   'any number of them come by priority, then number, those of one real-time signal all',
-  leavingNoFd(async (t) => {
+  leavingNothing(async (t) => {
     const signo = fc.integer({ min: SIGRTMIN + 1, max: SIGRTMIN + 6 });
     const property = fc.asyncProperty(
       fc.array(signo, { minLength: 1, maxLength: 30 }),

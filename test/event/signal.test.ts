@@ -3,7 +3,7 @@ import { EventLoop } from '@sdrx/event';
 import { libc, SIGRTMIN, type SignalInfo, setBlocked, signalNumber, sigqueue, spawn } from '@sdrx/linux';
 import { firstValueFrom, take, toArray } from 'rxjs';
 import t from 'tap';
-import { leavingNoFd } from '../support/open-fds.js';
+import { leavingNothing } from '../support/nothing-left.js';
 import { programPath } from '../support/program-path.js';
 import { runNode } from '../support/run-node.js';
 import { hasSignal } from '../support/signal-status.js';
@@ -165,7 +165,7 @@ t.test('a signal that was blocked before is blocked afterwards', (t) => {
 
 t.test(
   'what came before the end of the last subscription ends with it, and does nothing to the process',
-  leavingNoFd((t) => {
+  leavingNothing((t) => {
     using loop = new EventLoop();
     const subscription = loop.signal(COMMAND).subscribe(() => t.fail('not subscribed to'));
     t.equal(tgkill(SYS_TGKILL, process.pid, process.pid, COMMAND), 0);

@@ -4,7 +4,7 @@ import type { EventLoop, SourceOptions } from '@sdrx/event';
 import { EPOLLET, EPOLLIN, EventFd, Fd, IN_CLOSE_WRITE, sigqueue, write } from '@sdrx/linux';
 import type { Observable } from 'rxjs';
 import { Folder } from '../support/folder.js';
-import { openFds } from '../support/open-fds.js';
+import { openFds } from '../support/nothing-left.js';
 import { runProgram } from '../support/run-program.js';
 
 /** A source that can come any number of times, and what makes it come. */

@@ -16,7 +16,7 @@ import t from 'tap';
 import { children } from '../support/children.js';
 import { Folder } from '../support/folder.js';
 import { kernelIs } from '../support/kernel.js';
-import { openFds } from '../support/open-fds.js';
+import { openFds } from '../support/nothing-left.js';
 import { untilOr } from '../support/until.js';
 import { onLoop } from './on-loop.js';
 

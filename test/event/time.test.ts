@@ -2,7 +2,7 @@ import { EventLoop, type TimeEvent, type TimeOptions } from '@sdrx/event';
 import { type Clock, eventfd, now } from '@sdrx/linux';
 import { firstValueFrom, lastValueFrom, take, toArray } from 'rxjs';
 import t from 'tap';
-import { leavingNoFd } from '../support/open-fds.js';
+import { leavingNothing } from '../support/nothing-left.js';
 import { sleeps } from '../support/sleeps.js';
 import { until } from '../support/until.js';
 import { iterations, onLoop } from './on-loop.js';
@@ -223,7 +223,7 @@ t.test(
 
 t.test(
   'does not come after it was unsubscribed from, also while pending or in its own handler',
-  leavingNoFd(async (t) => {
+  leavingNothing(async (t) => {
     using loop = new EventLoop();
     using ready = eventfd(1);
     let own = 0;

@@ -1,7 +1,7 @@
 import { EventLoop } from '@sdrx/event';
 import fc from 'fast-check';
 import t from 'tap';
-import { leavingNoFd } from '../support/open-fds.js';
+import { leavingNothing } from '../support/nothing-left.js';
 import { until } from '../support/until.js';
 import { onLoop } from './on-loop.js';
 
@@ -50,7 +50,7 @@ t.test(
 
 t.test(
   'timers that are all due come in the order of their times, whichever were taken away before',
-  leavingNoFd(async (t) => {
+  leavingNothing(async (t) => {
     const wish = fc.record({ at: fc.nat(20), accuracy: fc.nat(5), cancelled: fc.boolean() });
     const property = fc.asyncProperty(fc.array(wish, { maxLength: 60 }), async (wishes) => {
       using loop = new EventLoop();
@@ -71,7 +71,7 @@ t.test(
 
 t.test(
   'timers may be set and taken away by the handlers of others',
-  leavingNoFd(async (t) => {
+  leavingNothing(async (t) => {
     using loop = new EventLoop();
     const order: string[] = [];
     const doomed = loop.time({ at: 3 }).subscribe(() => order.push('doomed'));

@@ -5,7 +5,7 @@ import { VirtualLoop } from '@sdrx/event/testing';
 import { take, tap } from 'rxjs';
 import t from 'tap';
 import { Folder } from '../support/folder.js';
-import { leavingNoFd } from '../support/open-fds.js';
+import { leavingNothing } from '../support/nothing-left.js';
 
 /** All that a virtual loop dispatches in `program`, which has it for so many milliseconds. */
 async function traced(milliseconds: number, program: (loop: VirtualLoop) => void): Promise<Dispatch[]> {
@@ -128,7 +128,7 @@ t.test('an observer that fails disturbs neither the loop nor another one', async
 
 t.test(
   'of a loop that has finished there is no trace, and the file of another one stays',
-  leavingNoFd(async (t) => {
+  leavingNothing(async (t) => {
     using folder = new Folder();
     const path = folder.join('trace.json');
     const loop = new EventLoop();
@@ -144,7 +144,7 @@ t.test(
 
 t.test(
   'the file is JSON, in the order of dispatch, and is whole after the loop and after unsubscribing',
-  leavingNoFd(async (t) => {
+  leavingNothing(async (t) => {
     using folder = new Folder();
     const [all, some] = [folder.join('all.json'), folder.join('some.json')];
     const loop = new EventLoop();
@@ -171,7 +171,7 @@ t.test(
 
 t.test(
   'a file that can not be opened or written to is the error, and the loop goes on',
-  leavingNoFd(async (t) => {
+  leavingNothing(async (t) => {
     using folder = new Folder();
     for (const [path, code] of [
       [join(folder.path, 'none', 'trace.json'), 'ENOENT'],

@@ -14,7 +14,7 @@ import { EventLoop, type WatchFileOptions, watchFile } from '@sdrx/event';
 import type { Subscription } from 'rxjs';
 import t, { type Test } from 'tap';
 import { Folder } from '../support/folder.js';
-import { leavingNoFd, openFds } from '../support/open-fds.js';
+import { leavingNothing, openFds } from '../support/nothing-left.js';
 import { until } from '../support/until.js';
 import { onLoop } from './on-loop.js';
 
@@ -245,7 +245,7 @@ t.test(
 
 t.test(
   'it completes with the loop',
-  leavingNoFd(async (t) => {
+  leavingNothing(async (t) => {
     using folder = new Folder();
     using loop = new EventLoop();
     const finished = loop.run();

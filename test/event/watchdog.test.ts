@@ -2,7 +2,7 @@ import { EventLoop, watchdog, watchdogTimeout } from '@sdrx/event';
 import { now } from '@sdrx/linux';
 import { lastValueFrom, take, toArray } from 'rxjs';
 import t from 'tap';
-import { leavingNoFd } from '../support/open-fds.js';
+import { leavingNothing } from '../support/nothing-left.js';
 import { until } from '../support/until.js';
 import { withEnvironment } from './environment.js';
 import { onLoop } from './on-loop.js';
@@ -123,7 +123,7 @@ t.test(
 
 t.test(
   'is a source like others: it ends with the loop',
-  leavingNoFd(() =>
+  leavingNothing(() =>
     withWatchdog(50, async () => {
       using loop = new EventLoop();
       const signs = lastValueFrom(watchdog(loop, { priority: -1 }).pipe(take(1000), toArray()));

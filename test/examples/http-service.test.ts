@@ -8,7 +8,7 @@ import t, { type Test } from 'tap';
 import { WebSocket } from 'ws';
 import { Folder } from '../support/folder.js';
 import { ask, type HttpPlace } from '../support/http-clients.js';
-import { leavingNoFd } from '../support/open-fds.js';
+import { leavingNothing } from '../support/nothing-left.js';
 import { passedSocket } from '../support/passed-socket.js';
 import { programPath } from '../support/program-path.js';
 import { runProgram } from '../support/run-program.js';
@@ -231,7 +231,7 @@ function failure(args: readonly string[], environment: NodeJS.ProcessEnv = {}, p
 
 t.test(
   'what it is started with wrongly ends it with one line that says so, and status 1',
-  leavingNoFd((t) => {
+  leavingNothing((t) => {
     using folder = new Folder();
     using socket = listenUnix(folder.join('socket'));
     const port = freePort();

@@ -21,7 +21,7 @@ import { type LinkEvent, LinkTable } from '#examples/link-monitor/link-table.js'
 import { type LinksOptions, links } from '#examples/link-monitor/links.js';
 import { inNetwork } from '../support/in-network.js';
 import { Network } from '../support/network.js';
-import { leavingNoFd } from '../support/open-fds.js';
+import { leavingNothing } from '../support/nothing-left.js';
 import { needsRoot } from '../support/privileges.js';
 import { processFds } from '../support/process-fds.js';
 import { programPath } from '../support/program-path.js';
@@ -341,7 +341,7 @@ t.test('a table that is asked to refresh while it is at it does so afterwards, o
 t.test(
   'as a source it is there while it is subscribed to',
   needsRoot,
-  leavingNoFd(async (t) => {
+  leavingNothing(async (t) => {
     using network = new Network();
     using loop = new EventLoop();
     const finished = loop.run();

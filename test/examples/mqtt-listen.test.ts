@@ -13,7 +13,7 @@ import { PacketReader } from '#examples/mqtt-listen/packet-reader.js';
 import { connect, MqttError, type Packet, puback, subscribe } from '#examples/mqtt-listen/packets.js';
 import { Folder } from '../support/folder.js';
 import { Mosquitto, needsMosquitto } from '../support/mosquitto.js';
-import { leavingNoFd } from '../support/open-fds.js';
+import { leavingNothing } from '../support/nothing-left.js';
 import { processFds } from '../support/process-fds.js';
 import { programPath } from '../support/program-path.js';
 import { until, untilOr } from '../support/until.js';
@@ -479,7 +479,7 @@ t.test('what is wrong on the command line is told', async (t) => {
 
 t.test(
   'as a source it has a connection while it is subscribed to, also when it fails',
-  leavingNoFd(async (t) => {
+  leavingNothing(async (t) => {
     using folder = new Folder();
     const path = folder.join('socket');
     const server = createServer((socket) =>

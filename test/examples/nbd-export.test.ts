@@ -16,7 +16,7 @@ import { bind, type Fd, listen, unixSocket } from '@sdrx/linux';
 import fc from 'fast-check';
 import t, { type Test } from 'tap';
 import { Folder } from '../support/folder.js';
-import { leavingNoFd } from '../support/open-fds.js';
+import { leavingNothing } from '../support/nothing-left.js';
 import { passedSocket } from '../support/passed-socket.js';
 import { processFds } from '../support/process-fds.js';
 import { programPath } from '../support/program-path.js';
@@ -292,7 +292,7 @@ function failure(args: readonly string[], environment: NodeJS.ProcessEnv = {}, p
 
 t.test(
   'what it is started with wrongly ends it with one line that says so, and status 1',
-  leavingNoFd((t) => {
+  leavingNothing((t) => {
     using folder = new Folder();
     using listening = unixSocket();
     using idle = unixSocket();

@@ -6,7 +6,7 @@ import { connect, type Fd, read, SOCK_DGRAM, socketPair, unixSocket, write } fro
 import t, { type Test } from 'tap';
 import { needsDebianTree } from '../support/debian-tree.js';
 import { Folder } from '../support/folder.js';
-import { leavingNoFd } from '../support/open-fds.js';
+import { leavingNothing } from '../support/nothing-left.js';
 import { passedSocket } from '../support/passed-socket.js';
 import { processFds } from '../support/process-fds.js';
 import { programPath } from '../support/program-path.js';
@@ -236,7 +236,7 @@ function failure(args: readonly string[], variables: NodeJS.ProcessEnv = {}, pas
 
 t.test(
   'what it is started with wrongly ends it with one line that says so, and status 1',
-  leavingNoFd((t) => {
+  leavingNothing((t) => {
     using folder = new Folder();
     using datagram = unixSocket(SOCK_DGRAM);
     using unconnected = unixSocket();

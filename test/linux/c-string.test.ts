@@ -1,10 +1,10 @@
 import { bind, connect, IN_CREATE, Inotify, memoryFile, sendMessage, spawn, unixSocket, userExists } from '@sdrx/linux';
 import t from 'tap';
-import { leavingNoFd } from '../support/open-fds.js';
+import { leavingNothing } from '../support/nothing-left.js';
 
 t.test(
   'a NUL in a text that goes to C is EINVAL, and the message shows it, whoever takes the text',
-  leavingNoFd(async (t) => {
+  leavingNothing(async (t) => {
     using socket = unixSocket();
     using inotify = new Inotify();
     const name = '/tmp\0/x';

@@ -3,7 +3,7 @@ import { closeInThreads, duplicate, Fd, isOpen, pipe } from '@sdrx/linux';
 import t from 'tap';
 import { FuseMount, noFuse } from '../support/fuse-mount.js';
 import { LingeringSocket } from '../support/lingering-socket.js';
-import { leavingNoFd } from '../support/open-fds.js';
+import { leavingNothing } from '../support/nothing-left.js';
 import { programPath } from '../support/program-path.js';
 import { runNode } from '../support/run-node.js';
 import { until } from '../support/until.js';
@@ -12,7 +12,7 @@ const threads = () => readdirSync('/proc/self/task').length;
 
 t.test(
   'a thread closes a descriptor, and goes',
-  leavingNoFd(async (t) => {
+  leavingNothing(async (t) => {
     const before = threads();
     const fds = Array.from({ length: 100 }, () => new Fd(openSync('/proc/self/exe', 'r')).take());
     const closing = closeInThreads(fds);
@@ -29,7 +29,7 @@ t.test(
 
 t.test(
   'a socket that lingers keeps its thread, and nobody else',
-  leavingNoFd(async (t) => {
+  leavingNothing(async (t) => {
     const lingering = Array.from({ length: 10 }, () => new LingeringSocket());
     const closing = closeInThreads(lingering.map(({ fd }) => fd.take()));
     using _file = new Fd(openSync('/proc/self/exe', 'r'));

@@ -22,14 +22,14 @@ import {
   unixSocket,
 } from '@sdrx/linux';
 import t from 'tap';
-import { leavingNoFd } from '../support/open-fds.js';
+import { leavingNothing } from '../support/nothing-left.js';
 
 const AF_INET = 2;
 const AF_INET6 = 10;
 
 t.test(
   'sockets are told by family, type, state and address',
-  leavingNoFd((t) => {
+  leavingNothing((t) => {
     const folder = mkdtempSync(join(tmpdir(), 'sdrx-describe-'));
     const path = join(folder, 'socket');
     using stream = unixSocket();
@@ -66,7 +66,7 @@ t.test(
 
 t.test(
   'other descriptors are told by what they stand for',
-  leavingNoFd((t) => {
+  leavingNothing((t) => {
     const folder = mkdtempSync(join(tmpdir(), 'sdrx-describe-'));
     mkdirSync(join(folder, 'folder'));
     const open = (path: string) => new Fd(openSync(path, 'r'));

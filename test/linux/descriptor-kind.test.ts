@@ -3,11 +3,11 @@ import { Fd, isCgroup, isNamespace, namespaceInode, namespaceType, O_PATH, socke
 import t from 'tap';
 import { cgroupRoot, needsCgroups } from '../support/cgroup.js';
 import { MUTE_FILES, MuteFuse, needsFuse } from '../support/mute-fuse.js';
-import { leavingNoFd } from '../support/open-fds.js';
+import { leavingNothing } from '../support/nothing-left.js';
 
 t.test(
   'namespaces are told from all else, however they were opened',
-  leavingNoFd((t) => {
+  leavingNothing((t) => {
     for (const kind of ['user', 'net', 'pid', 'mnt']) {
       for (const flags of [0, O_PATH]) {
         using fd = new Fd(openSync(`/proc/self/ns/${kind}`, flags));

@@ -18,11 +18,11 @@ import {
 } from '@sdrx/linux';
 import fc from 'fast-check';
 import t from 'tap';
-import { leavingNoFd } from '../support/open-fds.js';
+import { leavingNothing } from '../support/nothing-left.js';
 
 t.test(
   'poll tells what is ready, with the number it was added by',
-  leavingNoFd((t) => {
+  leavingNothing((t) => {
     using epoll = new Epoll();
     using idle = eventfd();
     using ready = eventfd(1);
@@ -38,7 +38,7 @@ t.test(
 
 t.test(
   'every number from 0 to 2³² − 1 comes back',
-  leavingNoFd((t) => {
+  leavingNothing((t) => {
     using epoll = new Epoll();
     using ready = eventfd(1);
     epoll.add(ready.number, EPOLLIN, 0);
@@ -54,7 +54,7 @@ t.test(
 
 t.test(
   'many events come 512 at a time, and each of them in turn',
-  leavingNoFd((t) => {
+  leavingNothing((t) => {
     using epoll = new Epoll();
     const fds = Array.from({ length: 700 }, () => eventfd(1));
     fds.forEach((fd, index) => {
@@ -72,7 +72,7 @@ t.test(
 
 t.test(
   'EPOLLET tells once, EPOLLONESHOT once until modified',
-  leavingNoFd((t) => {
+  leavingNothing((t) => {
     using epoll = new Epoll();
     using edge = eventfd(1);
     epoll.add(edge.number, EPOLLIN | EPOLLET, 1);
@@ -88,7 +88,7 @@ t.test(
 
 t.test(
   'the end of a connection shows as readable and hung up',
-  leavingNoFd((t) => {
+  leavingNothing((t) => {
     using epoll = new Epoll();
     const [ours, theirs] = socketPair();
     using end = ours;
@@ -103,7 +103,7 @@ t.test(
 
 t.test(
   'it is watched through another instance when nested',
-  leavingNoFd((t) => {
+  leavingNothing((t) => {
     using inner = new Epoll();
     using outer = new Epoll();
     using event = eventfd();
@@ -118,7 +118,7 @@ t.test(
 
 t.test(
   'add throws EPERM for a regular file, EEXIST, EBADF',
-  leavingNoFd((t) => {
+  leavingNothing((t) => {
     using epoll = new Epoll();
     using file = new Fd(openSync('/proc/self/exe', 'r'));
     using event = eventfd();
@@ -131,7 +131,7 @@ t.test(
 
 t.test(
   'modify throws ENOENT for what was not added, EBADF',
-  leavingNoFd((t) => {
+  leavingNothing((t) => {
     using epoll = new Epoll();
     using event = eventfd();
     t.throws(() => epoll.modify(event.number, EPOLLIN, 0), { code: 'ENOENT' });
@@ -141,7 +141,7 @@ t.test(
 
 t.test(
   'remove is harmless for what is closed, was removed or never added, and ends the events of the rest',
-  leavingNoFd((t) => {
+  leavingNothing((t) => {
     using epoll = new Epoll();
     const closed = eventfd(1);
     using kept = eventfd(1);
@@ -161,7 +161,7 @@ t.test(
 
 t.test(
   'a disposed instance is closed, and polling it throws EBADF',
-  leavingNoFd((t) => {
+  leavingNothing((t) => {
     const epoll = new Epoll();
     const { fd } = epoll;
     epoll[Symbol.dispose]();

@@ -2,12 +2,12 @@ import { readFileSync } from 'node:fs';
 import { EventFd, eventfd, O_NONBLOCK, read, statusFlags, write } from '@sdrx/linux';
 import fc from 'fast-check';
 import t from 'tap';
-import { leavingNoFd } from '../support/open-fds.js';
+import { leavingNothing } from '../support/nothing-left.js';
 import { isReadable } from '../support/readable.js';
 
 t.test(
   'it begins with its initial value, and reading takes all of it',
-  leavingNoFd((t) => {
+  leavingNothing((t) => {
     const buffer = Buffer.alloc(8);
     fc.assert(
       fc.property(fc.integer({ min: 1, max: 0xffff_ffff }), (initial) => {
@@ -23,7 +23,7 @@ t.test(
 
 t.test(
   'it is non-blocking and adds up what is written',
-  leavingNoFd((t) => {
+  leavingNothing((t) => {
     using fd = eventfd();
     t.equal(statusFlags(fd.number) & O_NONBLOCK, O_NONBLOCK);
     const buffer = Buffer.alloc(8);
@@ -38,7 +38,7 @@ t.test(
 
 t.test(
   'an EventFd is readable while it has something, adds up what it is given, and gives it all at once',
-  leavingNoFd((t) => {
+  leavingNothing((t) => {
     fc.assert(
       fc.property(fc.integer({ min: 0, max: 0xffff_ffff }), fc.array(fc.nat(0xffff_ffff)), (initial, counts) => {
         using event = new EventFd(initial);
@@ -62,7 +62,7 @@ t.test(
 
 t.test(
   'one that is a semaphore gives one at a time',
-  leavingNoFd((t) => {
+  leavingNothing((t) => {
     using event = new EventFd(2, { semaphore: true });
     event.add();
     t.strictSame([event.take(), event.take(), event.take(), event.take()], [1, 1, 1, 0]);
@@ -71,7 +71,7 @@ t.test(
 
 t.test(
   'an EventFd is non-blocking: full, it throws EAGAIN and keeps what it has',
-  leavingNoFd((t) => {
+  leavingNothing((t) => {
     using event = new EventFd();
     t.equal(statusFlags(event.fd) & O_NONBLOCK, O_NONBLOCK);
     // It holds 2⁶⁴ − 2, and a number tells no more than 2⁵³ − 1 exactly.
@@ -86,7 +86,7 @@ t.test(
 
 t.test(
   'two of them do not mix, and a program that is started inherits none',
-  leavingNoFd((t) => {
+  leavingNothing((t) => {
     using first = new EventFd(1);
     using second = new EventFd(2);
     t.strictSame([second.take(), first.take()], [2, 1]);

@@ -18,7 +18,7 @@ import {
   write,
 } from '@sdrx/linux';
 import t from 'tap';
-import { leavingNoFd } from '../support/open-fds.js';
+import { leavingNothing } from '../support/nothing-left.js';
 
 const open = (path: string, flags: number | string = 'r') => new Fd(openSync(path, flags));
 
@@ -29,7 +29,7 @@ function closesOnExec(fd: number): boolean {
 
 t.test(
   'an Fd is closed at the end of its scope',
-  leavingNoFd((t) => {
+  leavingNothing((t) => {
     let number: number;
     {
       using fd = open('/dev/null');
@@ -42,7 +42,7 @@ t.test(
 
 t.test(
   'closing an Fd twice does not close who got its number meanwhile',
-  leavingNoFd((t) => {
+  leavingNothing((t) => {
     const first = open('/dev/null');
     const { number } = first;
     first.close();
@@ -56,7 +56,7 @@ t.test(
 
 t.test(
   'an Fd that gave its descriptor away leaves it open',
-  leavingNoFd((t) => {
+  leavingNothing((t) => {
     const fd = open('/dev/null');
     const number = fd.take();
     fd.close();
@@ -68,7 +68,7 @@ t.test(
 
 t.test(
   'duplicate gives a close-on-exec descriptor of the same file, not below the number asked for',
-  leavingNoFd((t) => {
+  leavingNothing((t) => {
     using fd = open('/dev/zero');
     using copy = duplicate(fd.number, 50);
     t.ok(copy.number >= 50);
@@ -85,7 +85,7 @@ t.test('duplicate throws EBADF for a closed descriptor, EINVAL for a number beyo
 
 t.test(
   'non-blocking is a property of the open file, so its duplicates share it',
-  leavingNoFd((t) => {
+  leavingNothing((t) => {
     using fd = open('/dev/null');
     using copy = duplicate(fd.number);
     setNonBlocking(fd.number);
@@ -97,7 +97,7 @@ t.test(
 
 t.test(
   'close-on-exec is set and cleared for one descriptor only',
-  leavingNoFd((t) => {
+  leavingNothing((t) => {
     using fd = open('/dev/null');
     using copy = duplicate(fd.number);
     setCloseOnExec(fd.number, false);
@@ -116,7 +116,7 @@ t.test('flags of a closed descriptor throw EBADF', (t) => {
 
 t.test(
   'the flags are the ones the kernel reports of an open file',
-  leavingNoFd((t) => {
+  leavingNothing((t) => {
     t.strictSame(
       [O_DIRECTORY, O_NOFOLLOW, O_NONBLOCK],
       [constants.O_DIRECTORY, constants.O_NOFOLLOW, constants.O_NONBLOCK],
@@ -133,7 +133,7 @@ t.test(
 
 t.test(
   'read tells bytes, nothing yet, and the end apart',
-  leavingNoFd((t) => {
+  leavingNothing((t) => {
     const [ours, theirs] = socketPair();
     using reader = ours;
     const buffer = Buffer.alloc(8);
@@ -148,7 +148,7 @@ t.test(
 
 t.test(
   'read and write never go beyond the buffer, whatever size is asked for',
-  leavingNoFd((t) => {
+  leavingNothing((t) => {
     const [first, second] = socketPair();
     using reader = first;
     using writer = second;
@@ -163,7 +163,7 @@ t.test(
 
 t.test(
   'write to a full socket takes nothing and says so',
-  leavingNoFd((t) => {
+  leavingNothing((t) => {
     const [ours, theirs] = socketPair();
     using writer = ours;
     using _reader = theirs;
@@ -176,7 +176,7 @@ t.test(
 
 t.test(
   'read throws EBADF and EISDIR',
-  leavingNoFd((t) => {
+  leavingNothing((t) => {
     t.throws(() => read(9999, Buffer.alloc(1)), { code: 'EBADF', syscall: 'read', subject: '9999' });
     using folder = open('/');
     t.throws(() => read(folder.number, Buffer.alloc(1)), { code: 'EISDIR' });
@@ -187,7 +187,7 @@ t.test(
 
 t.test(
   'write throws EBADF, EPIPE without ending the process, ENOSPC',
-  leavingNoFd((t) => {
+  leavingNothing((t) => {
     t.throws(() => write(9999, Buffer.alloc(1)), { code: 'EBADF', syscall: 'write', subject: '9999' });
     const [ours, theirs] = socketPair();
     using writer = ours;

@@ -2,7 +2,7 @@ import { openSync, statSync } from 'node:fs';
 import { allocate, Fd, libc, O_PATH, openByHandle } from '@sdrx/linux';
 import t from 'tap';
 import { Folder } from '../support/folder.js';
-import { leavingNoFd } from '../support/open-fds.js';
+import { leavingNothing } from '../support/nothing-left.js';
 import { needsRoot } from '../support/privileges.js';
 
 const nameToHandleAt = libc<
@@ -20,7 +20,7 @@ function handleOf(path: string): { type: number; bytes: Buffer } | undefined {
 t.test(
   'a file is opened by its handle',
   needsRoot,
-  leavingNoFd((t) => {
+  leavingNothing((t) => {
     using folder = new Folder();
     const handle = handleOf(folder.path);
     if (handle === undefined) return t.comment('the file system of the temporary directory has no handles');

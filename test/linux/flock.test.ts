@@ -2,7 +2,7 @@ import { openSync } from 'node:fs';
 import { Fd, lockExclusive, read, setNonBlocking, socketPair, spawn, tryLockExclusive, unlock } from '@sdrx/linux';
 import t from 'tap';
 import { Folder } from '../support/folder.js';
-import { leavingNoFd } from '../support/open-fds.js';
+import { leavingNothing } from '../support/nothing-left.js';
 import { runProgram } from '../support/run-program.js';
 import { waitForExit } from '../support/wait-for-exit.js';
 
@@ -15,7 +15,7 @@ function othersCanLock(path: string): boolean {
 
 t.test(
   'a lock keeps other processes out until it is given back',
-  leavingNoFd((t) => {
+  leavingNothing((t) => {
     using folder = new Folder();
     using file = open(folder.join('lock'));
     t.ok(othersCanLock(folder.join('lock')));
@@ -28,7 +28,7 @@ t.test(
 
 t.test(
   'a lock keeps out another open file of the same process, and not the same one again',
-  leavingNoFd((t) => {
+  leavingNothing((t) => {
     using folder = new Folder();
     using file = open(folder.join('lock'));
     using other = open(folder.join('lock'));
@@ -42,7 +42,7 @@ t.test(
 
 t.test(
   'a lock goes with its process when that is killed, and who waits for it gets it',
-  leavingNoFd((t) => {
+  leavingNothing((t) => {
     using folder = new Folder();
     const [ours, theirs] = socketPair();
     using pipe = ours;
@@ -78,7 +78,7 @@ t.test('a closed descriptor throws EBADF', (t) => {
 
 t.test(
   'giving back what was not taken is harmless',
-  leavingNoFd((t) => {
+  leavingNothing((t) => {
     using folder = new Folder();
     using file = open(folder.join('lock'));
     unlock(file.number);

@@ -3,13 +3,13 @@ import { closesAtOnce, Fd, isNeverFlushed, memoryFile, O_PATH, pipe, socketPair 
 import t from 'tap';
 import { Folder } from '../support/folder.js';
 import { FuseMount, noFuse } from '../support/fuse-mount.js';
-import { leavingNoFd } from '../support/open-fds.js';
+import { leavingNothing } from '../support/nothing-left.js';
 
 const namespace = (kind: string) => new Fd(openSync(`/proc/self/ns/${kind}`, 'r'));
 
 t.test(
   'of all namespaces only those of users and networks are known to close at once',
-  leavingNoFd((t) => {
+  leavingNothing((t) => {
     const safe = readdirSync('/proc/self/ns').filter((kind) => {
       using fd = namespace(kind);
       return closesAtOnce(fd.number);
@@ -20,7 +20,7 @@ t.test(
 
 t.test(
   'nothing else is, whatever it is called',
-  leavingNoFd((t) => {
+  leavingNothing((t) => {
     using folder = new Folder();
     const path = folder.join('user:[1]');
     closeSync(openSync(path, 'w'));
@@ -44,7 +44,7 @@ t.test(
 
 t.test(
   'namespaces, directories and what was opened with O_PATH are never flushed',
-  leavingNoFd((t) => {
+  leavingNothing((t) => {
     using user = namespace('user');
     using directory = new Fd(openSync('/', 'r'));
     using path = new Fd(openSync('/etc/hostname', O_PATH));

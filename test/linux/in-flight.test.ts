@@ -12,12 +12,12 @@ import {
 } from '@sdrx/linux';
 import t from 'tap';
 import { LingeringSocket } from '../support/lingering-socket.js';
-import { leavingNoFd } from '../support/open-fds.js';
+import { leavingNothing } from '../support/nothing-left.js';
 import { until } from '../support/until.js';
 
 t.test(
   'sockets in flight are open until the one is closed that they are in flight to, with what is in them',
-  leavingNoFd(async (t) => {
+  leavingNothing(async (t) => {
     const pairs = Array.from({ length: MAX_PASSED_FDS }, () => socketPair());
     const [reader, writer] = pipe();
     const [first] = pairs;
@@ -44,7 +44,7 @@ t.test(
 
 t.test(
   'the thread that closes them waits for what lingers in one, and nobody else does',
-  leavingNoFd(async (t) => {
+  leavingNothing(async (t) => {
     const lingering = new LingeringSocket();
     const pairs = Array.from({ length: 3 }, () => socketPair());
     sendMessage(pairs[1]?.[0].number ?? -1, Buffer.from('x'), { fds: [lingering.fd.number] });
@@ -62,7 +62,7 @@ t.test(
 
 t.test(
   'what can not be put in flight stays as it was',
-  leavingNoFd((t) => {
+  leavingNothing((t) => {
     t.throws(() => putInFlight([]), RangeError);
     t.throws(() => putInFlight(Array.from({ length: MAX_PASSED_FDS + 1 }, () => 0)), RangeError);
     const [ours, theirs] = socketPair();

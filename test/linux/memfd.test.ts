@@ -1,12 +1,12 @@
 import { readlinkSync } from 'node:fs';
 import { memoryFile, write } from '@sdrx/linux';
 import t from 'tap';
-import { leavingNoFd } from '../support/open-fds.js';
+import { leavingNothing } from '../support/nothing-left.js';
 import { runProgram } from '../support/run-program.js';
 
 t.test(
   'it is empty, carries its name, and goes with its descriptor',
-  leavingNoFd((t) => {
+  leavingNothing((t) => {
     using file = memoryFile('ünï');
     t.match(readlinkSync(`/proc/self/fd/${file.number}`), /^\/memfd:ünï/);
     t.equal(runProgram('cat', ['/dev/fd/0'], { fds: [file, null, 2] }).output, '');
@@ -15,7 +15,7 @@ t.test(
 
 t.test(
   'a program that is written to it is run',
-  leavingNoFd((t) => {
+  leavingNothing((t) => {
     using file = memoryFile('program');
     write(file.number, Buffer.from('#!/bin/sh\necho "runs with $1"\n'));
     const { output } = runProgram(`/proc/${process.pid}/fd/${file.number}`, ['this']);

@@ -2,13 +2,13 @@ import { openSync, readFileSync, writeFileSync } from 'node:fs';
 import { Fd, MemoryMapping, memoryFile, PAGE_SIZE, PROT_READ, PROT_WRITE } from '@sdrx/linux';
 import t from 'tap';
 import { errorCode } from '../support/error-code.js';
-import { leavingNoFd } from '../support/open-fds.js';
+import { leavingNothing } from '../support/nothing-left.js';
 
 const READ_WRITE = PROT_READ | PROT_WRITE;
 
 t.test(
   'what is written by one mapping of a file is read by another, and by who reads the file',
-  leavingNoFd(async (t) => {
+  leavingNothing(async (t) => {
     using file = memoryFile('mapped');
     writeFileSync(file.number, Buffer.alloc(2 * PAGE_SIZE));
     using whole = new MemoryMapping(file.number, 0, 2 * PAGE_SIZE, READ_WRITE, 'file');

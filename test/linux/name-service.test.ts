@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { groupExists, userExists } from '@sdrx/linux';
 import fc from 'fast-check';
 import t from 'tap';
-import { leavingNoFd } from '../support/open-fds.js';
+import { leavingNothing } from '../support/nothing-left.js';
 
 const names = (file: string) =>
   readFileSync(file, 'utf8')
@@ -28,7 +28,7 @@ t.test('every group of /etc/group exists, by name and by id', async (t) => {
 
 t.test(
   'what nobody knows does not exist, whatever characters it has',
-  leavingNoFd(async (t) => {
+  leavingNothing(async (t) => {
     await userExists('root'); // may open what it keeps
     const odd = [
       '',

@@ -16,7 +16,7 @@ import {
 } from '@sdrx/linux';
 import t from 'tap';
 import { errorCode } from '../support/error-code.js';
-import { leavingNoFd } from '../support/open-fds.js';
+import { leavingNothing } from '../support/nothing-left.js';
 import { needsRoot } from '../support/privileges.js';
 import { programPath } from '../support/program-path.js';
 import { runNode } from '../support/run-node.js';
@@ -46,7 +46,7 @@ const needsNumbers = { ...numbered(), ...needsRoot };
 
 t.test(
   'the type of a namespace is its own, and what is none has none',
-  leavingNoFd((t) => {
+  leavingNothing((t) => {
     const kinds = { user: CLONE_NEWUSER, net: CLONE_NEWNET, pid: CLONE_NEWPID };
     for (const [kind, type] of Object.entries(kinds)) {
       using namespace = open(`/proc/self/ns/${kind}`);
@@ -61,7 +61,7 @@ t.test(
 
 t.test(
   'a closed descriptor has no type, and no O_PATH one of a namespace: both throw EBADF',
-  leavingNoFd((t) => {
+  leavingNothing((t) => {
     using path = open('/proc/self/ns/user', O_PATH);
     t.throws(() => namespaceType(path.number), { code: 'EBADF', syscall: 'ioctl(NS_GET_NSTYPE)' });
     t.throws(() => namespaceType(9999), { code: 'EBADF', syscall: 'statx' });
@@ -71,7 +71,7 @@ t.test(
 
 t.test(
   'the type of a file system is its magic number',
-  leavingNoFd((t) => {
+  leavingNothing((t) => {
     using namespace = open('/proc/self/ns/user');
     using proc = open('/proc');
     t.equal(fileSystemType(namespace.number), NSFS_MAGIC);
@@ -82,7 +82,7 @@ t.test(
 
 t.test(
   'the owner of a user namespace is who made it',
-  leavingNoFd((t) => {
+  leavingNothing((t) => {
     using namespace = new UserNamespace();
     using fd = namespace.open();
     t.equal(namespaceOwner(fd.number), process.getuid?.());
@@ -98,7 +98,7 @@ t.test('the owner may be another user', needsRoot, (t) => {
 
 t.test(
   'the owner of another kind of namespace throws EINVAL, of what is none ENOTTY',
-  leavingNoFd((t) => {
+  leavingNothing((t) => {
     using net = open('/proc/self/ns/net');
     t.throws(() => namespaceOwner(net.number), { code: 'EINVAL', syscall: 'ioctl(NS_GET_OWNER_UID)' });
     for (const other of noNamespaces()) {
@@ -122,7 +122,7 @@ t.test(
 
 t.test(
   'a network namespace belongs to the user namespace it was made in',
-  leavingNoFd((t) => {
+  leavingNothing((t) => {
     using namespace = new UserNamespace(undefined, '--net');
     using user = namespace.open();
     using net = namespace.open('net');
@@ -134,7 +134,7 @@ t.test(
 
 t.test(
   'the parent of a user namespace is the one it was made in',
-  leavingNoFd((t) => {
+  leavingNothing((t) => {
     using namespace = new UserNamespace();
     using user = namespace.open();
     using parent = parentNamespace(user.number);
@@ -147,7 +147,7 @@ t.test(
 
 t.test(
   'the inode is the number that the kernel shows',
-  leavingNoFd((t) => {
+  leavingNothing((t) => {
     using namespace = open('/proc/self/ns/user');
     t.equal(`user:[${namespaceInode(namespace.number)}]`, readlinkSync('/proc/self/ns/user'));
   }),
@@ -167,7 +167,7 @@ t.test('every namespace has another id, the same through every descriptor', need
 
 t.test(
   'what is no namespace has no id',
-  leavingNoFd((t) => {
+  leavingNothing((t) => {
     for (const other of noNamespaces()) {
       t.equal(namespaceId(other.number), undefined);
       other.close();
@@ -179,7 +179,7 @@ t.test(
 t.test(
   'a living user namespace is opened by its id and inode',
   needsNumbers,
-  leavingNoFd((t) => {
+  leavingNothing((t) => {
     using namespace = new UserNamespace();
     const { id, inode } = numbersOf(namespace);
     using found = openUserNamespace(id, inode);
@@ -191,7 +191,7 @@ t.test(
 t.test(
   'a user namespace that died is not opened: ESTALE, and its numbers did not hold it alive',
   needsNumbers,
-  leavingNoFd(async (t) => {
+  leavingNothing(async (t) => {
     const namespace = new UserNamespace();
     const { id, inode } = numbersOf(namespace);
     openUserNamespace(id, inode).close();
@@ -204,7 +204,7 @@ t.test(
 t.test(
   'the descriptor of an opened one does hold it alive',
   needsNumbers,
-  leavingNoFd(async (t) => {
+  leavingNothing(async (t) => {
     const namespace = new UserNamespace();
     const { id, inode } = numbersOf(namespace);
     const held = openUserNamespace(id, inode);

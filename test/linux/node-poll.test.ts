@@ -1,7 +1,7 @@
 import { openSync } from 'node:fs';
 import { EPOLLIN, Epoll, eventfd, Fd, NodePoll, read, write } from '@sdrx/linux';
 import t from 'tap';
-import { leavingNoFd } from '../support/open-fds.js';
+import { leavingNothing } from '../support/nothing-left.js';
 import { programPath } from '../support/program-path.js';
 import { runNode } from '../support/run-node.js';
 import { until } from '../support/until.js';
@@ -11,7 +11,7 @@ const nextTurn = () => new Promise((resolve) => setImmediate(resolve));
 
 t.test(
   'it calls as long as the fd is readable, and not while it is not',
-  leavingNoFd(async (t) => {
+  leavingNothing(async (t) => {
     using event = eventfd();
     let calls = 0;
     let more: () => void = () => {};
@@ -40,7 +40,7 @@ t.test(
 
 t.test(
   'it watches an epoll instance, so that one handle carries many descriptors',
-  leavingNoFd(async (t) => {
+  leavingNothing(async (t) => {
     using epoll = new Epoll();
     using event = eventfd();
     epoll.add(event.number, EPOLLIN, 7);
@@ -61,7 +61,7 @@ t.test(
 
 t.test(
   'nothing is called after it was disposed of, which is harmless twice',
-  leavingNoFd(async (t) => {
+  leavingNothing(async (t) => {
     using event = eventfd(1);
     const poll = new NodePoll(event.number, () => t.fail('called'));
     poll[Symbol.dispose]();
@@ -80,7 +80,7 @@ t.test('it goes on when nobody has a reference to it and garbage is collected', 
 
 t.test(
   'an fd that cannot be polled throws EPERM, a closed one EBADF, one that is watched EEXIST',
-  leavingNoFd((t) => {
+  leavingNothing((t) => {
     using file = new Fd(openSync('/proc/self/exe', 'r'));
     using folder = new Fd(openSync('/', 'r'));
     using event = eventfd();
@@ -102,7 +102,7 @@ t.test('it keeps Node alive until it is disposed of', (t) => {
 
 t.test(
   'paused it does not call, resumed it does',
-  leavingNoFd(async (t) => {
+  leavingNothing(async (t) => {
     using event = eventfd(1);
     let calls = 0;
     using poll = new NodePoll(event.number, () => calls++);

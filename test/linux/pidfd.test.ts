@@ -16,7 +16,7 @@ import fc from 'fast-check';
 import t from 'tap';
 import { children } from '../support/children.js';
 import { Folder } from '../support/folder.js';
-import { leavingNoFd } from '../support/open-fds.js';
+import { leavingNothing } from '../support/nothing-left.js';
 import { readable } from '../support/readable.js';
 import { waitForExit } from '../support/wait-for-exit.js';
 
@@ -24,7 +24,7 @@ const { SIGTERM, SIGKILL, SIGSEGV, SIGSTOP, SIGCONT } = constants.signals;
 
 t.test(
   'the exit status of a child is what it exited with',
-  leavingNoFd((t) => {
+  leavingNothing((t) => {
     fc.assert(
       fc.property(fc.integer({ min: 0, max: 255 }), (status) => {
         const child = spawn('sh', { args: ['-c', `exit ${status}`] });
@@ -37,7 +37,7 @@ t.test(
 
 t.test(
   'a killed child tells the signal',
-  leavingNoFd((t) => {
+  leavingNothing((t) => {
     for (const signo of [SIGTERM, SIGKILL]) {
       const child = spawn('sleep', { args: ['1000'] });
       pidfdSendSignal(child.pidfd.number, signo);
@@ -48,7 +48,7 @@ t.test(
 
 t.test(
   'a child that dumped core says so',
-  leavingNoFd((t) => {
+  leavingNothing((t) => {
     using folder = new Folder();
     const child = spawn('sh', { args: ['-c', 'ulimit -c unlimited && kill -SEGV $$'], cwd: folder.path });
     t.strictSame(waitForExit(child), { pid: child.pid, code: 'dumped', status: SIGSEGV });
@@ -57,7 +57,7 @@ t.test(
 
 t.test(
   'a child that stops and goes on says both',
-  leavingNoFd((t) => {
+  leavingNothing((t) => {
     const child = spawn('sleep', { args: ['1000'] });
     const { pid } = child;
     child.kill(SIGSTOP);
@@ -71,7 +71,7 @@ t.test(
 
 t.test(
   'with WNOHANG there is nothing to tell of a child that runs',
-  leavingNoFd((t) => {
+  leavingNothing((t) => {
     const child = spawn('sleep', { args: ['1000'] });
     t.equal(waitPidfd(child.pidfd.number, WEXITED | WSTOPPED | WCONTINUED | WNOHANG), undefined);
     child.kill();
@@ -81,7 +81,7 @@ t.test(
 
 t.test(
   'with WNOWAIT the child can be asked again, without it is reaped',
-  leavingNoFd((t) => {
+  leavingNothing((t) => {
     using child = spawn('false');
     const { pid } = child;
     const expected = { pid, code: 'exited', status: 1 };
@@ -95,7 +95,7 @@ t.test(
 
 t.test(
   'waiting throws ECHILD for what is no child of ours, EBADF, and EINVAL without something to wait for',
-  leavingNoFd((t) => {
+  leavingNothing((t) => {
     using ours = pidfdOpen(process.pid);
     t.throws(() => waitPidfd(ours.number, WEXITED), { code: 'ECHILD' });
     t.throws(() => waitPidfd(9999, WEXITED), { code: 'EBADF', subject: '9999' });
@@ -105,7 +105,7 @@ t.test(
 
 t.test(
   'a pidfd is readable once the process ended, reaped or not',
-  leavingNoFd(async (t) => {
+  leavingNothing(async (t) => {
     using epoll = new Epoll();
     using child = spawn('sleep', { args: ['1000'] });
     epoll.add(child.pidfd.number, EPOLLIN, 0);
@@ -120,7 +120,7 @@ t.test(
 
 t.test(
   'sending throws ESRCH once the process is reaped, EBADF, and RangeError for no signal',
-  leavingNoFd((t) => {
+  leavingNothing((t) => {
     using child = spawn('true');
     waitPidfd(child.pidfd.number, WEXITED);
     t.throws(() => pidfdSendSignal(child.pidfd.number, 'SIGTERM'), {

@@ -1,10 +1,10 @@
 import { O_NONBLOCK, pipe, read, statusFlags, write } from '@sdrx/linux';
 import t from 'tap';
-import { leavingNoFd } from '../support/open-fds.js';
+import { leavingNothing } from '../support/nothing-left.js';
 
 t.test(
   'what is written to one end is read from the other, until the writing end is closed',
-  leavingNoFd((t) => {
+  leavingNothing((t) => {
     const [ours, writer] = pipe();
     using reader = ours;
     const buffer = Buffer.alloc(8);

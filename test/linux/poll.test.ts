@@ -1,10 +1,10 @@
 import { EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT, isReadable, pipe, pollNow, write } from '@sdrx/linux';
 import t from 'tap';
-import { leavingNoFd } from '../support/open-fds.js';
+import { leavingNothing } from '../support/nothing-left.js';
 
 t.test(
   'it tells what there is right now, of what was asked for',
-  leavingNoFd(async (t) => {
+  leavingNothing(async (t) => {
     const [reader, writer] = pipe();
     t.equal(pollNow(reader.number, EPOLLIN), 0);
     t.equal(pollNow(writer.number, EPOLLIN | EPOLLOUT), EPOLLOUT);

@@ -3,7 +3,7 @@ import { pidfdSignalGroup, spawn, WEXITED, waitPidfd } from '@sdrx/linux';
 import t from 'tap';
 import { Folder } from '../support/folder.js';
 import { kernelIs } from '../support/kernel.js';
-import { leavingNoFd } from '../support/open-fds.js';
+import { leavingNothing } from '../support/nothing-left.js';
 import { untilOr } from '../support/until.js';
 
 /** The longest that anything may take, in milliseconds. */
@@ -18,7 +18,7 @@ const skip = kernelIs(6, 9) ? false : 'Linux has it from 6.9 on';
 t.test(
   'a group is signalled by its leader, also when the leader is gone',
   { skip },
-  leavingNoFd(async (t) => {
+  leavingNothing(async (t) => {
     using folder = new Folder();
     const path = folder.join('pid');
     using leader = spawn('sh', { args: ['-c', `sleep 1000 & echo $! >${path}`], group: 'process-group' });
@@ -40,7 +40,7 @@ t.test(
 t.test(
   'who leads no group has none to signal',
   { skip },
-  leavingNoFd((t) => {
+  leavingNothing((t) => {
     using child = spawn('sleep', { args: ['1000'] });
     t.equal(pidfdSignalGroup(child.pidfd.number, 'SIGKILL'), false);
     child.kill('SIGKILL');

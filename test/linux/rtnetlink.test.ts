@@ -3,7 +3,7 @@ import t, { type Test } from 'tap';
 import { errorCode } from '../support/error-code.js';
 import { inNetwork } from '../support/in-network.js';
 import { Network } from '../support/network.js';
-import { leavingNoFd } from '../support/open-fds.js';
+import { leavingNothing } from '../support/nothing-left.js';
 import { needsRoot } from '../support/privileges.js';
 import { programPath } from '../support/program-path.js';
 import { runNode } from '../support/run-node.js';
@@ -27,7 +27,7 @@ function test(name: string, body: (t: Test, here: Network, there: Network) => vo
   t.test(
     name,
     needsRoot,
-    leavingNoFd((t) => {
+    leavingNothing((t) => {
       using here = new Network();
       using there = new Network();
       body(t, here, there);
@@ -175,7 +175,7 @@ test('a namespace of many interfaces is told whole', (t, here, there) => {
 
 t.test(
   'a family that there is not is an error',
-  leavingNoFd((t) => {
+  leavingNothing((t) => {
     t.equal(
       errorCode(() => new Netlink(31)),
       'EPROTONOSUPPORT',

@@ -1,11 +1,11 @@
 import { pipe, read, sendNow, setNonBlocking, socketPair } from '@sdrx/linux';
 import t from 'tap';
 import { errorCode } from '../support/error-code.js';
-import { leavingNoFd } from '../support/open-fds.js';
+import { leavingNothing } from '../support/nothing-left.js';
 
 t.test(
   'sends, and does not wait on a socket that would',
-  leavingNoFd(async (t) => {
+  leavingNothing(async (t) => {
     const [ours, theirs] = socketPair();
     using sender = ours;
     using receiver = theirs;

@@ -15,7 +15,7 @@ import {
 import fc from 'fast-check';
 import t from 'tap';
 import { disassembleArm64 } from '../support/disassemble-arm64.js';
-import { leavingNoFd } from '../support/open-fds.js';
+import { leavingNothing } from '../support/nothing-left.js';
 import { programPath } from '../support/program-path.js';
 import { ReceivedSignals } from '../support/received-signals.js';
 import { runNode } from '../support/run-node.js';
@@ -62,7 +62,7 @@ function threadBlocks(tid: number, signo: number): boolean {
 
 t.test(
   '20,000 queued signals are received each exactly once, with sender and value, while V8 is busy',
-  leavingNoFd(async (t) => {
+  leavingNothing(async (t) => {
     using signals = new ReceivedSignals(COMMAND);
     const program = programPath('./programs/queue-signals.js', import.meta.url);
     using first = spawn(process.execPath, { args: [program, String(process.pid), '0', '10000'], env: withoutTap() });
@@ -91,7 +91,7 @@ t.test(
 
 t.test(
   'a signal of kill(2) is received, with the code of kill(2) and its sender',
-  leavingNoFd(async (t) => {
+  leavingNothing(async (t) => {
     using signals = new ReceivedSignals(SIGUSR2);
     for (let round = 0; round < 20; round++) {
       const kill = spawn('sh', { args: ['-c', `exec /bin/kill -USR2 ${process.pid}`] });
@@ -103,7 +103,7 @@ t.test(
 
 t.test(
   'a signal that this process sends itself is received',
-  leavingNoFd(async (t) => {
+  leavingNothing(async (t) => {
     using signals = new ReceivedSignals(SIGUSR2);
     process.kill(process.pid, 'SIGUSR2');
     t.strictSame(await signals.take(1), [{ signo: SIGUSR2, code: 0, pid: process.pid, uid, value: 0 }]);
@@ -112,7 +112,7 @@ t.test(
 
 t.test(
   'a signal of the kernel is received, and has no sender',
-  leavingNoFd(async (t) => {
+  leavingNothing(async (t) => {
     using signals = new ReceivedSignals(SIGALRM);
     ualarm(1000, 0);
     t.strictSame(await signals.take(1), [{ signo: SIGALRM, code: SI_KERNEL, pid: 0, uid: 0, value: 0 }]);
@@ -121,7 +121,7 @@ t.test(
 
 t.test(
   'SIGCHLD is received with the child that it tells of',
-  leavingNoFd(async (t) => {
+  leavingNothing(async (t) => {
     using signals = new ReceivedSignals(SIGCHLD);
     const child = spawn('true');
     t.strictSame(await signals.take(1), [{ signo: SIGCHLD, code: CLD_EXITED, pid: child.pid, uid, value: 0 }]);
@@ -134,7 +134,7 @@ const FRESH = SIGRTMIN + 9;
 
 t.test(
   'each of the other threads hands a signal that it is sent on, and blocks it from then on',
-  leavingNoFd(async (t) => {
+  leavingNothing(async (t) => {
     using signals = new ReceivedSignals(FRESH);
     const threads = otherThreads(FRESH);
     t.ok(threads.length >= 1, `${threads.length} threads`);
@@ -148,7 +148,7 @@ t.test(
 
 t.test(
   'several signals are forwarded at once, each to its own receiver',
-  leavingNoFd(async (t) => {
+  leavingNothing(async (t) => {
     using ones = new ReceivedSignals(SIGUSR1);
     using twos = new ReceivedSignals(SIGUSR2);
     process.kill(process.pid, 'SIGUSR2');

@@ -1,7 +1,7 @@
 import { isOpen, libc, O_NONBLOCK, SIGRTMIN, SignalFd, setBlocked, signalNumber, statusFlags } from '@sdrx/linux';
 import fc from 'fast-check';
 import t from 'tap';
-import { leavingNoFd } from '../support/open-fds.js';
+import { leavingNothing } from '../support/nothing-left.js';
 
 // To this thread and no other, so that no forwarder is needed: pthread_sigqueue(3).
 const pthreadSelf = libc<() => bigint | number>('ulong pthread_self()');
@@ -17,7 +17,7 @@ for (const signo of [SIGRTMIN, SIGUSR1]) setBlocked(signo, true);
 
 t.test(
   'a queued signal comes with its sender and its value, any 32-bit integer',
-  leavingNoFd((t) => {
+  leavingNothing((t) => {
     using signals = new SignalFd(SIGRTMIN);
     fc.assert(
       fc.property(fc.integer(), (value) => {
@@ -31,7 +31,7 @@ t.test(
 
 t.test(
   'a signal of tgkill(2) has its own code and no value',
-  leavingNoFd((t) => {
+  leavingNothing((t) => {
     using signals = new SignalFd(SIGUSR1);
     pthreadKill(pthreadSelf(), SIGUSR1);
     t.strictSame(signals.read(), [{ signo: SIGUSR1, code: -6, pid: process.pid, uid, value: 0 }]);
@@ -40,7 +40,7 @@ t.test(
 
 t.test(
   'many come 64 at a time and in order',
-  leavingNoFd((t) => {
+  leavingNothing((t) => {
     using signals = new SignalFd(SIGRTMIN);
     for (let value = 0; value < 100; value++) pthreadSigqueue(pthreadSelf(), SIGRTMIN, BigInt(value));
     const batches = [signals.read(), signals.read(), signals.read()];
@@ -57,7 +57,7 @@ t.test(
 
 t.test(
   'it receives its own signal only',
-  leavingNoFd((t) => {
+  leavingNothing((t) => {
     using signals = new SignalFd(SIGRTMIN);
     using others = new SignalFd(SIGUSR1);
     pthreadKill(pthreadSelf(), SIGUSR1);
@@ -68,7 +68,7 @@ t.test(
 
 t.test(
   'it is non-blocking, and closed when disposed of',
-  leavingNoFd((t) => {
+  leavingNothing((t) => {
     const signals = new SignalFd(SIGUSR1);
     const { fd } = signals;
     t.equal(statusFlags(fd) & O_NONBLOCK, O_NONBLOCK);

@@ -24,7 +24,7 @@ import {
 import fc from 'fast-check';
 import t from 'tap';
 import { errorCode } from '../support/error-code.js';
-import { leavingNoFd } from '../support/open-fds.js';
+import { leavingNothing } from '../support/nothing-left.js';
 import { until } from '../support/until.js';
 
 const port = fc.integer({ min: 0, max: 0xffff });
@@ -98,7 +98,7 @@ function bound(place: (typeof PLACES)[number]): [Fd, SocketAddress] {
 for (const place of PLACES) {
   t.test(
     `a socket is connected to an address, or refused: ${place.family}`,
-    leavingNoFd((t) => {
+    leavingNothing((t) => {
       const [socket, address] = bound(place);
       using listener = socket;
       using refused = makeSocket(FAMILIES[place.family], SOCK_STREAM);
@@ -123,7 +123,7 @@ for (const place of PLACES) {
 
 t.test(
   'of a socket that does not block it begins, and how it went is told later',
-  leavingNoFd(async (t) => {
+  leavingNothing(async (t) => {
     const [socket, address] = bound({ family: 'inet', host: '127.0.0.1', port: 0 });
     using listener = socket;
     for (const expected of ['refused', 'connected'] as const) {

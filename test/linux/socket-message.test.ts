@@ -16,7 +16,7 @@ import {
 import fc from 'fast-check';
 import t from 'tap';
 import { Folder } from '../support/folder.js';
-import { leavingNoFd } from '../support/open-fds.js';
+import { leavingNothing } from '../support/nothing-left.js';
 import { programPath } from '../support/program-path.js';
 import { runWithLimit } from '../support/run-with-limit.js';
 
@@ -43,7 +43,7 @@ const inodes = (fds: readonly number[]) => fds.map((fd) => fstatSync(fd).ino);
 for (const type of [SOCK_STREAM, SOCK_DGRAM, SOCK_SEQPACKET] as const) {
   t.test(
     `bytes come as they were sent, over a socket of type ${type}`,
-    leavingNoFd((t) => {
+    leavingNothing((t) => {
       const [first, second] = socketPair(type);
       using sender = first;
       using receiver = second;
@@ -63,7 +63,7 @@ for (const type of [SOCK_STREAM, SOCK_DGRAM, SOCK_SEQPACKET] as const) {
 
 t.test(
   'a part of a larger buffer is sent from where it begins',
-  leavingNoFd((t) => {
+  leavingNothing((t) => {
     const [first, second] = socketPair();
     using sender = first;
     using receiver = second;
@@ -77,7 +77,7 @@ t.test(
 for (const count of [0, 1, 2, 252, MAX_PASSED_FDS]) {
   t.test(
     `${count} descriptors arrive in order, close-on-exec, and ours stay ours`,
-    leavingNoFd((t) => {
+    leavingNothing((t) => {
       const [first, second] = socketPair();
       using sender = first;
       using receiver = second;
@@ -97,7 +97,7 @@ for (const count of [0, 1, 2, 252, MAX_PASSED_FDS]) {
 
 t.test(
   'descriptors are appended to those that came before',
-  leavingNoFd((t) => {
+  leavingNothing((t) => {
     const [first, second] = socketPair();
     using sender = first;
     using receiver = second;
@@ -118,7 +118,7 @@ t.test(
 
 t.test(
   'a message of a stream with descriptors is not joined with the one before',
-  leavingNoFd((t) => {
+  leavingNothing((t) => {
     const [first, second] = socketPair();
     using sender = first;
     using receiver = second;
@@ -136,7 +136,7 @@ t.test(
 
 t.test(
   'more than 253 descriptors throw EINVAL, and nothing is sent',
-  leavingNoFd((t) => {
+  leavingNothing((t) => {
     const [first, second] = socketPair();
     using sender = first;
     using receiver = second;
@@ -150,7 +150,7 @@ t.test(
 
 t.test(
   'a closed descriptor throws EBADF, and nothing is sent',
-  leavingNoFd((t) => {
+  leavingNothing((t) => {
     const [first, second] = socketPair();
     using sender = first;
     using receiver = second;
@@ -161,7 +161,7 @@ t.test(
 
 t.test(
   'over a stream nothing goes along with no bytes',
-  leavingNoFd((t) => {
+  leavingNothing((t) => {
     const [first, second] = socketPair();
     using sender = first;
     using receiver = second;
@@ -172,7 +172,7 @@ t.test(
 
 t.test(
   'an empty datagram takes its descriptors along',
-  leavingNoFd((t) => {
+  leavingNothing((t) => {
     const [first, second] = socketPair(SOCK_DGRAM);
     using sender = first;
     using receiver = second;
@@ -206,7 +206,7 @@ t.test('with room for all three descriptors they are received', (t) => {
 
 t.test(
   'credentials that a socket delivers beside do not take the room of 253 descriptors',
-  leavingNoFd((t) => {
+  leavingNothing((t) => {
     const [first, second] = socketPair();
     using sender = first;
     using receiver = second;
@@ -222,7 +222,7 @@ t.test(
 for (const type of [SOCK_DGRAM, SOCK_SEQPACKET] as const) {
   t.test(
     `a datagram that is too long for the buffer throws EMSGSIZE, without a descriptor, over type ${type}`,
-    leavingNoFd((t) => {
+    leavingNothing((t) => {
       const [first, second] = socketPair(type);
       using sender = first;
       using receiver = second;
@@ -239,7 +239,7 @@ for (const type of [SOCK_DGRAM, SOCK_SEQPACKET] as const) {
 
 t.test(
   'a full socket takes nothing, or a part of a stream',
-  leavingNoFd((t) => {
+  leavingNothing((t) => {
     const [first, second] = socketPair();
     using sender = first;
     using receiver = second;
@@ -259,7 +259,7 @@ t.test(
 
 t.test(
   'the end of a stream is 0, and sending to it throws EPIPE without ending the process',
-  leavingNoFd((t) => {
+  leavingNothing((t) => {
     const [first, second] = socketPair();
     using socket = first;
     second.close();
@@ -270,7 +270,7 @@ t.test(
 
 t.test(
   'a connection that the other end reset throws ECONNRESET',
-  leavingNoFd((t) => {
+  leavingNothing((t) => {
     const [first, second] = socketPair();
     using socket = first;
     sendMessage(socket.number, Buffer.from('unread'));
@@ -281,7 +281,7 @@ t.test(
 
 t.test(
   'a datagram goes to a path or an abstract name',
-  leavingNoFd((t) => {
+  leavingNothing((t) => {
     using folder = new Folder();
     using sender = unixSocket(SOCK_DGRAM);
     const buffer = new ReceiveBuffer(100);
@@ -301,7 +301,7 @@ t.test(
 
 t.test(
   'a datagram to nobody throws ENOENT or ECONNREFUSED with the address, one that is too long EMSGSIZE',
-  leavingNoFd((t) => {
+  leavingNothing((t) => {
     using folder = new Folder();
     using sender = unixSocket(SOCK_DGRAM);
     const to = folder.join('socket');
@@ -317,7 +317,7 @@ t.test(
 
 t.test(
   'what is no socket throws ENOTSOCK, what is closed EBADF',
-  leavingNoFd((t) => {
+  leavingNothing((t) => {
     using file = new Fd(openSync('/dev/null', 'r+'));
     t.throws(() => sendMessage(file.number, Buffer.from('x')), { code: 'ENOTSOCK', subject: String(file.number) });
     t.throws(() => new ReceiveBuffer(1).receive(file.number, []), { code: 'ENOTSOCK' });

@@ -32,7 +32,7 @@ import fc from 'fast-check';
 import t from 'tap';
 import { errorCode } from '../support/error-code.js';
 import { Folder } from '../support/folder.js';
-import { leavingNoFd } from '../support/open-fds.js';
+import { leavingNothing } from '../support/nothing-left.js';
 import { needsRoot } from '../support/privileges.js';
 import { programPath } from '../support/program-path.js';
 import { runNode } from '../support/run-node.js';
@@ -98,7 +98,7 @@ t.test('an empty path, and one with a NUL in it, throw EINVAL', (t) => {
 
 t.test(
   'a path is listened on and connected to, whatever characters it has',
-  leavingNoFd((t) => {
+  leavingNothing((t) => {
     using folder = new Folder();
     for (const name of ['plain', 'mit Leerzeichen', 'ünï', '漢字', '😀']) {
       const path = folder.join(name);
@@ -114,7 +114,7 @@ t.test(
 
 t.test(
   'an abstract name is listened on and connected to',
-  leavingNoFd((t) => {
+  leavingNothing((t) => {
     const name = `@sdrx-test-${process.pid}-ünï`;
     using listener = listenAt(name);
     using _client = connectTo(name);
@@ -125,7 +125,7 @@ t.test(
 
 t.test(
   'what is made or accepted is non-blocking',
-  leavingNoFd((t) => {
+  leavingNothing((t) => {
     const name = `@sdrx-test-${process.pid}`;
     using listener = listenAt(name);
     using client = connectTo(name);
@@ -141,7 +141,7 @@ t.test(
 
 t.test(
   'accept gives nothing when nobody waits',
-  leavingNoFd((t) => {
+  leavingNothing((t) => {
     using listener = listenAt(`@sdrx-test-${process.pid}`);
     t.equal(accept(listener.number), undefined);
   }),
@@ -149,7 +149,7 @@ t.test(
 
 t.test(
   'accept throws EBADF, ENOTSOCK, and EINVAL for a socket that does not listen',
-  leavingNoFd((t) => {
+  leavingNothing((t) => {
     using socket = unixSocket();
     using file = new Fd(openSync('/dev/null', 'r'));
     t.throws(() => accept(9999), { code: 'EBADF', syscall: 'accept4', subject: '9999' });
@@ -166,7 +166,7 @@ t.test('without room accept throws EMFILE, and the connection waits', (t) => {
 
 t.test(
   'bind throws EADDRINUSE, ENOENT, EINVAL for a socket that is bound',
-  leavingNoFd((t) => {
+  leavingNothing((t) => {
     using folder = new Folder();
     const path = folder.join('socket');
     using listener = listenAt(path);
@@ -188,7 +188,7 @@ t.test('without the right to, bind and connect throw EACCES', needsRoot, (t) => 
 
 t.test(
   'listen throws EOPNOTSUPP for a datagram socket, EINVAL for an unbound one, EBADF',
-  leavingNoFd((t) => {
+  leavingNothing((t) => {
     using datagrams = unixSocket(SOCK_DGRAM);
     using unbound = unixSocket();
     t.throws(() => listen(datagrams.number), { code: 'EOPNOTSUPP', syscall: 'listen' });
@@ -199,7 +199,7 @@ t.test(
 
 t.test(
   'connect throws ENOENT, ECONNREFUSED, EPROTOTYPE',
-  leavingNoFd((t) => {
+  leavingNothing((t) => {
     using folder = new Folder();
     const path = folder.join('socket');
     using socket = unixSocket();
@@ -214,7 +214,7 @@ t.test(
 
 t.test(
   'connect throws EAGAIN when the backlog is full',
-  leavingNoFd((t) => {
+  leavingNothing((t) => {
     const name = `@sdrx-test-${process.pid}`;
     using listener = listenAt(name, 1);
     const clients = [connectTo(name), connectTo(name)];
@@ -228,7 +228,7 @@ t.test(
 
 t.test(
   'the peer of a pair and of a connection is this process',
-  leavingNoFd((t) => {
+  leavingNothing((t) => {
     const us = { pid: process.pid, uid: process.getuid?.(), gid: process.getgid?.() };
     const [first, second] = socketPair();
     using one = first;
@@ -259,7 +259,7 @@ t.test('the peer is who connected, another user and process', needsRoot, async (
 
 t.test(
   'a socket without a peer has nobody for one',
-  leavingNoFd((t) => {
+  leavingNothing((t) => {
     using unconnected = unixSocket();
     using internet = new Fd(anySocket(AF_INET, SOCK_STREAM, 0));
     for (const fd of [unconnected, internet]) {
@@ -270,7 +270,7 @@ t.test(
 
 t.test(
   'credentials throw ENOTSOCK, EBADF',
-  leavingNoFd((t) => {
+  leavingNothing((t) => {
     using file = new Fd(openSync('/dev/null', 'r'));
     t.throws(() => peerCredentials(file.number), { code: 'ENOTSOCK', syscall: 'getsockopt' });
     t.throws(() => peerCredentials(9999), { code: 'EBADF' });
@@ -279,7 +279,7 @@ t.test(
 
 t.test(
   'only a listening stream socket of AF_UNIX is one',
-  leavingNoFd((t) => {
+  leavingNothing((t) => {
     using listener = listenAt(`@sdrx-test-${process.pid}`);
     t.ok(isListeningUnixStream(listener.number));
     const [first, second] = socketPair();
@@ -303,7 +303,7 @@ t.test(
 
 t.test(
   'an option is set to a number, or throws ENOPROTOOPT, EINVAL, ENOTSOCK, EBADF',
-  leavingNoFd((t) => {
+  leavingNothing((t) => {
     const [SOL_SOCKET, SO_PRIORITY] = [1, 12];
     using socket = unixSocket();
     setSocketOption(socket.number, SOL_SOCKET, SO_PRIORITY, 5);
@@ -329,7 +329,7 @@ t.test(
 
 t.test(
   'the pending error is taken once',
-  leavingNoFd((t) => {
+  leavingNothing((t) => {
     const [first, second] = socketPair();
     using socket = first;
     t.equal(takeSocketError(socket.number), 0);
@@ -347,7 +347,7 @@ t.test(
 
 t.test(
   'a connection that was shut down for reading still takes what had arrived, and still sends',
-  leavingNoFd((t) => {
+  leavingNothing((t) => {
     const [one, other] = socketPair();
     write(other.number, Buffer.from('before'));
     shutdownRead(one.number);
@@ -365,7 +365,7 @@ t.test(
 
 t.test(
   'of a connection that was shut down what had arrived can be counted and read, and nothing more arrives',
-  leavingNoFd((t) => {
+  leavingNothing((t) => {
     const [one, other] = socketPair();
     t.equal(untakenBytes(other.number), 0);
     write(other.number, Buffer.from('before'));

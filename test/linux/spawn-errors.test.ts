@@ -1,20 +1,11 @@
 import { writeFileSync } from 'node:fs';
 import { Fd, isOpen, isSystemError, type SpawnOptions, spawn } from '@sdrx/linux';
-import t, { type Test } from 'tap';
-import { children } from '../support/children.js';
+import t from 'tap';
 import { Folder } from '../support/folder.js';
-import { leavingNoFd } from '../support/open-fds.js';
+import { leavingNothing } from '../support/nothing-left.js';
 import { needsRoot } from '../support/privileges.js';
 import { programPath } from '../support/program-path.js';
 import { runNode } from '../support/run-node.js';
-
-function leavingNothing(body: (t: Test) => void): (t: Test) => Promise<void> {
-  return leavingNoFd((t) => {
-    const before = children();
-    body(t);
-    t.strictSame(children(), before, 'no child is left behind');
-  });
-}
 
 /** Options that can't be given, as who writes JavaScript may give them. */
 const refused: readonly [options: object, name: 'TypeError' | 'RangeError', message: string][] = [

@@ -1,10 +1,9 @@
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { constants } from 'node:os';
 import { libc, openFile, pipe, read, type SpawnOptions, setCloseOnExec, spawn } from '@sdrx/linux';
-import t, { type Test } from 'tap';
-import { children } from '../support/children.js';
+import t from 'tap';
 import { Folder } from '../support/folder.js';
-import { leavingNoFd } from '../support/open-fds.js';
+import { leavingNothing } from '../support/nothing-left.js';
 import { needsRoot } from '../support/privileges.js';
 import { programPath } from '../support/program-path.js';
 import { runNode } from '../support/run-node.js';
@@ -18,15 +17,6 @@ const NOBODY = 65534;
 const PR_GET_DUMPABLE = 3;
 
 const prctl = libc<(option: number) => number>('int prctl(int)');
-
-/** A test that must close whatever it opens and reap whatever it starts. */
-function leavingNothing(body: (t: Test) => void | Promise<void>): (t: Test) => Promise<void> {
-  return leavingNoFd(async (t) => {
-    const before = children();
-    await body(t);
-    t.strictSame(children(), before, 'no child is left behind');
-  });
-}
 
 /** What a shell's script prints, run with these options. */
 function shell(script: string, options: SpawnOptions = {}): string {

@@ -14,10 +14,9 @@ import {
   waitPidfd,
 } from '@sdrx/linux';
 import fc from 'fast-check';
-import t, { type Test } from 'tap';
-import { children } from '../support/children.js';
+import t from 'tap';
 import { Folder } from '../support/folder.js';
-import { leavingNoFd } from '../support/open-fds.js';
+import { leavingNothing } from '../support/nothing-left.js';
 import { needsRoot } from '../support/privileges.js';
 import { programPath } from '../support/program-path.js';
 import { runNode } from '../support/run-node.js';
@@ -27,15 +26,6 @@ import { signalMask } from '../support/signal-status.js';
 import { waitForExit } from '../support/wait-for-exit.js';
 
 const { SIGTERM, SIGKILL, SIGUSR1, SIGUSR2 } = constants.signals;
-
-/** A test that must close whatever it opens and reap whatever it starts. */
-function leavingNothing(body: (t: Test) => void | Promise<void>): (t: Test) => Promise<void> {
-  return leavingNoFd(async (t) => {
-    const before = children();
-    await body(t);
-    t.strictSame(children(), before, 'no child is left behind');
-  });
-}
 
 /** Starts a program that opens nothing and waits, and looks at it from outside. The child runs it once spawn returned. */
 function lookAtChild<T>(options: SpawnOptions, look: (pid: number) => T): T {

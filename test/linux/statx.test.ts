@@ -2,7 +2,7 @@ import { openSync, readFileSync, statSync, symlinkSync } from 'node:fs';
 import { Fd, O_NOFOLLOW, O_PATH, socketPair, statx } from '@sdrx/linux';
 import t from 'tap';
 import { Folder } from '../support/folder.js';
-import { leavingNoFd } from '../support/open-fds.js';
+import { leavingNothing } from '../support/nothing-left.js';
 
 /** The mount that an open file is on, as the kernel lists it. proc_pid_fdinfo(5). */
 function mountId(fd: number): bigint {
@@ -18,7 +18,7 @@ function device(path: string): string {
 
 t.test(
   'it tells inode, device, kind and mount of whatever is open',
-  leavingNoFd((t) => {
+  leavingNothing((t) => {
     using folder = new Folder();
     for (const path of [folder.path, '/proc', '/proc/self/ns/user', '/dev/null']) {
       using file = new Fd(openSync(path, 'r'));
@@ -35,7 +35,7 @@ t.test(
 
 t.test(
   'an O_PATH descriptor will do, and a socket',
-  leavingNoFd((t) => {
+  leavingNothing((t) => {
     using path = new Fd(openSync('/proc', O_PATH));
     t.equal(statx(path.number).mountId, mountId(path.number));
     const [first, second] = socketPair();

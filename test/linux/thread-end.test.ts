@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
 import { close, eventfd, isOpen } from '@sdrx/linux';
 import t from 'tap';
-import { openFds } from '../support/open-fds.js';
+import { openFds } from '../support/nothing-left.js';
 import { programPath } from '../support/program-path.js';
 
 function start(program: string): {

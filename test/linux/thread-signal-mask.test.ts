@@ -12,7 +12,7 @@ import {
   spawn,
 } from '@sdrx/linux';
 import t from 'tap';
-import { leavingNoFd } from '../support/open-fds.js';
+import { leavingNothing } from '../support/nothing-left.js';
 import { programPath } from '../support/program-path.js';
 import { signalMask } from '../support/signal-status.js';
 import { waitForExit } from '../support/wait-for-exit.js';
@@ -50,7 +50,7 @@ function take(signals: SignalFd, count: number): SignalInfo[] {
 
 t.test(
   'every thread blocks the signal, at once, and the main thread sees nothing of what they are asked by',
-  leavingNoFd((t) => {
+  leavingNothing((t) => {
     for (const signo of [SIGRTMIN + 21, signalNumber('SIGSTKFLT')]) {
       receiving(signo, (signals) => {
         t.ok(unblocked(signo) >= 1);
@@ -64,7 +64,7 @@ t.test(
 
 t.test(
   'a standard signal, of which only one can be pending, is not lost in it',
-  leavingNoFd((t) => {
+  leavingNothing((t) => {
     const signo = signalNumber('SIGPWR');
     receiving(signo, (signals) => {
       t.ok(unblocked(signo) >= 1);
@@ -78,7 +78,7 @@ t.test(
 
 t.test(
   'what was sent before is there, once, and soon',
-  leavingNoFd((t) => {
+  leavingNothing((t) => {
     // Each with threads that never blocked it; some take one just before they are asked.
     for (let signo = SIGRTMIN + 22; signo < SIGRTMIN + 28; signo++) {
       receiving(signo, (signals) => {
@@ -96,7 +96,7 @@ t.test(
 
 t.test(
   'the same signal from another process is not taken for the request',
-  leavingNoFd((t) => {
+  leavingNothing((t) => {
     const signo = SIGRTMIN + 28;
     receiving(signo, (signals) => {
       const program = programPath('./programs/queue-request.js', import.meta.url);
@@ -112,7 +112,7 @@ t.test(
 
 t.test(
   'threads that are started later block it as well',
-  leavingNoFd(async (t) => {
+  leavingNothing(async (t) => {
     const signo = SIGRTMIN + 20;
     const worker = await new Promise<Worker>((resolve, reject) => {
       receiving(signo, () => {

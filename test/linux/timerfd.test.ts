@@ -1,7 +1,7 @@
 import { CLOCKS, type Clock, isOpen, now, TimerFd, toTimespec } from '@sdrx/linux';
 import fc from 'fast-check';
 import t from 'tap';
-import { leavingNoFd } from '../support/open-fds.js';
+import { leavingNothing } from '../support/nothing-left.js';
 import { needsRoot } from '../support/privileges.js';
 import { programPath } from '../support/program-path.js';
 import { isReadable, readable } from '../support/readable.js';
@@ -58,7 +58,7 @@ t.test('a time below zero is zero, one beyond counting is the last that counts, 
 for (const clock of PLAIN) {
   t.test(
     `a timer on the ${clock} clock is never early`,
-    leavingNoFd(async (t) => {
+    leavingNothing(async (t) => {
       using timer = new TimerFd(clock);
       for (let round = 0; round < 30; round++) {
         const at = now(clock) + round / 7;
@@ -73,7 +73,7 @@ for (const clock of PLAIN) {
 
   t.test(
     `on the ${clock} clock a time in the past, zero and one before the clock's begin expire at once`,
-    leavingNoFd((t) => {
+    leavingNothing((t) => {
       using timer = new TimerFd(clock);
       for (const at of [now(clock) - 1000, 0, -1, Number.NEGATIVE_INFINITY]) {
         timer.arm(at);
@@ -85,7 +85,7 @@ for (const clock of PLAIN) {
 
   t.test(
     `on the ${clock} clock Infinity disarms, also an expired timer`,
-    leavingNoFd((t) => {
+    leavingNothing((t) => {
       using timer = new TimerFd(clock);
       timer.arm(0);
       t.ok(isReadable(timer.fd));
@@ -96,7 +96,7 @@ for (const clock of PLAIN) {
 
   t.test(
     `on the ${clock} clock a time in a far future does not wrap into the past`,
-    leavingNoFd((t) => {
+    leavingNothing((t) => {
       using timer = new TimerFd(clock);
       for (const at of [1e15, Number.MAX_SAFE_INTEGER, 1e22, Number.MAX_VALUE]) {
         timer.arm(at);
@@ -108,7 +108,7 @@ for (const clock of PLAIN) {
 
 t.test(
   'acknowledging a timer that has not expired is harmless',
-  leavingNoFd((t) => {
+  leavingNothing((t) => {
     using timer = new TimerFd('monotonic');
     timer.acknowledge();
     timer.arm(now() + 1e6);
@@ -119,7 +119,7 @@ t.test(
 
 t.test(
   'a disposed timer is closed',
-  leavingNoFd((t) => {
+  leavingNothing((t) => {
     const timer = new TimerFd('monotonic');
     const { fd } = timer;
     timer[Symbol.dispose]();

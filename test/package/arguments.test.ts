@@ -3,7 +3,7 @@ import * as bpf from '@sdrx/bpf';
 import * as event from '@sdrx/event';
 import * as linux from '@sdrx/linux';
 import t from 'tap';
-import { leavingNoFd } from '../support/open-fds.js';
+import { leavingNothing } from '../support/nothing-left.js';
 import { bpf as bpfTable, event as eventTable, linux as linuxTable, receivers } from './argument-table.js';
 
 type Call = (...args: unknown[]) => unknown;
@@ -74,7 +74,7 @@ for (const [packageName, module, table] of [
     if (args.length === 0) continue;
     t.test(
       `${packageName}: ${name} refuses wrong arguments at once, by an error that names them`,
-      leavingNoFd(async (t) => {
+      leavingNothing(async (t) => {
         const call = functions.get(name);
         const good = args.map((argument) => argument.good);
         for (const [position, { wrong }] of args.entries()) {

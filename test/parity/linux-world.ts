@@ -11,7 +11,7 @@ import {
 } from 'node:fs';
 import { EventLoop } from '@sdrx/event';
 import * as linux from '@sdrx/linux';
-import { openFds } from '../support/open-fds.js';
+import { openFds } from '../support/nothing-left.js';
 import { runProgram } from '../support/run-program.js';
 import { childNames, maskOf } from './names.js';
 import { found, World, type WorldVerbs } from './world.js';

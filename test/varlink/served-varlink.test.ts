@@ -22,7 +22,7 @@ import {
 import { firstValueFrom, ignoreElements, Observable, Subject } from 'rxjs';
 import t, { type Test } from 'tap';
 import { Folder } from '../support/folder.js';
-import { openFds } from '../support/open-fds.js';
+import { openFds } from '../support/nothing-left.js';
 import { call, example, exampleService } from './example.js';
 import { info, RawClient, turn, until } from './fixture.js';
 

@@ -1,6 +1,6 @@
 import { EventLoop, handOver, RestartError } from '@sdrx/event';
 import { fillFds } from '../../support/fill-fds.js';
-import { openFds } from '../../support/open-fds.js';
+import { openFds } from '../../support/nothing-left.js';
 import { programPath } from '../../support/program-path.js';
 
 // Hands over to a program that ends at once, with room for as many descriptors as the argument says, and prints what came of it.

@@ -1,6 +1,6 @@
 import { readFileSync, writeSync } from 'node:fs';
 import { EventLoop, takeOver } from '@sdrx/event';
-import { openFds } from '../../support/open-fds.js';
+import { openFds } from '../../support/nothing-left.js';
 
 // Takes over, says what it was handed, takes every other descriptor and no socket, and ends when it has heard the last words.
 function say(what: unknown): void {

@@ -3,7 +3,7 @@
 import { ReceiveBuffer, sendMessage, socketPair } from '@sdrx/linux';
 import { errorCode } from '../../support/error-code.js';
 import { fillFds } from '../../support/fill-fds.js';
-import { openFds } from '../../support/open-fds.js';
+import { openFds } from '../../support/nothing-left.js';
 
 const [ours, theirs] = socketPair();
 sendMessage(ours.number, Buffer.from('with'), { fds: [0, 1, 2] });

@@ -2,7 +2,7 @@
 // signals came, and what became of the programs. Arguments: how many programs at least, how many signals.
 import { type ChildChange, SIGRTMIN, type SpawnOptions, spawn, WEXITED, WNOHANG, waitPidfd } from '@sdrx/linux';
 import { children } from '../../support/children.js';
-import { openFds } from '../../support/open-fds.js';
+import { openFds } from '../../support/nothing-left.js';
 import { programPath } from '../../support/program-path.js';
 import { ReceivedSignals } from '../../support/received-signals.js';
 import { waitForExit } from '../../support/wait-for-exit.js';

@@ -2,7 +2,7 @@
 import { once } from 'node:events';
 import { isMainThread, parentPort, Worker } from 'node:worker_threads';
 import { libc, spawn } from '@sdrx/linux';
-import { openFds } from '../../support/open-fds.js';
+import { openFds } from '../../support/nothing-left.js';
 import { waitForExit } from '../../support/wait-for-exit.js';
 
 const PR_GET_DUMPABLE = 3;

@@ -1,0 +1,50 @@
+import { readdirSync, readlinkSync } from 'node:fs';
+import { setImmediate } from 'node:timers/promises';
+import { isDeepStrictEqual } from 'node:util';
+import type { Test } from 'tap';
+import { children } from './children.js';
+import { Folder } from './folder.js';
+
+/** What this process has open: each descriptor's number and what it stands for. */
+export function openFds(): string[] {
+  return readdirSync('/proc/self/fd').flatMap((fd) => {
+    try {
+      return [`${fd} ${readlinkSync(`/proc/self/fd/${fd}`)}`];
+    } catch {
+      return []; // the one that listed the folder
+    }
+  });
+}
+
+/** What of this process somebody has to end: descriptors, children that run or were not reaped, timers of Node's, folders of tests. */
+function held(): Readonly<Record<string, readonly string[]>> {
+  const timers = process.getActiveResourcesInfo().filter((kind) => kind === 'Timeout');
+  return { descriptors: openFds(), children: children().map(String), timers, folders: Folder.paths() };
+}
+
+type Body = (t: Test) => void | Promise<void>;
+
+/** How long what ends by itself may take, in milliseconds. */
+const LIMIT = 20_000;
+
+/** A test that must end whatever it begins: it fails if at its end there is a descriptor, child, timer or folder that was not at its begin. */
+export function leavingNothing(body: Body): (t: Test) => Promise<void> {
+  return leaving(body, () => undefined);
+}
+
+/** The same where something ends a moment later by itself, such as a client's connection once its server has closed its end. */
+export function leavingNothingSoon(body: Body): (t: Test) => Promise<void> {
+  return leaving(body, async (before) => {
+    const end = performance.now() + LIMIT;
+    while (!isDeepStrictEqual(held(), before) && performance.now() < end) await setImmediate();
+  });
+}
+
+function leaving(body: Body, wait: (before: object) => Promise<void> | undefined): (t: Test) => Promise<void> {
+  return async (t) => {
+    const before = held();
+    await body(t);
+    await wait(before);
+    t.strictSame(held(), before, 'nothing is left behind');
+  };
+}
