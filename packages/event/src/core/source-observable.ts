@@ -13,6 +13,9 @@ type Arguments<T> = [
   complete?: (() => void) | null,
 ];
 
+/** The observer of those who do not look. One for all: there may be very many. */
+const NOTHING: Partial<Observer<unknown>> = {};
+
 /** Who hears of the errors that nobody handles. */
 interface Failing {
   fail(error: unknown): void;
@@ -149,7 +152,7 @@ class GuardedSubscriber<T> extends Subscriber<T> {
             ...(error && { error }),
             ...(complete && { complete }),
           }
-        : (observer ?? {});
+        : (observer ?? NOTHING);
   }
 
   /** Ends the source with the subscription. As `add`, which would take an array for each. */
