@@ -105,10 +105,11 @@ t.test('integers of 64 bits are bigints in an object, for handlers and for clien
 
 t.test('a number that is an integer beyond 2⁵³ goes out with all its digits', (t) => {
   const service = exampleService({
-    Mirror: () => ({ thing: { a: 2 ** 60, b: [-(2 ** 63)], c: 2 ** 64, d: 1e21 }, ratio: 2 ** 55 }),
+    Mirror: () => ({ thing: { a: 2 ** 60, b: [-(2 ** 63)], c: 2 ** 64, d: 1e21, e: -(2 ** 64) }, ratio: 2 ** 55 }),
   });
   return withServer(service, async (fixture) => {
-    const digits = '{"a":1152921504606846976,"b":[-9223372036854775808],"c":18446744073709552000,"d":1e+21}';
+    const digits =
+      '{"a":1152921504606846976,"b":[-9223372036854775808],"c":18446744073709552000,"d":1e+21,"e":-18446744073709552000}';
     t.equal(await mirror(fixture.raw(), '{}'), `{"parameters":{"thing":${digits},"ratio":36028797018963968}}`);
   });
 });

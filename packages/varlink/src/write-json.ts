@@ -1,6 +1,8 @@
 import { hasAtMost64Bits } from './read-json.js';
 import { NO_TEXT } from './text.js';
 
+const MOST = Number.MAX_SAFE_INTEGER;
+
 /** DEL may stand in a JSON string as it is, but systemd takes it only if it is escaped. */
 const DEL = '\x7f';
 
@@ -36,9 +38,12 @@ function quoteInteger(this: Readonly<Record<string, unknown>>, key: string, valu
   return typeof value === 'number' && isRounded(value) ? `\0${BigInt(value)}` : value;
 }
 
-/** Whether a number is an integer that JSON.stringify writes as another one, such as 2⁶⁰, of which it rounds the last digits. */
+/**
+ * Whether a number is an integer of 64 bits that JSON.stringify writes as another one, such as 2⁶⁰, of which it rounds the last digits.
+ * One of more bits is a float to whoever reads it, also without an exponent.
+ */
 function isRounded(value: number): boolean {
-  return Math.abs(value) > Number.MAX_SAFE_INTEGER && Math.abs(value) < 2 ** 64;
+  return (value > MOST && value < 2 ** 64) || (value < -MOST && value >= -(2 ** 63));
 }
 
 /** Whether JSON.stringify loses nothing, apart from what strings are made of. */

@@ -19,7 +19,7 @@ export class SignalHub implements SignalQueue {
     this.#kernel = kernel;
   }
 
-  /** Whether signals were left in the kernel for a source that has its turn before them. */
+  /** Whether signals may have been left in the kernel, behind one that has its turn before them. */
   get left(): boolean {
     return this.#left;
   }
@@ -43,8 +43,8 @@ export class SignalHub implements SignalQueue {
 
   /** Takes from the kernel what has its turn now; after the kernel was asked. */
   take(): void {
-    if (this.#ready.length === 0) return;
     this.#left = false;
+    if (this.#ready.length === 0) return;
     if (this.#ready.length > 1) this.#ready.sort((a, b) => a.signo - b.signo);
     for (const signal of this.#ready) this.#takeOne(signal);
     this.#ready.length = 0;
@@ -66,6 +66,7 @@ export class SignalHub implements SignalQueue {
       }
       if (number !== signo) alone = false;
     }
+    if (!alone) this.#left = true;
     signal.deliver(alone ? undefined : 1);
   }
 }
