@@ -1,6 +1,7 @@
 import { chmodSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { build } from 'esbuild';
 import { root } from '../support/root.js';
+import { thirdPartyLicenses } from './third-party-licenses.js';
 
 const daemon = `${root}/packages/daemon`;
 
@@ -11,12 +12,13 @@ const daemon = `${root}/packages/daemon`;
  * @param names of the programs; whatever else is in bin/ is removed
  */
 export async function bundleDaemon(names: readonly string[]): Promise<void> {
-  const { outputFiles } = await build({
+  const { outputFiles, metafile } = await build({
     absWorkingDir: daemon,
     entryPoints: names.map((name) => `dist/bin/${name}.js`),
     outdir: 'bin',
     write: false,
     bundle: true,
+    metafile: true,
     format: 'cjs',
     target: 'node20.19',
     // Not `platform: 'node'`: it picks the CommonJS files of rxjs, io-ts and fp-ts, which cannot be tree-shaken.
@@ -41,6 +43,7 @@ export async function bundleDaemon(names: readonly string[]): Promise<void> {
   rmSync(`${daemon}/bin`, { recursive: true, force: true });
   mkdirSync(`${daemon}/bin`);
   writeFileSync(`${daemon}/bin/package.json`, '{ "type": "commonjs" }\n');
+  writeFileSync(`${daemon}/bin/THIRD-PARTY-LICENSES`, thirdPartyLicenses(daemon, metafile));
   for (const { path, text } of outputFiles) {
     const program = path.replace(/\.js$/, '');
     writeFileSync(program, `#!/usr/bin/env node\n${text.replace(/^#!.*\n/, '')}`);
