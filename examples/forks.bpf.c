@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: (GPL-2.0-only OR MIT)
 /* Counts the processes that are started, by the program that starts them, and tells of each. */
 #include "program.bpf.h"
 
@@ -30,4 +31,4 @@ SEC("raw_tp/sched_process_fork") int on_fork(void) {
   return 0;
 }
 
-LICENSE("GPL");
+LICENSE("Dual MIT/GPL");

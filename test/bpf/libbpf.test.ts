@@ -64,7 +64,7 @@ t.test(
     });
     for (const lines of logs) {
       t.strictSame(lines[0], ['debug', `loading object from ${packets}`]);
-      t.ok(lines.some(([, message]) => message === `license of ${packets} is GPL`));
+      t.ok(lines.some(([, message]) => message === `license of ${packets} is Dual MIT/GPL`));
       t.notOk(lines.some(([, message]) => message.endsWith('\n') || message.startsWith('libbpf:')));
       t.ok(
         lines.some(([, message]) => /map 'counts': created successfully, fd=\d+/.test(message)),

@@ -13,13 +13,15 @@ function codeOf(readme: string): string {
   return code;
 }
 
+/** All packages, and those that are installed. */
+const packages = readdirSync(join(root, 'packages'));
 const names = ['linux', 'event', 'bpf'];
 const { version } = JSON.parse(readFileSync(join(root, 'packages', 'event', 'package.json'), 'utf8'));
 
 /** What comes with bpf beside TypeScript. The object is there only if clang is. */
 const object = 'dist/userns-restrict.bpf.o';
 const headers = ['ids', 'kernel', 'program'].map((name) => `src/${name}.bpf.h`);
-const bpfProgram = [...headers, 'src/userns-restrict.bpf.c'].concat(
+const bpfProgram = [...headers, 'src/userns-restrict.bpf.c', 'LICENSES/GPL-2.0-only.txt'].concat(
   existsSync(join(root, 'packages', 'bpf', object)) ? [object] : [],
 );
 
@@ -64,11 +66,11 @@ loop.run().then(async (code) => {
 
 t.test('packed and installed in an empty folder', async (t) => {
   using folder = new Folder();
-  for (const name of names) {
+  for (const name of packages) {
     const pack = ['--yes', packageManager, 'pack', '--pack-destination', folder.path];
     run(join(root, 'packages', name), 'npx', ...pack);
   }
-  const tarballs = readdirSync(folder.path).map((name) => folder.join(name));
+  const tarball = (name: string) => folder.join(`sdrx-${name}-${version}.tgz`);
   writeFileSync(folder.join('package.json'), '{ "type": "module" }');
   const types = `@types/node@${devDependencies['@types/node']}`;
   run(
@@ -80,10 +82,32 @@ t.test('packed and installed in an empty folder', async (t) => {
     '--prefer-offline',
     '--no-audit',
     '--no-fund',
-    ...tarballs,
+    ...names.map(tarball),
     types,
   );
   const installed = (name: string) => folder.join('node_modules', '@sdrx', name);
+
+  for (const name of packages) {
+    await t.test(`${name} brings its licence, its README and nothing of the compiler's`, (t) => {
+      const files = run(folder.path, 'tar', '-tzf', tarball(name)).split('\n');
+      const gpl = ['bpf', 'daemon'].includes(name) ? ['LICENSES/GPL-2.0-only.txt'] : [];
+      const theirs = name === 'daemon' ? ['bin/THIRD-PARTY-LICENSES'] : [];
+      for (const path of ['LICENSE', 'README.md', ...gpl, ...theirs]) t.ok(files.includes(`package/${path}`), path);
+      t.strictSame(
+        files.filter((path) => path.endsWith('.tsbuildinfo')),
+        [],
+      );
+      t.end();
+    });
+  }
+
+  await t.test('the programs of daemon come with the licences of what is bundled with them', (t) => {
+    const licenses = run(folder.path, 'tar', '-xzOf', tarball('daemon'), 'package/bin/THIRD-PARTY-LICENSES');
+    for (const name of ['rxjs', 'io-ts', 'fp-ts', '@posthog/siphash', 'easy-table', 'lossless-json'])
+      t.match(licenses, new RegExp(`^${name} \\d`, 'm'));
+    t.match(licenses, 'Apache License');
+    t.end();
+  });
 
   for (const name of names) {
     await t.test(`${name} holds what its users need, and nothing else`, async (t) => {
@@ -95,12 +119,11 @@ t.test('packed and installed in an empty folder', async (t) => {
       const compiled = sources.flatMap((source) =>
         ['.js', '.js.map', '.d.ts', '.d.ts.map'].map((suffix) => source.replace(/^src(.*)\.ts$/, `dist$1${suffix}`)),
       );
-      const license = existsSync(join(root, 'LICENSE')) ? ['LICENSE'] : [];
       const programs = name === 'bpf' ? bpfProgram : [];
       const bundled = name === 'bpf' ? [] : ['lib/index.js', 'lib/index.js.map'];
       t.strictSame(
         files.sort(),
-        ['package.json', 'README.md', ...license, ...programs, ...sources, ...compiled, ...bundled].sort(),
+        ['package.json', 'README.md', 'LICENSE', ...programs, ...sources, ...compiled, ...bundled].sort(),
       );
 
       const wrong = [...compiled, ...bundled].filter((path) => {

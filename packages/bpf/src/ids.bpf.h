@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: (GPL-2.0-only OR MIT)
 /*
  * Which ids are lent, and what becomes of an id on its way to a file system. Addresses are passed as numbers: the functions
  * are verified once for all programs, and then the verifier takes nothing else.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: (GPL-2.0-only OR MIT)
 /*
  * The structs of the kernel that userns-restrict reads, with the fields that it reads. Where they are in the running kernel is
  * found out when the program is loaded; those that only some kernels have are asked for by FIELD_EXISTS.

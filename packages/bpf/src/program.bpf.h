@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: (GPL-2.0-only OR MIT)
 /*
  * What a BPF program needs of the kernel's interface, so that clang is all it takes to compile one: no headers of libbpf's
  * or of the kernel's. Numbers are those of the kernel's uapi/linux/bpf.h, names of sections those of libbpf.
@@ -11,6 +12,7 @@ typedef unsigned long long u64;
 #define INLINE static inline __attribute__((always_inline))
 /* A function that is verified once, whoever calls it: it takes and returns numbers only. */
 #define SUBPROGRAM __attribute__((noinline))
+/* The kernel has helpers, and the hooks of security modules, only for programs under the GPL. "Dual MIT/GPL" counts as that. */
 #define LICENSE(name) char _license[] SEC("license") = name
 
 /* Fields of a map's declaration, which libbpf reads from their types. */

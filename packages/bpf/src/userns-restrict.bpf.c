@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: (GPL-2.0-only OR MIT)
 /*
  * userns-restrict: a task below a registered user namespace leaves none of the ids that are lent to namespaces on a file
  * system that outlives its namespace, where they would be another's one day. What a file system that was mounted by the
@@ -295,4 +296,4 @@ SEC("socket") int sdrx_features(void *packet __attribute__((unused))) {
   return features;
 }
 
-LICENSE("GPL");
+LICENSE("Dual MIT/GPL");

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: (GPL-2.0-only OR MIT)
 /* What a release left that judged by mounts: other maps, and deaths that it told of. */
 #include "refusing.bpf.h"
 
@@ -33,4 +34,4 @@ SEC("fentry/retire_userns_sysctls") int retire_userns_sysctls(u64 *arguments) {
   return 0;
 }
 
-LICENSE("GPL");
+LICENSE("Dual MIT/GPL");

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: (GPL-2.0-only OR MIT)
 /* Programs by the names of userns-restrict's, on its maps. */
 #include "refusing.bpf.h"
 
@@ -28,4 +29,4 @@ NOTHING(sdrx_fentry_free, "fentry/free_user_ns")
 NOTHING(sdrx_kprobe_free, "kprobe/free_user_ns")
 NOTHING(sdrx_features, "socket")
 
-LICENSE("GPL");
+LICENSE("Dual MIT/GPL");

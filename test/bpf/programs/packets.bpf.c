@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: (GPL-2.0-only OR MIT)
 /* Writes what it is run on into a ring buffer, and returns what came of it. */
 #include "program.bpf.h"
 
@@ -70,4 +71,4 @@ SEC("raw_tp/sched_process_fork") int fork(void) {
   return 0;
 }
 
-LICENSE("GPL");
+LICENSE("Dual MIT/GPL");

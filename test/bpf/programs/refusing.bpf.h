@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: (GPL-2.0-only OR MIT)
 /* What programs need that refuse all that a registered namespace does, with EACCES, which ours never say. */
 #include "program.bpf.h"
 
