@@ -8,15 +8,15 @@ import { ServiceManager } from '../support/service-manager.js';
 import { UserNamespace } from '../support/user-namespace.js';
 import { compilePrograms, PageProgram } from './page-program.js';
 
-/** The packages whose READMEs begin with programs that have a name: a comment in the first line. */
-const PACKAGES = ['varlink', 'daemon'];
+/** Pages with programs that have a name: a comment in the first line. */
+const PAGES = ['packages/varlink/README.md', 'packages/daemon/README.md', 'CONTRIBUTING.md'];
 
-/** The programs of a package's README, by their names. */
-function programsOf(name: string): [string, string][] {
-  const readme = readFileSync(programPath(`../../../packages/${name}/README.md`, import.meta.url), 'utf8');
-  return [...readme.matchAll(/^```ts\n\/\/ ([a-z-]+)\.ts\n(.*?)^```$/gms)].map(([, program = '', text = '']) => [
+/** The programs of a page, by their names. */
+function programsOf(page: string): [string, string][] {
+  const text = readFileSync(programPath(`../../../${page}`, import.meta.url), 'utf8');
+  return [...text.matchAll(/^```ts\n\/\/ ([a-z-]+)\.ts\n(.*?)^```$/gms)].map(([, name = '', program = '']) => [
+    name,
     program,
-    text,
   ]);
 }
 
@@ -24,8 +24,8 @@ const folder = new Folder();
 t.teardown(() => folder[Symbol.dispose]());
 
 t.test('the programs of the READMEs compile, with all checks on', (t) => {
-  const programs = new Map(PACKAGES.flatMap(programsOf));
-  t.strictSame([...programs.keys()], ['board', 'service', 'client', 'allocate']);
+  const programs = new Map(PAGES.flatMap(programsOf));
+  t.strictSame([...programs.keys()], ['board', 'service', 'client', 'allocate', 'mounts']);
   compilePrograms(folder, programs);
   t.end();
 });

@@ -69,6 +69,14 @@ t.test('what is not published has the same licence', (t) => {
   t.end();
 });
 
+t.test('the changelog has the version that the packages have', (t) => {
+  for (const name of names) {
+    const { version } = manifest('packages', name);
+    t.ok(text('CHANGELOG.md').includes(`\n## ${version} - `), `${name} ${version}`);
+  }
+  t.end();
+});
+
 t.test('each BPF program and header says its licence first, and the programs tell the kernel', (t) => {
   const programs = ['packages', 'examples', 'test'].flatMap((folder) =>
     readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' })
