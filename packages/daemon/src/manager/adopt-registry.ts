@@ -1,17 +1,23 @@
 import type { InstalledUsernsRestrict } from '@sdrx/bpf';
 import { NamespaceNotes } from '../namespace/namespace-notes.js';
-import type { NamespaceTraces } from '../namespace/release.js';
-import { restrictRegistered } from '../namespace/restriction.js';
+import { type Restrictor, restrictRegistered } from '../namespace/restriction.js';
+import type { Log } from '../program/log.js';
+import type { Registry } from '../registry/registry.js';
+import { waitAtStart } from './registry-wait.js';
 
 /**
  * Brings the registry that a former daemon left behind, ours or systemd's, up to date, and restricts what it has.
  * @returns whether the user namespace interfaces are on
+ * Throws EBUSY when another process does not give the registry's lock back.
  */
 export function adoptRegistry(
-  { registry, restrict, log }: NamespaceTraces,
-  installed: InstalledUsernsRestrict | undefined,
+  registry: Registry,
+  { restrict, enforced }: Restrictor<InstalledUsernsRestrict>,
+  log: Log,
 ): boolean {
+  registry.whileWaiting = waitAtStart();
   using _lock = registry.lock();
+  registry.whileWaiting = undefined;
   const { removed, restored, failures } = registry.repair();
   if (removed.length + restored.length > 0) {
     log.notice(`repaired the registry: removed ${removed.length} files, restored ${restored.length}`);
@@ -24,5 +30,5 @@ export function adoptRegistry(
   } catch (error) {
     log.warning('notes of namespaces can not be trusted, or not be cleared', error);
   }
-  return installed === undefined ? restrict !== undefined : restrictRegistered(installed, registry, log);
+  return enforced === undefined ? restrict !== undefined : restrictRegistered(enforced, registry, log);
 }

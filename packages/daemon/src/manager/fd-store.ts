@@ -1,19 +1,9 @@
-import { fchmodSync, openSync, rmSync } from 'node:fs';
 import type { EventLoop, IoEvent } from '@sdrx/event';
-import {
-  bind,
-  Fd,
-  isSystemError,
-  O_DIRECTORY,
-  O_PATH,
-  ReceiveBuffer,
-  receiveSenders,
-  SOCK_DGRAM,
-  statx,
-  unixSocket,
-} from '@sdrx/linux';
+import { Fd, isSystemError, ReceiveBuffer, statx } from '@sdrx/linux';
 import { type Observable, tap } from 'rxjs';
+import type { WorkerPool } from '../pool/worker-pool.js';
 import type { Log } from '../program/log.js';
+import type { NotifySocket } from './notify-socket.js';
 
 /** How many descriptors are kept at most. */
 const MAXIMUM = 4096;
@@ -31,32 +21,23 @@ const NAME = /^userns-([1-9]\d{0,9})$/;
  * more than hold it alive, since nobody gets it back.
  */
 export class FdStore implements Disposable {
-  readonly #socket: Fd;
-  readonly #name: Fd;
   readonly #buffer = new ReceiveBuffer(MESSAGE_SIZE);
   readonly #kept = new Map<number, Map<bigint, Fd>>();
 
   /**
-   * @param directory where the socket has a name for a moment, in which only our own user may send to it
-   * @param isWorker whether a process may have something kept
+   * @param socket stays the caller's
+   * @param workers the processes that may have something kept
    */
   constructor(
-    directory: string,
-    readonly isWorker: (pid: number) => boolean,
+    readonly socket: NotifySocket,
+    readonly workers: Pick<WorkerPool, 'has'>,
     readonly log: Log,
-  ) {
-    [this.#socket, this.#name] = namelessSocket(directory);
-  }
-
-  /** What NOTIFY_SOCKET has to be for the workers. */
-  get path(): string {
-    return `/proc/${process.pid}/fd/${this.#name.number}`;
-  }
+  ) {}
 
   /** Listens while subscribed. */
   run(loop: EventLoop): Observable<IoEvent> {
     // Before a worker's death is noticed: what it sent until then counts.
-    return loop.io(this.#socket.number, { priority: -1, description: 'fd store' }).pipe(tap(() => this.receive()));
+    return loop.io(this.socket.fd.number, { priority: -1, description: 'fd store' }).pipe(tap(() => this.receive()));
   }
 
   /** Deals with what was sent so far. */
@@ -65,7 +46,7 @@ export class FdStore implements Disposable {
       const fds: number[] = [];
       let size: number | undefined;
       try {
-        size = this.#buffer.receive(this.#socket.number, fds);
+        size = this.#buffer.receive(this.socket.fd.number, fds);
       } catch (error) {
         if (!isSystemError(error, 'EMFILE', 'EMSGSIZE')) throw error;
         this.log.warning('a notification of a worker is lost', error);
@@ -89,13 +70,11 @@ export class FdStore implements Disposable {
 
   [Symbol.dispose](): void {
     for (const inode of [...this.#kept.keys()]) this.#remove(inode);
-    this.#name.close();
-    this.#socket.close();
   }
 
   #obey(text: string, fds: readonly Fd[]): void {
     const { sender } = this.#buffer;
-    if (sender === undefined || !this.isWorker(sender.pid)) {
+    if (sender === undefined || !this.workers.has(sender.pid)) {
       this.log.warning(`process ${sender?.pid} is no worker, its notification is ignored`);
       return;
     }
@@ -123,32 +102,5 @@ export class FdStore implements Disposable {
   #remove(inode: number): void {
     for (const fd of this.#kept.get(inode)?.values() ?? []) fd.close();
     this.#kept.delete(inode);
-  }
-}
-
-/**
- * A datagram socket that can be sent to by whoever may look at our descriptors, and has no other name to be found or left
- * behind.
- * @returns the socket, and a descriptor of the name that it had
- */
-function namelessSocket(directory: string): [Fd, Fd] {
-  const socket = unixSocket(SOCK_DGRAM);
-  try {
-    receiveSenders(socket.number);
-    // Before it has a name, so that it never has one with another mode.
-    fchmodSync(socket.number, 0o600);
-    using folder = new Fd(openSync(directory, O_PATH | O_DIRECTORY));
-    // The directory's own path may be too long for an address. The registry removes such a file if we are killed here.
-    const path = `/proc/self/fd/${folder.number}/.#notify-${process.pid}`;
-    rmSync(path, { force: true });
-    bind(socket.number, path);
-    try {
-      return [socket, new Fd(openSync(path, O_PATH))];
-    } finally {
-      rmSync(path, { force: true });
-    }
-  } catch (error) {
-    socket.close();
-    throw error;
   }
 }

@@ -1,8 +1,12 @@
+import type { InstalledUsernsRestrict } from '@sdrx/bpf';
 import type { HandedSocket, HandOverPlan, Predecessor } from '@sdrx/event';
 import type { Fd } from '@sdrx/linux';
+import type { Ledger } from '../limits/ledger.js';
+import type { Log } from '../program/log.js';
 import { controlPath } from '../program/runtime-directory.js';
 import { ListeningSocket } from './listening-socket.js';
 import { ManagerLock } from './manager-lock.js';
+import { managerState } from './manager-state.js';
 import { NamedSocket, PassedSocket, type ServedSocket } from './named-socket.js';
 
 /** What one manager hands to the next, by the names that all releases have for it. */
@@ -16,23 +20,34 @@ export interface Inheritance {
   /** The socket that clients connect to. */
   readonly socket: ServedSocket;
   readonly control: ServedSocket;
-  /** What lets a manager be told of deaths. */
-  readonly reader: Fd | undefined;
+  /** What has the `reader` that lets a manager be told of deaths. */
+  readonly enforced: Pick<InstalledUsernsRestrict, 'reader'> | undefined;
+  /** The manager that has handed all of this to this process, if one has. */
+  readonly former: Pick<Predecessor, 'generation'> | undefined;
+  /** Whether the user namespace interfaces are on. */
+  readonly api: boolean;
+  readonly ledger: Ledger | undefined;
+  readonly log: Log;
 }
 
-/** What to hand on. */
-export function handedOn({ lock, socket, control, reader }: Inheritance): Pick<HandOverPlan, 'sockets' | 'fds'> {
+/** What to hand on: sockets and descriptors, and what this process knows. */
+export function inheritancePlan(
+  inheritance: Inheritance,
+): Required<Pick<HandOverPlan, 'sockets' | 'fds' | 'generation' | 'state'>> {
+  const { lock, socket, control, enforced, former, api, ledger, log } = inheritance;
   return {
     sockets: [socket.handed(SOCKET), control.handed(CONTROL)],
-    fds: { [LOCK]: lock.fd, ...(reader !== undefined && { [READER]: reader }) },
+    fds: { [LOCK]: lock.fd, ...(enforced !== undefined && { [READER]: enforced.reader }) },
+    generation: former?.generation ?? 0,
+    state: () => managerState(api, ledger, log),
   };
 }
 
 /** The lock of a manager that gives way. */
-export function inheritLock(former: Predecessor): ManagerLock {
+export function inheritLock(former: Predecessor, runtimeDirectory: string): ManagerLock {
   const fd = former.take(LOCK);
   if (fd === undefined) throw new TypeError(`the former manager hands on no '${LOCK}'`);
-  return ManagerLock.inherit(fd);
+  return ManagerLock.inherit(runtimeDirectory, fd);
 }
 
 /** What it is told of deaths by; undefined where it is not. */

@@ -12,6 +12,8 @@ const REMEMBERED = 16;
 /**
  * Makes sure that a runtime directory has one manager, by a lock on `nsresource/manager`, which goes with its process,
  * however that ends, or with the process that it is handed to. flock(2). The file stays, and tells whose it was, the last first.
+ *
+ * Whatever the manager has in the runtime directory it opens by the path that this object has, so that it has the lock before.
  */
 export class ManagerLock implements Disposable {
   /** To be handed on. */
@@ -19,7 +21,10 @@ export class ManagerLock implements Disposable {
   /** The managers before this one, which have ended or give way. */
   readonly former: readonly number[];
 
-  private constructor(fd: Fd) {
+  private constructor(
+    readonly runtimeDirectory: string,
+    fd: Fd,
+  ) {
     this.fd = fd;
     const text = readFileSync(`/proc/self/fd/${fd.number}`, 'ascii');
     this.former = Array.from(text.matchAll(/^[1-9]\d*$/gm), ([pid]) => Number(pid));
@@ -30,7 +35,7 @@ export class ManagerLock implements Disposable {
     mkdirSync(`${runtimeDirectory}/nsresource`, { recursive: true, mode: 0o755 });
     const fd = openFile(`${runtimeDirectory}/nsresource/manager`, constants.O_RDWR | constants.O_CREAT, 0o600);
     try {
-      const lock = new ManagerLock(fd);
+      const lock = new ManagerLock(runtimeDirectory, fd);
       if (!tryLockExclusive(fd.number)) {
         throw new AlreadyServedError(
           `nsresourced runs already for ${runtimeDirectory}, as process ${lock.former[0] ?? 'unknown'}: ` +
@@ -46,8 +51,8 @@ export class ManagerLock implements Disposable {
   }
 
   /** That of a manager that gives way to this one. @param fd is ours from now on */
-  static inherit(fd: Fd): ManagerLock {
-    return new ManagerLock(fd);
+  static inherit(runtimeDirectory: string, fd: Fd): ManagerLock {
+    return new ManagerLock(runtimeDirectory, fd);
   }
 
   /** Writes whose it is. For want of space nobody is told, and the lock holds all the same. */

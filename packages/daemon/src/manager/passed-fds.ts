@@ -3,11 +3,17 @@ import { ENOTUNIQ, type Fd, isListeningUnixStream, SystemError } from '@sdrx/lin
 import type { Log } from '../program/log.js';
 
 /** What the service manager passed to the daemon at its start. */
-export interface PassedFds {
-  /** The socket to serve, the caller's to close; undefined if none was passed. */
-  readonly socket: Fd | undefined;
-  /** The inodes of the namespaces of which the fd store has something. */
-  readonly namespaces: readonly number[];
+export class PassedFds implements Disposable {
+  constructor(
+    /** The socket to serve, closed with this object; undefined if none was passed. */
+    readonly socket: Fd | undefined,
+    /** The inodes of the namespaces of which the fd store has something. */
+    readonly namespaces: readonly number[],
+  ) {}
+
+  [Symbol.dispose](): void {
+    this.socket?.close();
+  }
 }
 
 const NAMESPACE = /^userns-(.*)$/s;
@@ -36,5 +42,5 @@ export function takePassedFds(log: Log): PassedFds {
       socket = fd;
     }
   }
-  return { socket, namespaces };
+  return new PassedFds(socket, namespaces);
 }

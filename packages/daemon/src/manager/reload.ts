@@ -1,35 +1,33 @@
-import {
-  type EventLoop,
-  type HandOverPlan,
-  handOver,
-  type Notification,
-  RestartError,
-  type Successor,
-} from '@sdrx/event';
+import { ControlSocket, type EventLoop, handOver, type Predecessor, RestartError, type Successor } from '@sdrx/event';
 import { type Fd, isReadable } from '@sdrx/linux';
-import { type Observable, ReplaySubject, Subject, tap } from 'rxjs';
+import { ReplaySubject, Subject } from 'rxjs';
+import type { WorkerPool } from '../pool/worker-pool.js';
 import type { Log } from '../program/log.js';
+import type { ExclusiveWork } from './exclusive-work.js';
+import type { FdStore } from './fd-store.js';
+import { type Inheritance, inheritancePlan } from './inheritance.js';
+import type { Office } from './office.js';
+import { tellServiceManager } from './tell-service-manager.js';
 
 /** How many managers may still be about to end when another one takes over. */
 const MOST_FORMER = 4;
 
-export interface ReloadOptions {
-  /** What is handed on, beside what is about the former managers. */
-  readonly plan: HandOverPlan;
-  /** Pidfds of managers that this one has taken over from. */
-  readonly former: readonly Fd[];
-  /** Whether this process is the manager yet. */
-  readonly isManager: () => boolean;
-  /** Why this process can't hand over what it has, if so. */
-  readonly obstacle: string | undefined;
+/** Why a manager is not reloaded that is the fd store of its workers. */
+const LOSS = 'what it keeps for its workers, as no service manager does, would be lost: restart it';
+
+export interface ReloadParts extends Inheritance {
+  readonly loop: EventLoop;
+  readonly office: Office;
+  /** The manager that this process has taken over from, if there is one. */
+  readonly former: Predecessor | undefined;
+  /** Its workers take no more connections once those of the new process do. */
+  readonly pool: Pick<WorkerPool, 'relieve' | 'relieved'>;
+  /** Paused while another process is the manager. */
+  readonly exclusive: ExclusiveWork;
+  /** What this process keeps for its workers, which it can't hand over; undefined if it keeps nothing. */
+  readonly store: FdStore | undefined;
   /** What the service manager is told of a daemon that serves. */
   readonly status: string;
-  /** Has the workers take no more connections, as those of the new process do. */
-  readonly relieve: () => void;
-  /** Resolves when they take none any more. */
-  readonly relieved: () => Promise<void>;
-  /** Tells the service manager. */
-  readonly tell: (notification: Notification) => void;
   readonly log: Log;
 }
 
@@ -37,37 +35,31 @@ export interface ReloadOptions {
  * Has the program that lies at this one's path by now take over as the manager. What fails leaves everything as it was, and is said.
  *
  * Asked by SIGHUP, that is done once more if it was asked for again meanwhile: the program may have become another one.
+ *
+ * The control socket is a part of it: to reload is what it is asked for, and a reload pauses it.
  */
-export class Reload {
+export class Reload implements Disposable {
   /** Emits once, when another process is the manager. */
   readonly succeeded = new ReplaySubject<Successor>(1);
   /** Emits when a process that was to take over is gone again. */
   readonly failed = new Subject<void>();
+  /** Serves the control socket; begins paused. */
+  readonly commands: ControlSocket;
   readonly #stop = new AbortController();
   #attempt: Promise<unknown> | undefined;
-  #pid: number | undefined;
   #successor: Successor | undefined;
   #again = false;
 
-  constructor(
-    readonly loop: EventLoop,
-    readonly options: ReloadOptions,
-  ) {}
-
-  /** The process that takes over, or is about to, by its id. */
-  get pid(): number | undefined {
-    return this.#pid;
+  constructor(readonly parts: ReloadParts) {
+    this.commands = new ControlSocket(parts.control.fd, {
+      reload: async () => `process ${await this.reload()} has taken over from process ${process.pid}`,
+    });
   }
 
-  /** Obeys SIGHUP. */
-  run(): Observable<unknown> {
-    return this.loop.signal('SIGHUP', { description: 'reload' }).pipe(tap(() => this.ask()));
-  }
-
-  /** As by SIGHUP. */
+  /** For SIGHUP. */
   ask(): void {
     if (this.#successor !== undefined) this.#successor.reload();
-    else if (this.#attempt !== undefined || !this.options.isManager()) this.#again = true;
+    else if (this.#attempt !== undefined || !this.parts.office.isManager) this.#again = true;
     else this.#begin().catch(() => {});
   }
 
@@ -95,6 +87,11 @@ export class Reload {
     return this.#successor;
   }
 
+  /** Breaks off what the control socket is asked for: one of Node's servers would keep the process from ending. */
+  [Symbol.dispose](): void {
+    void this.commands.drain({ signal: AbortSignal.abort() });
+  }
+
   #begin(): Promise<number> {
     const attempt = this.#handOver().finally(() => {
       this.#attempt = undefined;
@@ -105,19 +102,20 @@ export class Reload {
   }
 
   async #handOver(): Promise<number> {
-    const { log, plan, status, tell, relieve, relieved } = this.options;
+    const { loop, office, pool, exclusive, status, log } = this.parts;
     if (this.#successor !== undefined) throw new RestartError('not-current', `process ${this.#successor.pid}`);
-    tell({ RELOADING: 1, MONOTONIC_USEC: this.loop.now('monotonic') * 1e3, STATUS: 'Reloading' });
+    tellServiceManager({ RELOADING: 1, MONOTONIC_USEC: loop.now('monotonic') * 1e3, STATUS: 'Reloading' }, log);
     try {
       this.#refuse();
-      const successor = await handOver(this.loop, {
-        ...plan,
+      const successor = await handOver(loop, {
+        ...inheritancePlan(this.parts),
+        servings: [exclusive, this.commands],
         draining: this.#running(),
         signal: this.#stop.signal,
         onPhase: (phase, pid) => {
-          this.#pid = pid;
+          office.successor = pid;
           // If it fails after that they are replaced, as any that end.
-          if (phase === 'accepting') relieve();
+          if (phase === 'accepting') pool.relieve();
         },
       });
       this.#successor = successor;
@@ -125,30 +123,33 @@ export class Reload {
       if (this.#again) successor.reload();
       this.succeeded.next(successor);
     } catch (error) {
-      this.#pid = undefined;
+      office.successor = undefined;
       const reason = error instanceof Error ? error.message : String(error);
       this.failed.next();
       log.warning(`not reloaded, this process goes on: ${reason}`);
       // There is no word for a reload that failed: without this one it would never end.
-      if (!this.#stop.signal.aborted)
-        tell({ READY: 1, STATUS: `${status}. Not reloaded: ${reason.replaceAll(/\s+/g, ' ')}` });
+      if (!this.#stop.signal.aborted) {
+        const said = `${status}. Not reloaded: ${reason.replaceAll(/\s+/g, ' ')}`;
+        tellServiceManager({ READY: 1, STATUS: said }, log);
+      }
       throw error;
     }
     // Who hears that it is done is never again answered by the old program.
-    await relieved();
+    await pool.relieved();
     return this.#successor.pid;
   }
 
   #refuse(): void {
+    const { office, store } = this.parts;
     if (this.#stop.signal.aborted) throw new RestartError('stopping');
-    if (!this.options.isManager()) throw new RestartError('not-ready');
-    if (this.options.obstacle !== undefined) throw new Error(this.options.obstacle);
+    if (!office.isManager) throw new RestartError('not-ready');
+    if (store !== undefined) throw new Error(LOSS);
     const { length } = this.#running();
     if (length > MOST_FORMER) throw new RestartError('draining', `${length} processes, at most ${MOST_FORMER}`);
   }
 
   /** Those of the former managers that have not ended yet. */
   #running(): Fd[] {
-    return this.options.former.filter(({ number }) => !isReadable(number));
+    return (this.parts.former?.draining ?? []).filter(({ number }) => !isReadable(number));
   }
 }

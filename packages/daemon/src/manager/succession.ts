@@ -18,7 +18,9 @@ import type { Releases } from '../namespace/releases.js';
 import type { WorkerPool } from '../pool/worker-pool.js';
 import type { Log } from '../program/log.js';
 import type { ExclusiveWork } from './exclusive-work.js';
+import type { ManagerLock } from './manager-lock.js';
 import { readManagerState } from './manager-state.js';
+import type { Office } from './office.js';
 
 /**
  * How long each of the first workers may take until it serves, after the one before, in milliseconds. On a busy machine that is long;
@@ -43,9 +45,14 @@ export interface Insignia {
   resign(): void;
 }
 
-export interface SuccessionOptions {
-  readonly runtimeDirectory: string;
-  readonly insignia: readonly Insignia[];
+export interface SuccessionParts {
+  readonly loop: EventLoop;
+  /** The manager that gives way to this process, if it was started by one. */
+  readonly former: Predecessor | undefined;
+  readonly office: Office;
+  readonly lock: ManagerLock;
+  readonly socket: Insignia;
+  readonly control: Insignia;
   readonly pool: WorkerPool;
   readonly exclusive: ExclusiveWork;
   readonly commands: ControlSocket;
@@ -59,30 +66,21 @@ export interface SuccessionOptions {
 
 /** How this process becomes the manager, at its start or in place of another one, and how it gives way to the next. */
 export class Succession {
-  #isManager: boolean;
+  readonly #insignia: readonly Insignia[];
 
-  /** @param former the manager that gives way to this process, if it was started by one */
-  constructor(
-    readonly loop: EventLoop,
-    readonly former: Predecessor | undefined,
-    readonly options: SuccessionOptions,
-  ) {
-    this.#isManager = former === undefined;
+  constructor(readonly parts: SuccessionParts) {
+    const { lock, socket, control, former } = parts;
+    this.#insignia = [lock, socket, control];
     if (former === undefined) this.#takeOffice();
-  }
-
-  get isManager(): boolean {
-    return this.#isManager;
   }
 
   /** Takes what the former manager knows; completes when workers may be started. Fails when they would be worse than its own. */
   prepare(): Observable<unknown> {
-    const { former, loop, options } = this;
+    const { former, loop, ledger, log } = this.parts;
     if (former === undefined) return from([undefined]);
     return defer(async () => {
       const { api = false, barred = [], logLevel, logTarget } = readManagerState(await former.state(loop));
-      const { ledger, log } = options;
-      if (api && !options.api) throw new Error('the user namespace interfaces would be disabled, which work now');
+      if (api && !this.parts.api) throw new Error('the user namespace interfaces would be disabled, which work now');
       for (const uid of barred) ledger?.bar(uid);
       if (logLevel !== undefined) log.level = logLevel;
       if (logTarget !== undefined) log.target = logTarget;
@@ -91,7 +89,7 @@ export class Succession {
 
   /** Becomes the manager when workers of its own serve. The former one goes on if this fails. */
   takeCharge(former: Predecessor): Observable<never> {
-    const { pool, exclusive, insignia } = this.options;
+    const { office, pool, exclusive } = this.parts;
     return defer(async () => {
       const extend = (begun: number) => former.progress(`Reloading: ${begun} workers serve`, WORKER_PATIENCE);
       extend(0);
@@ -100,25 +98,25 @@ export class Succession {
       // The former manager does it no more.
       exclusive.resume();
       await former.accepting();
-      this.#isManager = true;
-      for (const each of insignia) each.claim();
+      office.isManager = true;
+      for (const each of this.#insignia) each.claim();
       this.#takeOffice();
     }).pipe(ignoreElements());
   }
 
   /** What the former manager was told, and has passed on since it is the manager no more. */
   requests(): Observable<'stop' | 'reload'> {
-    const { former } = this;
+    const { former } = this.parts;
     if (former === undefined) return EMPTY;
     return from(requestsOf(former));
   }
 
   /** Lets what this process has begun come to its end, while another one is the manager, and completes. */
   giveWay(): Observable<never> {
-    const { pool, releases, insignia, limits } = this.options;
-    this.#isManager = false;
-    for (const each of insignia) each.resign();
-    const released = this.loop.time({ after: RELEASE_PATIENCE, description: 'release at the end' });
+    const { loop, office, pool, releases, limits } = this.parts;
+    office.isManager = false;
+    for (const each of this.#insignia) each.resign();
+    const released = loop.time({ after: RELEASE_PATIENCE, description: 'release at the end' });
     return concat(
       merge(pool.retire(limits.callTime + RETIREMENT), releases.settled().pipe(takeUntil(released))),
       this.endCommands(),
@@ -127,8 +125,7 @@ export class Succession {
 
   /** Lets who has asked for something have the answer, and completes. */
   endCommands(): Observable<never> {
-    const { loop } = this;
-    const { commands } = this.options;
+    const { loop, commands } = this.parts;
     return defer(() => {
       const late = new AbortController();
       const patience = loop.time({ after: ANSWER_PATIENCE, description: 'answers to commands' });
@@ -138,8 +135,8 @@ export class Succession {
   }
 
   #takeOffice(): void {
-    const { runtimeDirectory, commands, exclusive } = this.options;
-    Ledger.removeOthers(runtimeDirectory);
+    const { lock, commands, exclusive } = this.parts;
+    Ledger.removeOthers(lock.runtimeDirectory);
     exclusive.resume();
     commands.resume();
   }

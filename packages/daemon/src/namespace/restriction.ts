@@ -13,9 +13,11 @@ export type Restriction = (typeof RESTRICTIONS)[number];
 const NOT_AVAILABLE = 'userns-restrict not available, proceeding with user namespace interfaces disabled';
 
 /** Who restricts the registered namespaces, and who finds out that they died. */
-export interface Restrictor {
+export interface Restrictor<T extends UsernsRestrict = UsernsRestrict> {
   /** Undefined where the user namespace interfaces are off. */
   readonly restrict: UsernsRestrict | undefined;
+  /** The same, if the kernel enforces it. */
+  readonly enforced: T | undefined;
   /** Set where the kernel does not report the death of namespaces. */
   readonly liveness: NamespaceLiveness | undefined;
 }
@@ -24,21 +26,23 @@ export interface Restrictor {
  * Sets userns-restrict up as the administrator wants it.
  * @param enforce makes the one that the kernel enforces: the manager installs it, workers open what it has installed
  */
-export function setUpRestriction(
+export function setUpRestriction<T extends UsernsRestrict>(
   restriction: Restriction,
   runtimeDirectory: string,
   log: Log,
-  enforce: () => UsernsRestrict,
-): Restrictor {
+  enforce: () => T,
+): Restrictor<T> {
   if (restriction === 'off') {
     // Who died is found by looking.
-    return { restrict: new Unrestricted(NEVER), liveness: new NamespaceLiveness(runtimeDirectory) };
+    const liveness = new NamespaceLiveness(runtimeDirectory);
+    return { restrict: new Unrestricted(NEVER), enforced: undefined, liveness };
   }
   try {
-    return { restrict: enforce(), liveness: undefined };
+    const enforced = enforce();
+    return { restrict: enforced, enforced, liveness: undefined };
   } catch (error) {
     log.notice(NOT_AVAILABLE, error);
-    return { restrict: undefined, liveness: undefined };
+    return { restrict: undefined, enforced: undefined, liveness: undefined };
   }
 }
 

@@ -11,6 +11,7 @@ import {
   takeUntil,
   takeWhile,
 } from 'rxjs';
+import type { Office } from '../manager/office.js';
 import type { Log } from '../program/log.js';
 import { ListeningQueue } from './listening-queue.js';
 import { Orphans } from './orphans.js';
@@ -59,10 +60,8 @@ export interface WorkerPoolOptions {
   readonly ledger: PoolLedger | undefined;
   /** How many workers there may be. */
   readonly maximum: number;
-  /** Whether this process is the manager, as it is by default, or another one is. */
-  readonly isManager?: () => boolean;
-  /** The process that takes over from this one, by its id, if there is one: a child, too, but no orphan. */
-  readonly successor?: () => number | undefined;
+  /** Which process is the manager; by default this one. */
+  readonly office?: Readonly<Office>;
   readonly log: Log;
 }
 
@@ -101,7 +100,8 @@ export class WorkerPool {
     readonly system: PoolSystem = linuxSystem,
   ) {
     this.#queue = new ListeningQueue(options.listenFd, system);
-    const isOurs = (pid: number) => this.has(pid) || pid === options.successor?.();
+    // The process that takes over from this one is a child, too, but no orphan.
+    const isOurs = (pid: number) => this.has(pid) || pid === options.office?.successor;
     this.#orphans = new Orphans(loop, isOurs, () => this.#completeIfStopped(), options.log, system);
   }
 
@@ -128,7 +128,7 @@ export class WorkerPool {
         this.#running = undefined;
         this.#subscription.unsubscribe();
         // Beside another manager they may finish what they have begun.
-        const signal = (this.options.isManager?.() ?? true) ? 'SIGKILL' : 'SIGTERM';
+        const signal = (this.options.office?.isManager ?? true) ? 'SIGKILL' : 'SIGTERM';
         for (const worker of this.#workers.values()) {
           worker.watch?.unsubscribe();
           worker.process.kill(signal);

@@ -1,0 +1,16 @@
+import type { Limits } from '../limits/limits.js';
+import type { Restriction } from '../namespace/restriction.js';
+import type { WorkerProgram } from '../pool/worker-program.js';
+import type { Log } from '../program/log.js';
+
+export interface ManagerOptions {
+  readonly runtimeDirectory: string;
+  readonly restriction: Restriction;
+  /** Where to listen if no socket is passed. */
+  readonly listen: string | undefined;
+  readonly worker: WorkerProgram;
+  /** Whether that is a program of others, which gives no signs of life and counts nothing. */
+  readonly foreign: boolean;
+  readonly limits: Limits;
+  readonly log: Log;
+}
