@@ -161,6 +161,26 @@ t.test('SIGTERM during a reload ends the service, however far that has come', ne
 });
 
 t.test(
+  'a former manager that waits for its workers ends in order by SIGTERM, and they with it',
+  needsRoot,
+  async (t) => {
+    const daemon = await startDaemon(t);
+    await settled(daemon, () => true);
+    const workers = daemon.children();
+    for (const worker of workers) process.kill(worker, 'SIGSTOP');
+    await reloadBySignal(daemon);
+    t.ok(isRunning(daemon.pid), 'it waits');
+    daemon.kill('SIGTERM');
+    await idle(daemon.pid);
+    for (const worker of workers) process.kill(worker, 'SIGCONT');
+    t.strictSame(await daemon.exited, { code: 0, signal: null });
+    t.equal((await ask(daemon, 'User', { uid: 1 })).error, 'io.systemd.UserDatabase.NoRecordFound');
+    t.notMatch(daemon.log(), 'ESTALE');
+    await daemon.stop();
+  },
+);
+
+t.test(
   'the service manager is told in the order that it needs, and nothing that is stored is forgotten',
   needsRoot,
   async (t) => {

@@ -1,5 +1,5 @@
-import type { EventLoop } from '@sdrx/event';
-import { concat, exhaustMap, finalize, from, merge, mergeMap, type Observable, Subject } from 'rxjs';
+import type { EventLoop, Successor } from '@sdrx/event';
+import { concat, endWith, map, merge, mergeMap, type Observable, Subject, switchMap, take, tap } from 'rxjs';
 import type { WorkerPool } from '../pool/worker-pool.js';
 import type { Log } from '../program/log.js';
 import type { Office } from './office.js';
@@ -27,25 +27,31 @@ export class Shutdown {
     this.#asked.next();
   }
 
-  /** Ends the loop when it is time to. */
-  run(): Observable<never> {
+  /**
+   * Ends the loop when it is time to. While the process gives way to another one it may still be asked, and then ends as when it is
+   * asked: its workers have less time.
+   */
+  run(): Observable<unknown> {
     const { loop, reload, succession } = this.parts;
-    const exit = finalize<never>(() => loop.exit(0));
-    return merge(
-      this.#asked.pipe(exhaustMap(() => this.#stop().pipe(exit))),
-      reload.succeeded.pipe(exhaustMap(() => succession.giveWay().pipe(exit))),
+    const asked = this.#asked.pipe(
+      take(1),
+      mergeMap(() => reload.stop()),
+      map((successor) => this.#stop(successor)),
+    );
+    const replaced = reload.succeeded.pipe(map(() => succession.giveWay()));
+    return merge(asked, replaced).pipe(
+      // Only one end at a time: when one has finished the loop, the other one could not go on.
+      switchMap((end) => end.pipe(endWith(undefined))),
+      take(1),
+      tap(() => loop.exit(0)),
     );
   }
 
-  #stop(): Observable<never> {
-    const { office, pool, reload, succession, log } = this.parts;
-    return from(reload.stop()).pipe(
-      mergeMap((successor) => {
-        // The request was meant for the service, which is another process by now.
-        if (successor !== undefined) successor.stop();
-        else if (office.isManager) tellServiceManager({ STOPPING: 1 }, log);
-        return concat(pool.stop(), succession.endCommands());
-      }),
-    );
+  #stop(successor: Successor | undefined): Observable<never> {
+    const { office, pool, succession, log } = this.parts;
+    // The request was meant for the service, which is another process by now.
+    if (successor !== undefined) successor.stop();
+    else if (office.isManager) tellServiceManager({ STOPPING: 1 }, log);
+    return concat(pool.stop(), succession.endCommands());
   }
 }
