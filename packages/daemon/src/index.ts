@@ -1,6 +1,8 @@
 export { namespaceResource } from './interfaces/namespace-resource.js';
 export { userDatabase } from './interfaces/user-database.js';
-export * from './limits/ledger.js';
+export { Ledger } from './limits/ledger.js';
+export { CONDITIONS, COUNTED, type Condition, type Counted, ROWS, SLOTS } from './limits/ledger-format.js';
+export { LedgerSlot } from './limits/ledger-slot.js';
 export { limitCalls } from './limits/limit-calls.js';
 export * from './limits/limit-options.js';
 export * from './limits/limits.js';

@@ -11,56 +11,35 @@ import {
 } from 'node:fs';
 import { basename } from 'node:path';
 import { isSystemError, MemoryMapping, PROT_READ, PROT_WRITE, reserveSpace } from '@sdrx/linux';
-
-/** What is counted of each user. */
-export const COUNTED = ['connections', 'calls', 'helpers'] as const;
-export type Counted = (typeof COUNTED)[number];
-
-/** How a worker is: `starting` until it serves, `full` when it can take no connection, `draining` when it is to end. */
-export const CONDITIONS = ['starting', 'serving', 'full', 'draining'] as const;
-export type Condition = (typeof CONDITIONS)[number];
-
-/** How many workers there may be. */
-export const SLOTS = 4096;
-
-/** How many users one worker has room for. */
-export const ROWS = 4096;
-
-/** How many barred users are remembered. */
-const BARS = 4096;
-
-/** "sdrL", and the number of the format below. */
-const MAGIC = 0x4c72_6473;
-const VERSION = 1;
-
-/*
- * The file, in words of 32 bits:
- *
- *   header   MAGIC, VERSION, the manager's pid, how many slots may be in use, how many bars were ever made; filled up to 4 KiB
- *   bars     BARS words: users that are barred, 0 for none; a ring, the oldest is overwritten
- *   slots    SLOTS × 16 words: pid, beat, condition, how many rows may be in use, the sums of its rows (connections, calls,
- *            helpers), how many connections it ever accepted; the rest is spare
- *   rows     from the next multiple of 64 KiB on SLOTS × ROWS × 4 words: uid, connections, calls, helpers
- */
-const MANAGER = 2;
-const USED_SLOTS = 3;
-const MADE_BARS = 4;
-const BARS_START = 1024;
-const SLOTS_START = BARS_START + BARS;
-const SLOT_WORDS = 16;
-const PID = 0;
-const BEAT = 1;
-const CONDITION = 2;
-const USED_ROWS = 3;
-const SUMS = 4;
-const ACCEPTED = 7;
-const HEAD_SIZE = 4 * (SLOTS_START + SLOTS * SLOT_WORDS);
-const ROW_WORDS = 4;
-const COUNTS = 1;
-/** A multiple of all sizes that a page may have. */
-const ROWS_SIZE = 4 * ROWS * ROW_WORDS;
-const ROWS_START = Math.ceil(HEAD_SIZE / ROWS_SIZE) * ROWS_SIZE;
-const SIZE = ROWS_START + SLOTS * ROWS_SIZE;
+import {
+  ACCEPTED,
+  BARS,
+  BARS_START,
+  BEAT,
+  CONDITION,
+  CONDITIONS,
+  COUNTED,
+  COUNTS,
+  type Condition,
+  type Counted,
+  HEAD_SIZE,
+  MADE_BARS,
+  MAGIC,
+  MANAGER,
+  PID,
+  ROW_WORDS,
+  ROWS,
+  ROWS_SIZE,
+  ROWS_START,
+  SIZE,
+  SLOT_WORDS,
+  SLOTS,
+  SUMS,
+  USED_ROWS,
+  USED_SLOTS,
+  VERSION,
+  wordAt,
+} from './ledger-format.js';
 
 /**
  * What the workers are doing and what each user has of them, in memory that the manager and its own workers share, the file
@@ -190,28 +169,28 @@ export class Ledger implements Disposable {
 
   /** Whose slot it is; 0 for nobody's, or one whose worker has not begun. */
   pid(slot: number): number {
-    return Atomics.load(this.words, at(slot, PID));
+    return Atomics.load(this.words, wordAt(slot, PID));
   }
 
   /** Changes with each sign of life; 0 before the first. */
   beat(slot: number): number {
-    return Atomics.load(this.words, at(slot, BEAT));
+    return Atomics.load(this.words, wordAt(slot, BEAT));
   }
 
   condition(slot: number): Condition {
-    return CONDITIONS[Atomics.load(this.words, at(slot, CONDITION))] ?? 'starting';
+    return CONDITIONS[Atomics.load(this.words, wordAt(slot, CONDITION))] ?? 'starting';
   }
 
   /** How many connections a worker has accepted so far, modulo 2³². */
   accepted(slot: number): number {
-    return Atomics.load(this.words, at(slot, ACCEPTED));
+    return Atomics.load(this.words, wordAt(slot, ACCEPTED));
   }
 
   /** What all workers together have of something. */
   total(what: Counted): number {
     let total = 0;
     for (let slot = 0; slot < this.usedSlots; slot++) {
-      if (this.pid(slot) !== 0) total += Atomics.load(this.words, at(slot, SUMS + COUNTED.indexOf(what)));
+      if (this.pid(slot) !== 0) total += Atomics.load(this.words, wordAt(slot, SUMS + COUNTED.indexOf(what)));
     }
     return total;
   }
@@ -292,117 +271,15 @@ export class Ledger implements Disposable {
   }
 
   #endOfRows(slot: number): number {
-    return Math.min(Atomics.load(this.words, at(slot, USED_ROWS)), ROWS) * ROW_WORDS;
+    return Math.min(Atomics.load(this.words, wordAt(slot, USED_ROWS)), ROWS) * ROW_WORDS;
   }
 
   #clear(slot: number): void {
     // The pid first: without it all that follows counts for nothing. The rows are cleared by the slot's next worker.
-    for (let word = PID; word < SLOT_WORDS; word++) Atomics.store(this.words, at(slot, word), 0);
+    for (let word = PID; word < SLOT_WORDS; word++) Atomics.store(this.words, wordAt(slot, word), 0);
   }
 
   #setUsed(): void {
     Atomics.store(this.words, USED_SLOTS, this.#end);
   }
-}
-
-/**
- * One worker's slot, as that worker writes it.
- *
- * A row belongs to a user from its first count to its last. It gets its uid while all its counts are 0, and it is in use
- * before it counts, so whoever reads in between finds nothing rather than what is another user's.
- */
-export class LedgerSlot {
-  readonly #words: Int32Array;
-  readonly #rows: Int32Array;
-  readonly #rowOf = new Map<number, number>();
-  /** Rows below the end of the used ones that are nobody's. */
-  #free: number[] = [];
-  /** The end of the used ones. */
-  #end = 0;
-
-  constructor(
-    readonly ledger: Ledger,
-    readonly slot: number,
-    pid: number = process.pid,
-  ) {
-    this.#words = ledger.words;
-    this.#rows = ledger.rows(slot);
-    this.#rows.fill(0);
-    Atomics.store(this.#words, at(slot, PID), pid);
-  }
-
-  /** Gives a sign of life. @param now milliseconds on CLOCK_MONOTONIC */
-  beat(now: number): void {
-    // Never 0, which is none.
-    Atomics.store(this.#words, at(this.slot, BEAT), Math.trunc(now) | 1);
-  }
-
-  set condition(condition: Condition) {
-    Atomics.store(this.#words, at(this.slot, CONDITION), CONDITIONS.indexOf(condition));
-  }
-
-  get condition(): Condition {
-    return this.ledger.condition(this.slot);
-  }
-
-  /** Adds to the connections that were ever accepted. */
-  accepted(count: number): void {
-    Atomics.add(this.#words, at(this.slot, ACCEPTED), count);
-  }
-
-  /** Counts one more for a user. @returns false when there is no room for another user */
-  add(uid: number, what: Counted): boolean {
-    const row = this.#rowOf.get(uid) ?? this.#take(uid);
-    if (row === undefined) return false;
-    const kind = COUNTED.indexOf(what);
-    Atomics.add(this.#rows, row + COUNTS + kind, 1);
-    Atomics.add(this.#words, at(this.slot, SUMS + kind), 1);
-    return true;
-  }
-
-  /** Takes back what `add` counted. */
-  remove(uid: number, what: Counted): void {
-    const row = this.#rowOf.get(uid);
-    if (row === undefined) return;
-    const kind = COUNTED.indexOf(what);
-    Atomics.sub(this.#words, at(this.slot, SUMS + kind), 1);
-    Atomics.sub(this.#rows, row + COUNTS + kind, 1);
-    if (!this.#isFree(row)) return;
-    this.#rowOf.delete(uid);
-    this.#giveBack(row);
-  }
-
-  #take(uid: number): number | undefined {
-    const row = this.#free.pop() ?? this.#end;
-    if (row >= this.#rows.length) return undefined;
-    Atomics.store(this.#rows, row, uid | 0);
-    if (row >= this.#end) this.#setEnd(row + ROW_WORDS);
-    this.#rowOf.set(uid, row);
-    return row;
-  }
-
-  /** The used rows end with one that is somebody's, so that readers have little to look through. */
-  #giveBack(row: number): void {
-    if (row + ROW_WORDS !== this.#end) {
-      this.#free.push(row);
-      return;
-    }
-    let end = row;
-    while (end > 0 && this.#isFree(end - ROW_WORDS)) end -= ROW_WORDS;
-    this.#setEnd(end);
-    this.#free = this.#free.filter((free) => free < end);
-  }
-
-  #setEnd(end: number): void {
-    this.#end = end;
-    Atomics.store(this.#words, at(this.slot, USED_ROWS), end / ROW_WORDS);
-  }
-
-  #isFree(row: number): boolean {
-    return COUNTED.every((_, kind) => this.#rows[row + COUNTS + kind] === 0);
-  }
-}
-
-function at(slot: number, word: number): number {
-  return SLOTS_START + slot * SLOT_WORDS + word;
 }

@@ -1,6 +1,6 @@
 import * as t from 'io-ts';
 import type { OptionValues } from '../program/command-line.js';
-import { SLOTS } from './ledger.js';
+import { SLOTS } from './ledger-format.js';
 import { LIMITS, type Limits } from './limits.js';
 
 /** One limit as an option of the command line. */

@@ -1,4 +1,6 @@
-import type { Counted, Ledger, LedgerSlot } from './ledger.js';
+import type { Ledger } from './ledger.js';
+import type { Counted } from './ledger-format.js';
+import type { LedgerSlot } from './ledger-slot.js';
 import type { Quota } from './quota.js';
 
 /** Its processes look up users for everybody, and act for others: it must not be they who are refused. */

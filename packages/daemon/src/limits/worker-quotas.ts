@@ -1,7 +1,9 @@
 import type { ServeOptions } from '@sdrx/varlink';
 import type { Log } from '../program/log.js';
 import type { Accounts } from '../user/account.js';
-import { type Counted, Ledger, LedgerSlot } from './ledger.js';
+import { Ledger } from './ledger.js';
+import type { Counted } from './ledger-format.js';
+import { LedgerSlot } from './ledger-slot.js';
 import type { Limits } from './limits.js';
 import { PacedQuota } from './paced-quota.js';
 import { LocalQuota, type Quota, QuotaByAccount } from './quota.js';

@@ -1,4 +1,4 @@
-import type { Condition } from '../limits/ledger.js';
+import type { Condition } from '../limits/ledger-format.js';
 
 /** How many looks in a row may find no new sign of life: of one that serves, and of one that was just started. */
 const SILENT_LOOKS = 5;

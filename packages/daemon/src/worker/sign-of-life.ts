@@ -1,6 +1,6 @@
 import type { EventLoop } from '@sdrx/event';
 import type { ServerEvent } from '@sdrx/varlink';
-import type { LedgerSlot } from '../limits/ledger.js';
+import type { LedgerSlot } from '../limits/ledger-slot.js';
 
 /** How often a worker gives a sign of life, and how late that may be, in milliseconds. */
 const INTERVAL = 1000;
