@@ -55,7 +55,7 @@ function page(name: string): string {
 
 t.test('the programs that pages begin with compile, with all checks on', (t) => {
   t.ok(PAGES.includes('reload'));
-  compilePages(folder, [...PAGES, 'simulate', 'simulate-2']);
+  compilePages(folder, [...PAGES, 'simulate', 'simulate-2', 'simulate-3']);
   t.end();
 });
 
@@ -137,6 +137,9 @@ t.test('that of docs/simulate.md prints what the page says, at once', async (t) 
   const marbles = new PageProgram(t, folder, 'simulate-2', [], {});
   t.equal(await marbles.ended(), 0);
   t.equal(marbles.output, 'ended with 0\n');
+  const managed = new PageProgram(t, folder, 'simulate-3', [], {});
+  t.equal(await managed.ended(), 0);
+  t.equal(managed.output, 'active at 65000\nSTOPPING at 3665000, then inactive\n');
 });
 
 t.test('that of docs/trace.md leaves a trace that can be drawn', async (t) => {

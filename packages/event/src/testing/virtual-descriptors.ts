@@ -64,7 +64,8 @@ export class VirtualDescriptors {
   }
 }
 
-class Descriptor implements VirtualDescriptor {
+/** A descriptor and who waits for it. */
+export class Descriptor implements VirtualDescriptor {
   readonly number: number;
   readonly pollable: boolean;
   readonly #list: ReadyList;
@@ -90,7 +91,7 @@ class Descriptor implements VirtualDescriptor {
 
   ready(revents: number): void {
     this.#revents |= revents;
-    for (const watch of this.#watches) if (watch.wants(revents)) watch.changed();
+    this.changed(revents);
   }
 
   unready(revents: number): void {
@@ -98,7 +99,10 @@ class Descriptor implements VirtualDescriptor {
   }
 
   watch(events: number, ready: (revents: number) => void): Watch {
-    const watch = new DescriptorWatch(this, this.#list, events, ready, () => this.#watches.delete(watch));
+    const watch = new DescriptorWatch(this, this.#list, events, ready, () => {
+      this.#watches.delete(watch);
+      if (this.#watches.size === 0) this.unwatched();
+    });
     this.#watches.add(watch);
     watch.changed();
     return watch;
@@ -109,6 +113,14 @@ class Descriptor implements VirtualDescriptor {
     this.#isClosed = true;
     this.#closed();
   }
+
+  /** It has become ready for this. */
+  protected changed(revents: number): void {
+    for (const watch of this.#watches) if (watch.wants(revents)) watch.changed();
+  }
+
+  /** Nobody waits for it any more. */
+  protected unwatched(): void {}
 }
 
 class DescriptorWatch implements Watch, Telling {

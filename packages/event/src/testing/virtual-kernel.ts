@@ -11,9 +11,11 @@ import type {
 } from '@sdrx/event';
 import { type ChildChange, type Clock, EHOSTDOWN, type InotifyRecord, SystemError } from '@sdrx/linux';
 import { ReadyList, type Telling } from './ready-list.js';
+import { isRealPipe, RealPipes } from './real-pipes.js';
 import { VirtualChildren } from './virtual-children.js';
 import { VirtualDescriptors } from './virtual-descriptors.js';
 import { VirtualFiles } from './virtual-files.js';
+import type { ServiceManager } from './virtual-service-manager.js';
 import { VirtualSignals } from './virtual-signals.js';
 import { VirtualTime } from './virtual-time.js';
 
@@ -29,7 +31,10 @@ export class VirtualKernel implements Kernel {
   readonly children = new VirtualChildren(this.#ready, this.signals);
   readonly descriptors = new VirtualDescriptors(this.#ready);
   readonly files = new VirtualFiles(this.#ready);
+  readonly #pipes = new RealPipes(this.#ready);
   readonly #pressure = new Set<PressureWatch>();
+  /** Who is told by `notify`, if somebody is. */
+  manager: ServiceManager | undefined;
   #wake: () => void = () => {};
   #looks = 0;
   #turns: (() => void)[] = [];
@@ -50,8 +55,24 @@ export class VirtualKernel implements Kernel {
     this.#turns.push(call);
   }
 
+  /** How long it is until something is due, in milliseconds; Infinity if nothing is. */
+  get next(): number {
+    return Math.min(
+      this.time.next,
+      Math.max(0, (this.manager?.deadline ?? Number.POSITIVE_INFINITY) - this.now('monotonic')),
+    );
+  }
+
+  /** Lets time pass. What was told before was told at its time. */
+  pass(milliseconds: number): void {
+    this.manager?.look();
+    this.time.pass(milliseconds);
+  }
+
   /** Has a turn. @returns false if nobody wants one */
   turn(): boolean {
+    this.manager?.look();
+    this.#pipes.look();
     const turns = this.#turns;
     this.#turns = [];
     for (const turn of turns) turn();
@@ -72,7 +93,8 @@ export class VirtualKernel implements Kernel {
   }
 
   watch(fd: number, events: number, ready: (revents: number) => void): Watch {
-    return this.descriptors.watch(fd, events, ready);
+    const isBarrier = this.manager !== undefined && isRealPipe(fd);
+    return (isBarrier ? this.#pipes : this.descriptors).watch(fd, events, ready);
   }
 
   takeFd(fd: number): Disposable {
@@ -106,6 +128,7 @@ export class VirtualKernel implements Kernel {
   }
 
   [Symbol.dispose](): void {
+    this.manager?.[Symbol.dispose]();
     this.#turns = [];
     this.#wake = () => {};
   }

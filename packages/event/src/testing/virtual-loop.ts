@@ -6,6 +6,11 @@ import type { VirtualDescriptor, VirtualDescriptorOptions } from './virtual-desc
 import type { VirtualDirectory } from './virtual-directory.js';
 import type { VirtualFileEvent } from './virtual-files.js';
 import { VirtualKernel } from './virtual-kernel.js';
+import {
+  ServiceManager,
+  type VirtualServiceManager,
+  type VirtualServiceManagerOptions,
+} from './virtual-service-manager.js';
 import type { VirtualSignalInfo } from './virtual-signals.js';
 
 /** What a virtual loop can be given. */
@@ -51,7 +56,7 @@ export class VirtualLoop extends EventLoop {
 
   /**
    * Lets the loop do all that there is to do at the present time, and promises theirs.
-   * Throws Error if it never comes to rest.
+   * Throws Error if it never comes to rest, and ServiceFailureError for what the service manager would end the service for.
    */
   async settle(): Promise<void> {
     let turns = 0;
@@ -60,11 +65,13 @@ export class VirtualLoop extends EventLoop {
       if (++turns > MOST_TURNS) throw new Error(`the loop never comes to rest: ${named(this.#pending)}`);
       await turnOfNode();
     }
+    const failure = this.#kernel.manager?.takeFailure();
+    if (failure !== undefined) throw failure;
   }
 
   /**
    * Lets so many milliseconds pass. Whatever is due meanwhile comes at its time, one after the other.
-   * Throws RangeError for less than 0, and Error if the loop never comes to rest.
+   * Throws RangeError for less than 0, and as `settle`.
    */
   async advance(milliseconds: number): Promise<void> {
     checkNumber('milliseconds', milliseconds, 0);
@@ -72,12 +79,12 @@ export class VirtualLoop extends EventLoop {
     const end = this.#kernel.now('monotonic') + milliseconds;
     for (;;) {
       const left = end - this.#kernel.now('monotonic');
-      const { next } = this.#kernel.time;
+      const { next } = this.#kernel;
       if (next > left) {
-        this.#kernel.time.pass(left);
+        this.#kernel.pass(left);
         break;
       }
-      this.#kernel.time.pass(next);
+      this.#kernel.pass(next);
       await this.settle();
     }
     await this.settle();
@@ -86,21 +93,21 @@ export class VirtualLoop extends EventLoop {
   /**
    * Lets time pass until something is due, and has it done.
    * @returns how long that was, in milliseconds
-   * Throws Error if nothing is due at any time, or if the loop never comes to rest.
+   * Throws Error if nothing is due at any time, and as `settle`.
    */
   async advanceToNext(): Promise<number> {
     await this.settle();
-    const { next } = this.#kernel.time;
+    const { next } = this.#kernel;
     if (next === Number.POSITIVE_INFINITY)
       throw new Error(`nothing will happen any more; the loop waits for ${named(this.sources()) || 'nothing'}`);
-    this.#kernel.time.pass(next);
+    this.#kernel.pass(next);
     await this.settle();
     return next;
   }
 
   /**
    * Lets time pass until the loop has finished, however long that is.
-   * Throws Error if nothing will ever happen that could end it.
+   * Throws Error if nothing will ever happen that could end it, and as `settle`.
    */
   async finish(): Promise<void> {
     for (await this.settle(); this.state !== 'finished'; ) await this.advanceToNext();
@@ -112,7 +119,7 @@ export class VirtualLoop extends EventLoop {
    */
   busy(milliseconds: number): void {
     checkNumber('milliseconds', milliseconds, 0);
-    this.#kernel.time.pass(milliseconds);
+    this.#kernel.pass(milliseconds);
   }
 
   /** The machine sleeps for so many milliseconds: the monotonic clock stands still. Throws RangeError for less than 0. */
@@ -170,6 +177,36 @@ export class VirtualLoop extends EventLoop {
   /** Memory is short. With MEMORY_PRESSURE_WATCH=/dev/null nobody can wait for that: it fails with EHOSTDOWN, as always. */
   press(): void {
     this.#kernel.press();
+  }
+
+  /**
+   * Starts a service manager, to be told something by `notify`: NOTIFY_SOCKET and what goes with it are set from now on, to the end of
+   * the loop. To it the program is a service that was started now, with Type=notify-reload.
+   *
+   * What it would end the service for, as systemd does, is a ServiceFailureError of the call that lets time pass: `advance` or whichever
+   * it was. Throws TypeError and RangeError, and Error while there is another one: a process has one.
+   *
+   * @example
+   * const manager = loop.startServiceManager({ watchdog: 30_000 });
+   * const signs = watchdog(loop).subscribe();
+   * notify({ READY: 1, STATUS: 'at work' });
+   * await loop.advance(3_600_000);
+   * assert.deepEqual([manager.state, manager.status], ['active', 'at work']);
+   * assert.equal(manager.notifications.at(-1)?.variables.WATCHDOG, '1');
+   * loop.busy(31_000);
+   * await assert.rejects(loop.settle(), { name: 'ServiceFailureError', result: 'watchdog' });
+   * signs.unsubscribe();
+   */
+  startServiceManager(options: VirtualServiceManagerOptions = {}): VirtualServiceManager {
+    checkObject('options', options);
+    if (this.#kernel.manager !== undefined) throw new Error('the loop has a service manager already');
+    const manager = new ServiceManager(options, {
+      now: () => this.#kernel.now('monotonic'),
+      send: (signal) => this.send(signal, { pid: 1 }),
+      hasEnded: () => this.state === 'finished',
+    });
+    this.#kernel.manager = manager;
+    return manager;
   }
 
   /** Frees everything. Throws LeftOverError for what is left. */
