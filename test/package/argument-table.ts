@@ -322,6 +322,7 @@ const supervised: readonly Argument[] = [
     ['paused', optional(like('paused', NEVER))],
     ['watchdog', optional(callback('watchdog'))],
     ['priority', optional(integer('priority'))],
+    ['system', optional(like('system', undefined))],
   ),
 ];
 const deadline = ['deadline', argument('deadline', 1, ['5000', Number.NaN, -1, null, {}, 1n])] as const;

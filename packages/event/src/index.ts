@@ -87,6 +87,7 @@ export type { TimeEvent, TimeOptions, TimerAfter, TimerAt, TimerEvery, TimerOpti
 export { Backoff, type BackoffOptions } from './supervise/backoff.js';
 export { describeSupervision } from './supervise/describe-supervision.js';
 export { type Line, LineDecoder, type LineOptions } from './supervise/line-decoder.js';
+export type { PipeEnd, ProgramSystem, StartedProgram } from './supervise/program-system.js';
 export { StartLimit, type StartLimitOptions } from './supervise/start-limit.js';
 export type { Program, StopOptions, SuperviseOptions } from './supervise/supervise-options.js';
 export { Supervised } from './supervise/supervised.js';

@@ -17,10 +17,10 @@ import type { SupervisionEvent } from '../supervise/supervision-event.js';
  * program has a `parentDeathSignal`.
  *
  * Each subscription is a program of its own.
- * @param program or what makes one for each start, the first of which is attempt 1 Fails with what the function throws, TypeError
- * and RangeError for a program that `spawn` does not take, EPERM for one that took another user's identity and is to be stopped,
- * ESTALE. What it can't be started for, such as ENOENT or EAGAIN, is an `ended` of the cause `spawn-failed`, after which it is
- * tried again.
+ * Fails with what the function throws, TypeError and RangeError for a program that `spawn` does not take, EPERM for one that took
+ * another user's identity and is to be stopped, ENOMEM and ENOSPC when it can't be watched (epoll_ctl(2)), ESTALE. What it can't be
+ * started for, such as ENOENT or EAGAIN, is an `ended` of the cause `spawn-failed`, after which it is tried again.
+ * @param program or what makes one for each start, the first of which is attempt 1
  * @throws TypeError and RangeError for options that can't be
  * @example
  * const on = merge(loop.signal('SIGTERM'), loop.signal('SIGINT'));

@@ -1,8 +1,8 @@
-import { type Fd, pipe, read, setNonBlocking } from '@sdrx/linux';
 import type { Subscription } from 'rxjs';
 import type { SourceOptions } from '../core/source.js';
 import type { EventLoop } from '../loop.js';
 import { type Line, LineDecoder, type LineOptions } from './line-decoder.js';
+import type { PipeEnd, ProgramSystem } from './program-system.js';
 
 /** How much is read at a time, in bytes: what a pipe holds by default. */
 const READ_SIZE = 65_536;
@@ -24,27 +24,33 @@ interface OutputReader {
 /** What a program writes to, and the lines that come of it. */
 export class OutputPipe implements Disposable {
   readonly #loop: EventLoop;
+  readonly #system: ProgramSystem;
   readonly #reader: OutputReader;
   readonly #options: SourceOptions;
   readonly #decoder: LineDecoder;
-  readonly #ours: Fd;
-  readonly #theirs: Fd;
+  readonly #ours: PipeEnd;
+  readonly #theirs: PipeEnd;
   #subscription: Subscription | undefined;
 
   /** Throws EMFILE, ENFILE. */
-  constructor(loop: EventLoop, reader: OutputReader, lines: LineOptions, options: SourceOptions) {
+  constructor(
+    loop: EventLoop,
+    system: ProgramSystem,
+    reader: OutputReader,
+    lines: LineOptions,
+    options: SourceOptions,
+  ) {
     this.#loop = loop;
+    this.#system = system;
     this.#reader = reader;
     this.#options = options;
     this.#decoder = new LineDecoder(lines);
-    [this.#ours, this.#theirs] = pipe();
-    // Programs do not expect theirs to be anything else. Ours stays as it is: the two ends have flags of their own.
-    setNonBlocking(this.#theirs.number, false);
+    [this.#ours, this.#theirs] = system.pipe();
   }
 
   /** What the program gets a copy of. */
-  get writingEnd(): Fd {
-    return this.#theirs;
+  get writingEnd(): number {
+    return this.#theirs.number;
   }
 
   /** Whether there may be more to read. */
@@ -63,7 +69,7 @@ export class OutputPipe implements Disposable {
       this.#subscription?.unsubscribe();
       this.#subscription = undefined;
     } else {
-      this.#subscription ??= this.#loop.io(this.#ours, this.#options).subscribe({
+      this.#subscription ??= this.#loop.io(this.#ours.number, this.#options).subscribe({
         next: () => this.#read(),
         error: (error) => this.#reader.failed(error),
       });
@@ -93,7 +99,7 @@ export class OutputPipe implements Disposable {
     if (!this.open) return 0;
     let count: number | undefined;
     try {
-      count = read(this.#ours.number, buffer);
+      count = this.#system.read(this.#ours.number, buffer);
     } catch (error) {
       this.#reader.failed(error);
       return 0;

@@ -1,19 +1,20 @@
-import { readdirSync, readFileSync } from 'node:fs';
-import { type ChildProcess, pidfdSignalGroup, type Signal, signalNumber } from '@sdrx/linux';
-
-/** Whether the kernel signals a group by its leader's pidfd, which it does from Linux 6.9 on. */
-let byPidfd = true;
+import { isSystemError, type Signal } from '@sdrx/linux';
+import { EXHAUSTED, type ProgramSystem, type StartedProgram } from './program-system.js';
 
 /**
  * The process group of a program that leads it. Its number is the leader's, and may be another group's once the leader was reaped
  * and the group is empty; so from then on only the pidfd is used.
  */
 export class ProgramGroup {
-  readonly #leader: ChildProcess;
+  readonly #system: ProgramSystem;
+  readonly #leader: StartedProgram;
+  /** Whether the kernel signals a group by its leader's pidfd, which it does from Linux 6.9 on. */
+  #byPidfd = true;
   #ended = false;
   #reaped = false;
 
-  constructor(leader: ChildProcess) {
+  constructor(system: ProgramSystem, leader: StartedProgram) {
+    this.#system = system;
     this.#leader = leader;
   }
 
@@ -30,9 +31,17 @@ export class ProgramGroup {
     }
   }
 
-  /** Whether one of them still runs. Those that have ended and are not reaped yet, which may take PID 1 seconds, don't. */
+  /**
+   * Whether one of them still runs, or may, as there is no descriptor to find out by. Those that have ended and are not reaped yet, which
+   * may take PID 1 seconds, don't.
+   */
   get runs(): boolean {
-    return this.signal(0) && hasRunning(this.#leader.pid);
+    try {
+      return this.signal(0) && this.#system.groupRuns(this.#leader.pid);
+    } catch (error) {
+      if (!isSystemError(error, ...EXHAUSTED)) throw error;
+      return true;
+    }
   }
 
   /**
@@ -44,46 +53,22 @@ export class ProgramGroup {
     this.#reaped = reaped;
     // The first look tells which kernel it is.
     this.signal(0);
-    if (!byPidfd) this.signal('SIGKILL');
+    if (!this.#byPidfd) this.signal('SIGKILL');
     this.#reaped = true;
   }
 
   #send(signal: Signal | 0): boolean {
-    if (byPidfd) {
+    if (this.#byPidfd) {
       try {
-        return pidfdSignalGroup(this.#leader.pidfd.number, signal);
+        return this.#system.signalGroup(this.#leader.pidfd.number, signal);
       } catch (error) {
         if (errorCode(error) !== 'EINVAL') throw error;
-        byPidfd = false;
+        this.#byPidfd = false;
       }
     }
-    return !this.#reaped && signalByNumber(this.#leader.pid, signal);
-  }
-}
-
-/** Whether a process of a group runs, as far as /proc shows: each stat has its state and its group. proc_pid_stat(5) */
-function hasRunning(group: number): boolean {
-  return readdirSync('/proc').some((name) => {
-    if (!/^\d+$/.test(name)) return false;
-    try {
-      const stat = readFileSync(`/proc/${name}/stat`, 'latin1');
-      // Behind the name, which may have anything in it.
-      const [state = '', , processGroup] = stat.slice(stat.lastIndexOf(')') + 2).split(' ', 3);
-      return Number(processGroup) === group && !'ZX'.includes(state);
-    } catch {
-      // It has just gone.
-      return false;
-    }
-  });
-}
-
-/** kill(2) */
-function signalByNumber(group: number, signal: Signal | 0): boolean {
-  try {
-    return process.kill(-group, signal === 0 ? 0 : signalNumber(signal));
-  } catch (error) {
-    if (errorCode(error) === 'ESRCH') return false;
-    throw error;
+    // Somebody else may have taken its end, which is told later.
+    const isOwn = !this.#reaped && this.#system.isUnreaped(this.#leader.pidfd.number);
+    return isOwn && this.#system.signalGroupById(this.#leader.pid, signal);
   }
 }
 

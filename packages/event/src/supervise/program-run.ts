@@ -1,14 +1,4 @@
-import {
-  type ChildChange,
-  type ChildProcess,
-  isSystemError,
-  type Signal,
-  spawn,
-  WEXITED,
-  WNOHANG,
-  WNOWAIT,
-  waitPidfd,
-} from '@sdrx/linux';
+import { type ChildChange, isSystemError, type Signal, WEXITED, WNOHANG, WNOWAIT } from '@sdrx/linux';
 import { Subscription } from 'rxjs';
 import type { SourceOptions } from '../core/source.js';
 import type { EventLoop } from '../loop.js';
@@ -16,11 +6,15 @@ import type { ChildExit } from '../sources/child.js';
 import type { Line } from './line-decoder.js';
 import { OutputPipe } from './output-pipe.js';
 import { ProgramGroup } from './program-group.js';
+import type { StartedProgram } from './program-system.js';
 import type { Program, SuperviseSettings } from './supervise-options.js';
 import type { EndCause } from './supervision-event.js';
 
 /** How long another process may hold the output of one that has ended, in milliseconds. */
 const OUTPUT_LINGER = 1000;
+
+/** How long what a program left behind may take to die of SIGKILL, in milliseconds: not what hangs in the kernel. */
+const DEATH_LINGER = 1000;
 
 /** When it is looked first whether what a program left behind has ended, and at most how much later again, in milliseconds. */
 const FIRST_LOOK = 10;
@@ -51,7 +45,7 @@ export class ProgramRun implements Disposable {
   readonly #loop: EventLoop;
   readonly #settings: SuperviseSettings;
   readonly #observer: RunObserver;
-  readonly #process: ChildProcess;
+  readonly #process: StartedProgram;
   readonly #group: ProgramGroup | undefined;
   readonly #outputs: readonly OutputPipe[];
   readonly #startedAt: number;
@@ -59,6 +53,8 @@ export class ProgramRun implements Disposable {
   readonly #description: string;
   #watch: Subscription | undefined;
   #deadline: Subscription | undefined;
+  /** The next look whether something of the group runs. */
+  #look: Subscription | undefined;
   #cause: 'stop' | 'watchdog' | undefined;
   #forced = false;
   /** Once the process has ended, all but what is known at the end. */
@@ -67,7 +63,7 @@ export class ProgramRun implements Disposable {
   #lastOutput = false;
   #over = false;
 
-  /** Throws what `spawn` does, EMFILE. */
+  /** Throws what `ProgramSystem.start` does, EMFILE. */
   constructor(loop: EventLoop, program: Program, settings: SuperviseSettings, observer: RunObserver) {
     const { file, ...options } = program;
     this.#loop = loop;
@@ -80,13 +76,13 @@ export class ProgramRun implements Disposable {
       if (settings.output === 'lines')
         for (const stream of ['stdout', 'stderr'] as const) outputs.push(this.#pipe(stream));
       const group = settings.processGroup ? { group: options.group ?? 'process-group' } : {};
-      this.#process = spawn(file, { ...options, fds: this.#fds(options.fds), ...group });
+      this.#process = settings.system.start(file, { ...options, fds: this.#fds(options.fds), ...group });
     } catch (error) {
       for (const output of outputs) output[Symbol.dispose]();
       throw error;
     }
     for (const output of outputs) output.started();
-    this.#group = settings.processGroup ? new ProgramGroup(this.#process) : undefined;
+    this.#group = settings.processGroup ? new ProgramGroup(settings.system, this.#process) : undefined;
     this.#startedAt = loop.now();
   }
 
@@ -97,7 +93,7 @@ export class ProgramRun implements Disposable {
   /** Waits for its output and its end, which come from then on. */
   begin(paused: boolean): void {
     this.pause(paused);
-    this.#watch = this.#loop.io(this.#process.pidfd, this.#source()).subscribe({
+    this.#watch = this.#loop.io(this.#process.pidfd.number, this.#source()).subscribe({
       next: () => this.#attempt(() => this.#ended()),
       error: (error) => this.#observer.failed(error),
       complete: () => this.#observer.completed(),
@@ -125,9 +121,13 @@ export class ProgramRun implements Disposable {
         this.#finish();
         return;
       }
-      this.#forced = true;
-      this.#signal('SIGKILL');
-      if (this.#end !== undefined) this.#awaitOutput();
+      this.#deadline?.unsubscribe();
+      const again = this.#forced;
+      const reached = this.#signal('SIGKILL');
+      this.#forced ||= reached;
+      if (this.#end === undefined) return;
+      if (again || !reached) this.#awaitOutput();
+      else this.#awaitDeath();
     });
   }
 
@@ -140,7 +140,7 @@ export class ProgramRun implements Disposable {
       this.#signal('SIGKILL');
       if (this.#end === undefined) {
         this.#group?.leaderEnds();
-        waitPidfd(this.#process.pidfd.number, WEXITED);
+        this.#settings.system.wait(this.#process.pidfd.number, WEXITED);
       }
     } catch (error) {
       // Nothing can be done about one that took another user's identity, or that somebody else has waited for.
@@ -158,7 +158,7 @@ export class ProgramRun implements Disposable {
       ended: () => this.#finishIfSilent(),
       failed: (error: unknown) => this.#observer.failed(error),
     };
-    return new OutputPipe(this.#loop, reader, this.#settings.lines, this.#source());
+    return new OutputPipe(this.#loop, this.#settings.system, reader, this.#settings.lines, this.#source());
   }
 
   #source(): SourceOptions {
@@ -190,9 +190,10 @@ export class ProgramRun implements Disposable {
     if (this.#end === undefined) this.#cause ??= cause;
   }
 
-  #signal(signal: Signal): void {
-    if (this.#group !== undefined) this.#group.signal(signal);
-    else if (this.#end === undefined) this.#process.kill(signal);
+  /** @returns whether there was anybody to get it */
+  #signal(signal: Signal): boolean {
+    if (this.#group !== undefined) return this.#group.signal(signal);
+    return this.#end === undefined && this.#process.kill(signal);
   }
 
   #ask(): void {
@@ -223,35 +224,45 @@ export class ProgramRun implements Disposable {
 
   /** Its process has ended. */
   #ended(): void {
+    const { system } = this.#settings;
     const { number } = this.#process.pidfd;
     let exit: ChildChange | undefined;
     try {
-      exit = waitPidfd(number, WEXITED | WNOHANG | WNOWAIT);
+      exit = system.wait(number, WEXITED | WNOHANG | WNOWAIT);
       if (exit === undefined) return;
       this.#group?.leaderEnds();
-      waitPidfd(number, WEXITED | WNOHANG);
+      system.wait(number, WEXITED | WNOHANG);
     } catch (error) {
       if (!isSystemError(error, 'ECHILD')) throw error;
       this.#group?.leaderEnds(true);
     }
     this.#watch?.unsubscribe();
     this.#end = { exit: exit as ChildExit | undefined, after: this.#loop.now() - this.#startedAt };
+    if (this.#forced) this.#awaitDeath();
+    else this.#awaitGroup();
+  }
+
+  /** What was killed takes a moment to die. */
+  #awaitDeath(): void {
+    this.#after(DEATH_LINGER, () => this.#awaitOutput());
     this.#awaitGroup();
   }
 
   /** What it has left behind ends before it is started again. The kernel does not tell when. */
   #awaitGroup(nextLook = FIRST_LOOK): void {
+    this.#look?.unsubscribe();
     if (this.#lastOutput) return;
     if (this.#group?.runs !== true) {
       this.#awaitOutput();
       return;
     }
     this.#ask();
-    this.#after(nextLook, () => this.#awaitGroup(Math.min(nextLook * 2, LONGEST_LOOK)));
+    this.#look = this.#after(nextLook, () => this.#awaitGroup(Math.min(nextLook * 2, LONGEST_LOOK)));
   }
 
   /** Its last lines come before its end is told. */
   #awaitOutput(): void {
+    if (this.#lastOutput) return;
     this.#deadline?.unsubscribe();
     this.#lastOutput = true;
     for (const output of this.#outputs) {

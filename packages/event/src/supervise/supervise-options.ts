@@ -17,6 +17,7 @@ import type { Observable } from 'rxjs';
 import { checkObservable, checkPriority } from '../core/check-options.js';
 import { Backoff, type BackoffOptions } from './backoff.js';
 import { LineDecoder, type LineOptions } from './line-decoder.js';
+import { linuxPrograms, type ProgramSystem } from './program-system.js';
 import type { StartLimit } from './start-limit.js';
 import type { ProgramStarted } from './supervision-event.js';
 
@@ -67,6 +68,8 @@ export interface SuperviseOptions extends LineOptions {
   readonly watchdog?: (started: ProgramStarted) => Observable<unknown>;
   /** Of its output and its end, as a source's. The end is told after the output, whatever the priority. */
   readonly priority?: number;
+  /** What starts its processes and ends them, by default Linux. A test has one of its own, for a `VirtualLoop`. */
+  readonly system?: ProgramSystem;
 }
 
 const DEFAULT_SUCCESS = [0, 'SIGHUP', 'SIGINT', 'SIGTERM', 'SIGPIPE'] as const;
@@ -89,12 +92,14 @@ export class SuperviseSettings {
   readonly paused: Observable<boolean> | undefined;
   readonly watchdog: SuperviseOptions['watchdog'];
   readonly priority: number;
+  readonly system: ProgramSystem;
 
   /** Throws TypeError and RangeError for options that can't be, each or together. */
   constructor(options: SuperviseOptions) {
     checkObject('options', options);
     const { restart = 'always', success = DEFAULT_SUCCESS, backoff = {}, limit, atLimit, stop = {} } = options;
     const { processGroup = true, output = 'lines', encoding, longestLine, paused, watchdog, priority = 0 } = options;
+    const { system = linuxPrograms } = options;
     checkChoice('restart', restart, ['always', 'on-failure', 'never']);
     checkArray('success', success, checkSuccess);
     this.restart = restart;
@@ -130,6 +135,8 @@ export class SuperviseSettings {
     this.watchdog = watchdog;
     checkPriority(priority);
     this.priority = priority;
+    checkMethods('system', system, 'a ProgramSystem', 'start', 'wait', 'signalGroup', 'pipe', 'read');
+    this.system = system;
   }
 }
 

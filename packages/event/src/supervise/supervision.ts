@@ -66,6 +66,8 @@ export class Supervision {
     this.#stopping = true;
     if (this.#next === undefined) return;
     this.#next.unsubscribe();
+    // Whoever is told may ask for it once more.
+    this.#next = undefined;
     this.#finish('stopped');
   }
 
@@ -132,9 +134,17 @@ export class Supervision {
     // Whoever was told may have ended it all.
     if (this.#run !== run) return;
     run.begin(this.#paused);
+    // What can't be watched has ended it all.
+    if (this.#run === run) this.#watch(run, started);
+  }
+
+  #watch(run: ProgramRun, started: ProgramStarted): void {
     const hangs = () => run.stop('watchdog');
     try {
-      this.#watchdog = this.#settings.watchdog?.(started).pipe(take(1)).subscribe({ next: hangs, error: hangs });
+      const watchdog = this.#settings.watchdog?.(started).pipe(take(1)).subscribe({ next: hangs, error: hangs });
+      // It may have ended it all, too.
+      if (this.#run === run) this.#watchdog = watchdog;
+      else watchdog?.unsubscribe();
     } catch (error) {
       this.#subscriber.error(error);
     }
