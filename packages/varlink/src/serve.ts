@@ -16,8 +16,9 @@ import type { Service } from './service.js';
  * connection, without an answer; one that meets a limit ends it with an error that says which.
  *
  * Descriptors that clients send are closed where it does not matter if that takes for ever.
- * @param listenFd stays the caller's; it is made non-blocking Fails with EINVAL if `listenFd` does not listen, ENOTSOCK, EBADF,
- * RangeError for a limit that is no positive number.
+ *
+ * Fails with EINVAL if `listenFd` does not listen, ENOTSOCK, EBADF, RangeError for a limit that is no positive number.
+ * @param listenFd stays the caller's; it is made non-blocking
  * @throws TypeError or RangeError for a wrong argument, by its name
  */
 export function serve(

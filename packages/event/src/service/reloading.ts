@@ -73,10 +73,9 @@ export interface ReloadingOptions extends Pick<SourceOptions, 'priority'> {
  *
  * Subscribe before READY=1 of the start is sent: until then the signal ends the process, and since 262 systemd takes a service
  * that does not catch it for failed. Works the same without a service manager. Who unsubscribes while the work goes on has to
- * send READY=1 himself.
+ * send READY=1 himself. Fails as `EventLoop.signal`.
  * @param work may return a promise or an Observable, which is waited for; its values are passed over
- * @returns an Observable of what came of each. A service manager that can't be told is a warning of Node's Fails as
- * `EventLoop.signal`.
+ * @returns an Observable of what came of each. A service manager that can't be told is a warning of Node's
  * @throws TypeError and RangeError
  * @example
  * let greeting = '';

@@ -53,8 +53,10 @@ export interface WatchFileOptions extends Pick<SourceOptions, 'priority'> {
  * It says that something happened and nothing else: whoever reads the file then may find the same contents, or none. Every
  * directory on the way is watched, from `/` on. One that may not be read is left out. Not seen are writes by mmap(2), by
  * truncate(2) and by another machine, and something mounted on the way.
- * @param path of a file or directory; a relative one is looked up from where the process is now Fails with EACCES when the
- * directory of the file may not be read, and with ENOSPC, EMFILE and ESTALE as `EventLoop.inotify`. inotify(7)
+ *
+ * Fails with EACCES when the directory of the file may not be read, and with ENOSPC, EMFILE and ESTALE as `EventLoop.inotify`.
+ * inotify(7)
+ * @param path of a file or directory; a relative one is looked up from where the process is now
  * @throws SystemError EINVAL for an empty path or one with a NUL
  * @example
  * watchFile(loop, '/etc/greeting').subscribe(() => console.log('look at it again'));

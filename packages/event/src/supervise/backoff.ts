@@ -23,7 +23,7 @@ export class Backoff {
   readonly #stableAfter: number;
   #next: number;
 
-  /** Throws TypeError and RangeError for options that can't be, also for a `first` above `most`. */
+  /** @throws TypeError and RangeError for options that can't be, also for a `first` above `most` */
   constructor(options: BackoffOptions = {}) {
     checkObject('backoff', options);
     const { first = 100, factor = 2, jitter = 0, stableAfter = 10_000 } = options;

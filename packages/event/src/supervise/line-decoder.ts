@@ -26,7 +26,7 @@ export class LineDecoder {
   /** What has come of the line under way. */
   #held = '';
 
-  /** Throws TypeError and RangeError for options that can't be. */
+  /** @throws TypeError and RangeError for options that can't be */
   constructor(options: LineOptions = {}) {
     checkObject('options', options);
     const { encoding = 'utf8', longestLine = 65_536 } = options;

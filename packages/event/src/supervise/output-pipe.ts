@@ -32,7 +32,7 @@ export class OutputPipe implements Disposable {
   readonly #theirs: PipeEnd;
   #subscription: Subscription | undefined;
 
-  /** Throws EMFILE, ENFILE. */
+  /** @throws EMFILE, ENFILE */
   constructor(
     loop: EventLoop,
     system: ProgramSystem,

@@ -20,7 +20,8 @@ export class ProgramGroup {
 
   /**
    * Sends all of them a signal. 0 only looks.
-   * @returns false when there is nobody left that could be told anything. Throws EPERM when the leader, which still runs, can't.
+   * @returns false when there is nobody left that could be told anything.
+   * @throws EPERM when the leader, which still runs, can't
    */
   signal(signal: Signal | 0): boolean {
     try {

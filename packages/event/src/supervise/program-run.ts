@@ -63,7 +63,7 @@ export class ProgramRun implements Disposable {
   #lastOutput = false;
   #over = false;
 
-  /** Throws what `ProgramSystem.start` does, EMFILE. */
+  /** @throws what `ProgramSystem.start` does, EMFILE */
   constructor(loop: EventLoop, program: Program, settings: SuperviseSettings, observer: RunObserver) {
     const { file, ...options } = program;
     this.#loop = loop;

@@ -22,7 +22,7 @@ export interface StartedProgram extends Disposable {
   readonly pid: number;
   /** What is readable once it has ended; of −1 when it was closed. */
   readonly pidfd: { readonly number: number };
-  /** Sends it a signal; false when it has ended and was reaped. Throws EPERM when it took another user's identity. */
+  /** Sends it a signal; false when it has ended and was reaped. @throws EPERM when it took another user's identity */
   kill(signal: Signal): boolean;
 }
 
@@ -39,22 +39,29 @@ export interface PipeEnd extends Disposable {
  * one that it drives itself, beside a `VirtualLoop`.
  */
 export interface ProgramSystem {
-  /** Throws what `spawn` of @sdrx/linux does. */
+  /** @throws what `spawn` of @sdrx/linux does */
   start(file: string, options: SpawnOptions): StartedProgram;
-  /** Looks for the end of a child, and takes it. waitid(2), with WEXITED and others. Throws ECHILD when somebody else has taken it. */
+  /**
+   * Looks for the end of a child, and takes it. waitid(2), with WEXITED and others.
+   * @throws ECHILD when somebody else has taken it
+   */
   wait(pidfd: number, options: number): ChildChange | undefined;
   /** Whether nobody has taken its end: only as long its number, and its group's, are its own. waitid(2) */
   isUnreaped(pidfd: number): boolean;
   /**
    * Sends a signal to the group that a process leads, or led, by its pidfd; 0 only looks.
-   * @returns false when nobody is left who was not reaped. Throws EINVAL before Linux 6.9, and EPERM when none of them may be sent one.
+   * @returns false when nobody is left who was not reaped.
+   * @throws EINVAL before Linux 6.9, and EPERM when none of them may be sent one
    */
   signalGroup(pidfd: number, signal: Signal | 0): boolean;
   /** The same by the group's number, which may be another group's once its leader was reaped. kill(2) */
   signalGroupById(group: number, signal: Signal | 0): boolean;
-  /** Whether a process of a group runs. One that has ended and was not reaped does not. Throws EMFILE, ENFILE, ENOMEM. */
+  /**
+   * Whether a process of a group runs. One that has ended and was not reaped does not.
+   * @throws EMFILE, ENFILE, ENOMEM
+   */
   groupRuns(group: number): boolean;
-  /** The reading end does not block, the writing end does, as programs expect it. Throws EMFILE, ENFILE. */
+  /** The reading end does not block, the writing end does, as programs expect it. @throws EMFILE, ENFILE */
   pipe(): readonly [reading: PipeEnd, writing: PipeEnd];
   /** As `read` of @sdrx/linux. */
   read(fd: number, buffer: Uint8Array): number | undefined;

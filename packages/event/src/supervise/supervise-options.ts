@@ -94,7 +94,7 @@ export class SuperviseSettings {
   readonly priority: number;
   readonly system: ProgramSystem;
 
-  /** Throws TypeError and RangeError for options that can't be, each or together. */
+  /** @throws TypeError and RangeError for options that can't be, each or together */
   constructor(options: SuperviseOptions) {
     checkObject('options', options);
     const { restart = 'always', success = DEFAULT_SUCCESS, backoff = {}, limit, atLimit, stop = {} } = options;

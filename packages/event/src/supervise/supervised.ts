@@ -27,7 +27,7 @@ export class Supervised implements AsyncDisposable, Disposable, AsyncIterable<Su
   #last: SupervisionOver = { type: 'stopped', attempts: 0, success: true };
   #stopping = false;
 
-  /** Throws as `supervise` does. */
+  /** @throws as `supervise` does */
   constructor(loop: EventLoop, program: Program | ((attempt: number) => Program), options: SuperviseOptions = {}) {
     // Looks at the options as they were given.
     supervise(loop, program, options);

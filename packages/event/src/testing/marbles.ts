@@ -33,14 +33,12 @@ export interface CompleteMarble {
 export type Marble<T> = NextMarble<T> | ErrorMarble | CompleteMarble;
 
 /**
- * Reads a marble diagram as RxJS has them in `TestScheduler.run`, by its own parser: a letter is a value and `-` nothing, each for a
- * millisecond; `20ms`, `1s` and `5m`, between spaces, are times; `|` is the end, `#` an error; what stands in `( )` comes at once, and as
- * many milliseconds pass after it as it has characters, less those that are its own. Spaces mean nothing.
- *
- * Throws TypeError for what is no diagram, and for one with `^` or `!`.
+ * Reads a marble diagram as RxJS has them in `TestScheduler.run`, by its own parser: a letter is a value and `-` nothing, each
+ * for a millisecond; `20ms`, `1s` and `5m`, between spaces, are times; `|` is the end, `#` an error; what stands in `( )` comes
+ * at once, and as many milliseconds pass after it as it has characters, less those that are its own. Spaces mean nothing.
  * @param values what the letters stand for; without them they are themselves
  * @param error what `#` stands for, 'error' by default
- *
+ * @throws TypeError for what is no diagram, and for one with `^` or `!`
  * @example
  * marbles('-a 8ms b|', { a: 1, b: 2 });
  * // [{ at: 1, kind: 'next', value: 1 }, { at: 10, kind: 'next', value: 2 }, { at: 11, kind: 'complete' }]
@@ -78,7 +76,7 @@ function parse(diagram: string, values: object | undefined, error: unknown) {
   }
 }
 
-/** Throws TypeError for a letter that stands for nothing: for RxJS it would stand for undefined. */
+/** @throws TypeError for a letter that stands for nothing: for RxJS it would stand for undefined */
 function standsFor<T>(values: Readonly<Record<string, T>>, letter: string | symbol): T | undefined {
   if (!Object.hasOwn(values, letter)) throw new TypeError(`there is no value for '${String(letter)}'`);
   return values[String(letter)];

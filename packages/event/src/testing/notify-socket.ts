@@ -28,7 +28,7 @@ export class NotifySocket implements Disposable {
   readonly #buffer = new ReceiveBuffer(LONGEST);
   #socket: Fd | undefined;
 
-  /** From now on it can be written to. Throws EMFILE, ENFILE. */
+  /** From now on it can be written to. @throws EMFILE, ENFILE */
   open(): void {
     if (this.#socket !== undefined) return;
     const socket = unixSocket(SOCK_DGRAM);

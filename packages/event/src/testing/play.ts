@@ -16,13 +16,11 @@ import type { VirtualLoop } from './virtual-loop.js';
 const COMPLETE: CompleteNotification = { kind: 'C' };
 
 /**
- * Plays a marble diagram in the time of a virtual loop, to everyone who subscribes from the begin: a source for a program under test, or
- * what happens to it. Without an end it goes on until that of the loop.
- *
- * Throws TypeError for what is no diagram.
+ * Plays a marble diagram in the time of a virtual loop, to everyone who subscribes from the begin: a source for a program under
+ * test, or what happens to it. Without an end it goes on until that of the loop.
  * @param values what the letters stand for; without them they are themselves
  * @param error what `#` stands for, 'error' by default
- *
+ * @throws TypeError for what is no diagram
  * @example
  * // A reload after a minute, and the end a second later.
  * play(loop, '1m r 999ms t', { r: 'SIGHUP', t: 'SIGTERM' }).subscribe((signal) => loop.send(signal));

@@ -7,12 +7,10 @@ import type { VirtualLoop } from './virtual-loop.js';
 const PER_MILLISECOND = 1e6;
 
 /**
- * Subscribes to an Observable, and records in the time of a virtual loop what it brings, its error, too. What comes out is what `marbles`
- * makes of a diagram, to be compared with that.
- *
- * Throws TypeError.
+ * Subscribes to an Observable, and records in the time of a virtual loop what it brings, its error, too. What comes out is what
+ * `marbles` makes of a diagram, to be compared with that.
  * @returns what has come so far; it grows
- *
+ * @throws TypeError
  * @example
  * const ticks = record(loop, loop.time({ every: 10, accuracy: 0 }).pipe(take(2), map(() => 't')));
  * await loop.advance(20);

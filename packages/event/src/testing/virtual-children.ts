@@ -29,7 +29,10 @@ export interface VirtualChild {
   stop(signo: number): void;
   /** A signal lets it go on. */
   continue(signo: number): void;
-  /** Somebody else than the loop takes note of its end. waitid(2). Throws ECHILD when that was done, and Error while it runs. */
+  /**
+   * Somebody else than the loop takes note of its end. waitid(2).
+   * @throws ECHILD when that was done, and Error while it runs
+   */
   reap(): void;
 }
 

@@ -28,26 +28,29 @@ import { type Happens, VirtualInode } from './virtual-inode.js';
 export interface VirtualDirectory {
   /** By which it is watched. */
   readonly path: string;
-  /** Makes a directory in it. mkdir(2). Throws EEXIST, ENOENT, ENOTDIR. */
+  /** Makes a directory in it. mkdir(2). @throws EEXIST, ENOENT, ENOTDIR */
   makeDirectory(path: string): VirtualDirectory;
-  /** Opens a file to write to it, and makes it if there is none. open(2) with O_CREAT. Throws EISDIR, ENOENT, ENOTDIR. */
+  /**
+   * Opens a file to write to it, and makes it if there is none. open(2) with O_CREAT.
+   * @throws EISDIR, ENOENT, ENOTDIR
+   */
   open(path: string): VirtualFile;
-  /** Opens a file, writes to it and closes it. Throws EISDIR, ENOENT, ENOTDIR. */
+  /** Opens a file, writes to it and closes it. @throws EISDIR, ENOENT, ENOTDIR */
   write(path: string): void;
-  /** Changes who may do what with a file or directory. chmod(2). Throws ENOENT, ENOTDIR. */
+  /** Changes who may do what with a file or directory. chmod(2). @throws ENOENT, ENOTDIR */
   chmod(path: string): void;
   /**
-   * Gives a file or directory another name; one that has it is replaced. rename(2). Throws ENOENT, ENOTDIR, EISDIR, ENOTEMPTY, and
-   * EINVAL for a directory that is to be within itself.
+   * Gives a file or directory another name; one that has it is replaced. rename(2).
+   * @throws ENOENT, ENOTDIR, EISDIR, ENOTEMPTY, and EINVAL for a directory that is to be within itself
    */
   rename(from: string, to: string): void;
-  /** Removes a file or an empty directory. unlink(2), rmdir(2). Throws ENOENT, ENOTDIR, ENOTEMPTY. */
+  /** Removes a file or an empty directory. unlink(2), rmdir(2). @throws ENOENT, ENOTDIR, ENOTEMPTY */
   remove(path: string): void;
 }
 
 /** A file that is open. Its disposal closes it. */
 export interface VirtualFile extends Disposable {
-  /** Writes to it. Throws EBADF when it is closed. */
+  /** Writes to it. @throws EBADF when it is closed */
   write(): void;
 }
 
@@ -130,14 +133,14 @@ export class Directory implements VirtualDirectory {
     inode.happensThere(IN_DELETE, happens);
   }
 
-  /** Throws ENOENT, ENOTDIR. */
+  /** @throws ENOENT, ENOTDIR */
   #existing(call: string, path: string): VirtualInode {
     const { inode } = this.#find(call, path);
     if (inode === undefined) throw new SystemError(ENOENT, call, path);
     return inode;
   }
 
-  /** What a path leads to, and the directory that it is in. Throws ENOENT, ENOTDIR. */
+  /** What a path leads to, and the directory that it is in. @throws ENOENT, ENOTDIR */
   #find(call: string, path: string): { parent: VirtualInode; name: string; inode: VirtualInode | undefined } {
     checkText('path', path);
     const names = path.split('/');
@@ -182,13 +185,13 @@ class OpenFile implements VirtualFile {
   }
 }
 
-/** Throws ENOTDIR. */
+/** @throws ENOTDIR */
 function entriesOf(call: string, path: string, { entries }: VirtualInode): Map<string, VirtualInode> {
   if (entries === undefined) throw new SystemError(ENOTDIR, call, path);
   return entries;
 }
 
-/** Throws ENOTEMPTY. */
+/** @throws ENOTEMPTY */
 function requireEmpty(call: string, path: string, inode: VirtualInode | undefined): void {
   if ((inode?.entries?.size ?? 0) > 0) throw new SystemError(ENOTEMPTY, call, path);
 }

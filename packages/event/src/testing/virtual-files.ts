@@ -41,7 +41,7 @@ export class VirtualFiles implements FileWorld {
     this.#others = new VirtualInotify(list);
   }
 
-  /** Throws ENOENT, ENOTDIR, EEXIST. */
+  /** @throws ENOENT, ENOTDIR, EEXIST */
   listen(which: string | Uint8Array, mask: number, listener: (record: InotifyRecord) => void): () => void {
     const path = typeof which === 'string' ? which : Buffer.from(which).toString();
     const inode = this.#find(path);
@@ -52,7 +52,7 @@ export class VirtualFiles implements FileWorld {
     return inotify.listen(inode, mask, listener);
   }
 
-  /** @returns whether anybody watches it. Throws ENOENT, ENOTDIR. */
+  /** @returns whether anybody watches it. @throws ENOENT, ENOTDIR */
   happen(path: string, { mask, cookie = 0, name = '' }: VirtualFileEvent): boolean {
     const inode = this.#find(path);
     const isWatched = [this.#others, this.#exclusive].some((inotify) => inotify.watches(inode));
@@ -61,7 +61,7 @@ export class VirtualFiles implements FileWorld {
     return isWatched;
   }
 
-  /** Throws EEXIST for one that was made already, ENOENT and ENOTDIR within another. */
+  /** @throws EEXIST for one that was made already, ENOENT and ENOTDIR within another */
   makeDirectory(path: string): VirtualDirectory {
     const [root, rest] = this.#rootOf(path);
     if (rest !== undefined) return new Directory(this, root).makeDirectory(rest);
@@ -79,7 +79,7 @@ export class VirtualFiles implements FileWorld {
     return ++this.#cookies;
   }
 
-  /** Throws ENOENT, ENOTDIR. */
+  /** @throws ENOENT, ENOTDIR */
   #find(path: string): VirtualInode {
     const [root, rest] = this.#rootOf(path);
     let inode = root;

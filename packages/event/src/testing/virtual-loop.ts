@@ -44,7 +44,7 @@ export class VirtualLoop extends EventLoop {
   readonly #kernel: VirtualKernel;
   #isFinished = false;
 
-  /** Throws TypeError, RangeError. */
+  /** @throws TypeError, RangeError */
   constructor(options: VirtualLoopOptions = {}) {
     checkObject('options', options);
     const { realtime = BEGIN_OF_2026 } = options;
@@ -56,7 +56,7 @@ export class VirtualLoop extends EventLoop {
 
   /**
    * Lets the loop do all that there is to do at the present time, and promises theirs.
-   * Throws Error if it never comes to rest, and ServiceFailureError for what the service manager would end the service for.
+   * @throws Error if it never comes to rest, and ServiceFailureError for what the service manager would end the service for
    */
   async settle(): Promise<void> {
     let turns = 0;
@@ -71,7 +71,7 @@ export class VirtualLoop extends EventLoop {
 
   /**
    * Lets so many milliseconds pass. Whatever is due meanwhile comes at its time, one after the other.
-   * Throws RangeError for less than 0, and as `settle`.
+   * @throws RangeError for less than 0, and as `settle`
    */
   async advance(milliseconds: number): Promise<void> {
     checkNumber('milliseconds', milliseconds, 0);
@@ -93,7 +93,7 @@ export class VirtualLoop extends EventLoop {
   /**
    * Lets time pass until something is due, and has it done.
    * @returns how long that was, in milliseconds
-   * Throws Error if nothing is due at any time, and as `settle`.
+   * @throws Error if nothing is due at any time, and as `settle`
    */
   async advanceToNext(): Promise<number> {
     await this.settle();
@@ -107,7 +107,7 @@ export class VirtualLoop extends EventLoop {
 
   /**
    * Lets time pass until the loop has finished, however long that is.
-   * Throws Error if nothing will ever happen that could end it, and as `settle`.
+   * @throws Error if nothing will ever happen that could end it, and as `settle`
    */
   async finish(): Promise<void> {
     for (await this.settle(); this.state !== 'finished'; ) await this.advanceToNext();
@@ -115,27 +115,30 @@ export class VirtualLoop extends EventLoop {
 
   /**
    * So many milliseconds pass in which the program is busy and the loop has no turn: within a handler, one that takes that long.
-   * Throws RangeError for less than 0.
+   * @throws RangeError for less than 0
    */
   busy(milliseconds: number): void {
     checkNumber('milliseconds', milliseconds, 0);
     this.#kernel.pass(milliseconds);
   }
 
-  /** The machine sleeps for so many milliseconds: the monotonic clock stands still. Throws RangeError for less than 0. */
+  /**
+   * The machine sleeps for so many milliseconds: the monotonic clock stands still.
+   * @throws RangeError for less than 0
+   */
   async suspend(milliseconds: number): Promise<void> {
     checkNumber('milliseconds', milliseconds, 0);
     this.#kernel.time.sleep(milliseconds);
     await this.settle();
   }
 
-  /** Sets the realtime clock, in milliseconds since 1970. clock_settime(2). Throws RangeError. */
+  /** Sets the realtime clock, in milliseconds since 1970. clock_settime(2). @throws RangeError */
   setRealtime(realtime: number): void {
     checkNumber('realtime', realtime, 0, Number.MAX_SAFE_INTEGER, 'a number of milliseconds');
     this.#kernel.time.set(realtime);
   }
 
-  /** Sends the process a signal. Throws RangeError for none, and Error if nobody listens to it. */
+  /** Sends the process a signal. @throws RangeError for none, and Error if nobody listens to it */
   send(signal: Signal, info: VirtualSignalInfo = {}): void {
     checkObject('info', info);
     this.#kernel.signals.send(signal, info);
@@ -146,7 +149,7 @@ export class VirtualLoop extends EventLoop {
     return this.#kernel.children.start();
   }
 
-  /** Opens a descriptor, which the loop is given by its number. Throws TypeError. */
+  /** Opens a descriptor, which the loop is given by its number. @throws TypeError */
   openDescriptor(options: VirtualDescriptorOptions = {}): VirtualDescriptor {
     checkObject('options', options);
     const { pollable = true } = options;
@@ -156,7 +159,7 @@ export class VirtualLoop extends EventLoop {
 
   /**
    * Makes a directory, in which there is from now on what is made in it, and of which is told what Linux tells.
-   * Throws TypeError, EEXIST for one that was made already, and ENOENT or ENOTDIR for one within another that was made.
+   * @throws TypeError, EEXIST for one that was made already, and ENOENT or ENOTDIR for one within another that was made
    */
   makeDirectory(path: string): VirtualDirectory {
     checkText('path', path);
@@ -166,7 +169,7 @@ export class VirtualLoop extends EventLoop {
   /**
    * Something happens to a file, by the path by which it is watched.
    * @returns whether anybody watches it
-   * Throws TypeError, and ENOENT or ENOTDIR for what is not in a directory that was made.
+   * @throws TypeError, and ENOENT or ENOTDIR for what is not in a directory that was made
    */
   touch(path: string, event: VirtualFileEvent): boolean {
     checkText('path', path);
@@ -180,12 +183,12 @@ export class VirtualLoop extends EventLoop {
   }
 
   /**
-   * Starts a service manager, to be told something by `notify`: NOTIFY_SOCKET and what goes with it are set from now on, to the end of
-   * the loop. To it the program is a service that was started now, with Type=notify-reload.
+   * Starts a service manager, to be told something by `notify`: NOTIFY_SOCKET and what goes with it are set from now on, to the
+   * end of the loop. To it the program is a service that was started now, with Type=notify-reload.
    *
-   * What it would end the service for, as systemd does, is a ServiceFailureError of the call that lets time pass: `advance` or whichever
-   * it was. Throws TypeError and RangeError, and Error while there is another one: a process has one.
-   *
+   * What it would end the service for, as systemd does, is a ServiceFailureError of the call that lets time pass: `advance` or
+   * whichever it was.
+   * @throws TypeError and RangeError, and Error while there is another one: a process has one
    * @example
    * const manager = loop.startServiceManager({ watchdog: 30_000 });
    * const signs = watchdog(loop).subscribe();
@@ -209,7 +212,7 @@ export class VirtualLoop extends EventLoop {
     return manager;
   }
 
-  /** Frees everything. Throws LeftOverError for what is left. */
+  /** Frees everything. @throws LeftOverError for what is left */
   override [Symbol.dispose](): void {
     if (this.#isFinished) return;
     this.#isFinished = true;

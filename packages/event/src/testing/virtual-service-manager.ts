@@ -42,13 +42,14 @@ export interface VirtualServiceManager {
   readonly notifications: readonly VirtualNotification[];
   /** The descriptors that it keeps. */
   readonly storedFds: readonly StoredFd[];
-  /** Asks the service to reload, by SIGHUP. Throws Error if nobody listens to it, or the service is not `active`. */
+  /** Asks the service to reload, by SIGHUP. @throws Error if nobody listens to it, or the service is not `active` */
   reload(): void;
-  /** Asks the service to end, by SIGTERM. Throws Error if nobody listens to it. */
+  /** Asks the service to end, by SIGTERM. @throws Error if nobody listens to it */
   stop(): void;
   /**
-   * Has no time from now on: it reads nothing, answers no barrier, and ends nobody. Messages wait for it, the first few in its socket, the
-   * others in the process; beyond 256 `notify` fails with ENOBUFS. Throws TypeError.
+   * Has no time from now on: it reads nothing, answers no barrier, and ends nobody. Messages wait for it, the first few in its
+   * socket, the others in the process; beyond 256 `notify` fails with ENOBUFS.
+   * @throws TypeError
    */
   stall(options?: StallOptions): void;
   /** Is gone from now on: `notify` fails with ECONNREFUSED. What waited in the process is lost. */
@@ -61,7 +62,7 @@ export interface VirtualServiceManager {
 export interface ManagerSurroundings {
   /** On the monotonic clock, in milliseconds. */
   now(): number;
-  /** Throws Error if nobody listens to it. */
+  /** @throws Error if nobody listens to it */
   send(signal: 'SIGHUP' | 'SIGTERM'): void;
   /** Whether the service has ended. */
   hasEnded(): boolean;
@@ -81,7 +82,7 @@ export class ServiceManager implements VirtualServiceManager, Disposable {
   #status: string | undefined;
   #isStalled = false;
 
-  /** Throws TypeError and RangeError for options that are none, and Error while there is another one. */
+  /** @throws TypeError and RangeError for options that are none, and Error while there is another one */
   constructor(options: VirtualServiceManagerOptions, surroundings: ManagerSurroundings) {
     const {
       startTimeout = 90_000,

@@ -31,7 +31,7 @@ export class VirtualSignals {
     };
   }
 
-  /** Throws Error where nobody listens: a process would end of most signals. */
+  /** @throws Error where nobody listens: a process would end of most signals */
   send(which: Signal, info: VirtualSignalInfo): void {
     const signo = signalNumber(which);
     if (!this.raise(signo, info)) throw new Error(`nobody listens to ${signalName(signo)}`);
