@@ -20,7 +20,7 @@ import { duplicate, EPOLLIN, pipe, read, write } from '@sdrx/linux';
 import fc from 'fast-check';
 import { merge, race, take, tap } from 'rxjs';
 import t from 'tap';
-import { leavingNoFd } from '../support/open-fds.js';
+import { leavingNothing } from '../support/nothing-left.js';
 import { withEnvironment } from './environment.js';
 
 /** Runs a body with a loop that runs and has a service manager, and ends it. */
@@ -56,7 +56,7 @@ function told({ notifications }: VirtualServiceManager): string[] {
 
 t.test(
   'a program is started, reloaded and stopped, and what it says is there with its time',
-  leavingNoFd(async (t) => {
+  leavingNothing(async (t) => {
     using loop = new VirtualLoop();
     const manager = loop.startServiceManager();
     const reloads = reloading(loop, () => loop.time({ after: 50, accuracy: 0 }));
@@ -89,7 +89,7 @@ t.test(
 
 t.test(
   'what is told within a handler is told before the time that it takes',
-  leavingNoFd(async (t) =>
+  leavingNothing(async (t) =>
     withManager({}, async (loop, manager) => {
       loop.time({ after: 10, accuracy: 0 }).subscribe(() => {
         notify({ READY: 1 });
@@ -104,7 +104,7 @@ t.test(
 
 t.test(
   'a thousand messages at a time come all, in order, at this time',
-  leavingNoFd(async (t) =>
+  leavingNothing(async (t) =>
     withManager({}, async (loop, manager) => {
       loop.defer().subscribe(() => {
         // As many as there is room for in the process.
@@ -125,7 +125,7 @@ t.test(
 
 t.test(
   'a barrier is answered when all before it was dealt with, or when the manager has time',
-  leavingNoFd(async (t) =>
+  leavingNothing(async (t) =>
     withManager({}, async (loop, manager) => {
       const came: string[] = [];
       notify({ READY: 1 });
@@ -163,7 +163,7 @@ t.test(
 
 t.test(
   'a manager that reads nothing: messages wait in order, the newest status and sign of life only, and beyond 256 there is ENOBUFS',
-  leavingNoFd(async (t) =>
+  leavingNothing(async (t) =>
     withManager({}, async (loop, manager) => {
       manager.stall({ full: true });
       for (let number = 0; number < 100; number++) {
@@ -188,7 +188,7 @@ t.test(
 
 t.test(
   'a service that is not ready in time, and one that says that it takes longer',
-  leavingNoFd(async (t) => {
+  leavingNothing(async (t) => {
     await withManager({ startTimeout: 1000 }, async (loop, manager) => {
       await loop.advance(999);
       t.match(await failureOf(loop.advance(5000)), {
@@ -228,7 +228,7 @@ t.test(
 
 t.test(
   'a service that does not end in time',
-  leavingNoFd(async (t) => {
+  leavingNothing(async (t) => {
     for (const how of ['asked', 'by itself'])
       await withManager({ stopTimeout: 700 }, async (loop, manager) => {
         const ignoring = loop.signal('SIGTERM').subscribe();
@@ -253,7 +253,7 @@ t.test(
 
 t.test(
   'a reload that is not done in time has failed, and the service goes on',
-  leavingNoFd(async (t) =>
+  leavingNothing(async (t) =>
     withManager({ startTimeout: 500 }, async (loop, manager) => {
       t.throws(() => manager.reload(), /a service that is activating is not reloaded/);
       notify({ READY: 1 });
@@ -287,7 +287,7 @@ t.test(
 
 t.test(
   'a service that gives no sign of life in time',
-  leavingNoFd(async (t) => {
+  leavingNothing(async (t) => {
     await withManager({ watchdog: 2000 }, async (loop, manager) => {
       t.equal(watchdogTimeout(), 2000);
       const signs = watchdog(loop).subscribe();
@@ -331,7 +331,7 @@ t.test(
 
 t.test(
   'a manager that has no time ends nobody, and reads before it looks who is late',
-  leavingNoFd(async (t) =>
+  leavingNothing(async (t) =>
     withManager({ watchdog: 1000 }, async (loop, manager) => {
       notify({ READY: 1 });
       await loop.settle();
@@ -351,7 +351,7 @@ t.test(
 
 t.test(
   'descriptors are kept by name, as many as there is room for, none twice, and until they hang up',
-  leavingNoFd(async (t) =>
+  leavingNothing(async (t) =>
     withManager({ fdStoreMax: 4 }, async (loop, manager) => {
       const names = () => manager.storedFds.map(({ name }) => name);
       t.equal(fdStoreLimit(), 4);

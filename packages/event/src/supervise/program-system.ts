@@ -21,7 +21,10 @@ export interface StartedProgram extends Disposable {
   /** The id of its process. */
   readonly pid: number;
   /** What is readable once it has ended; of −1 when it was closed. */
-  readonly pidfd: { readonly number: number };
+  readonly pidfd: {
+    /** The descriptor. */
+    readonly number: number;
+  };
   /** Sends it a signal; false when it has ended and was reaped. @throws EPERM when it took another user's identity */
   kill(signal: Signal): boolean;
 }
