@@ -2,6 +2,7 @@ import { execFileSync } from 'node:child_process';
 import {
   existsSync,
   mkdirSync,
+  openSync,
   readdirSync,
   readFileSync,
   symlinkSync,
@@ -9,8 +10,9 @@ import {
   unlinkSync,
   writeFileSync,
 } from 'node:fs';
-import { createServer } from 'node:net';
+import { basename, dirname } from 'node:path';
 import { type NamespaceEntry, Registry } from '@sdrx/daemon';
+import { bind, Fd, O_DIRECTORY, O_PATH, unixSocket } from '@sdrx/linux';
 import t, { type Test } from 'tap';
 import { startDaemon } from '../support/daemon.js';
 import { Folder } from '../support/folder.js';
@@ -54,26 +56,21 @@ const PLACES = [
   '.#1-0-0',
 ];
 
-async function bindSocket(path: string): Promise<void> {
-  const server = createServer();
+function bindSocket(path: string): void {
   // A path of the folder is too long for a socket's address.
-  const short = `/proc/self/cwd/${path.slice(path.lastIndexOf('/') + 1)}`;
-  const before = process.cwd();
-  process.chdir(path.slice(0, path.lastIndexOf('/')));
-  await new Promise<void>((resolve) => server.listen(`${short}.bound`, resolve));
-  execFileSync('mv', [`${path}.bound`, path]);
-  process.chdir(before);
-  await new Promise((resolve) => server.close(resolve));
+  using folder = new Fd(openSync(dirname(path), O_PATH | O_DIRECTORY));
+  using socket = unixSocket();
+  bind(socket.number, `/proc/self/fd/${folder.number}/${basename(path)}`);
 }
 
 /** A registry with something odd in it, and a folder elsewhere that must stay as it is. */
-async function plant(t: Test, place: string, odd: string) {
+function plant(t: Test, place: string, odd: string) {
   const elsewhere = t.testdir({ elsewhere: { file: '{"owner":1000,"name":"probe","userns":7}', 'i7.userns': '{}' } });
   const runtime = `${elsewhere}/run`;
   const directory = `${runtime}/nsresource/registry`;
   mkdirSync(directory, { recursive: true });
   if (place.includes('/')) mkdirSync(`${directory}/o1000.owns`);
-  await ODD[odd]?.(`${directory}/${place}`, `${elsewhere}/elsewhere`);
+  ODD[odd]?.(`${directory}/${place}`, `${elsewhere}/elsewhere`);
   const untouched = () => {
     t.same(readdirSync(`${elsewhere}/elsewhere`).sort(), ['file', 'i7.userns'], 'nothing elsewhere is removed');
     t.equal(readFileSync(`${elsewhere}/elsewhere/i7.userns`, 'utf8'), '{}');
@@ -89,7 +86,7 @@ for (const [odd, make] of Object.entries(ODD)) {
       t.test(
         place,
         leavingNothing(async (t) => {
-          const { runtime, directory, untouched } = await plant(t, place, odd);
+          const { runtime, directory, untouched } = plant(t, place, odd);
           using registry = Registry.open(runtime);
           const told: string[] = [];
           t.same(
@@ -136,11 +133,11 @@ for (const [odd, make] of Object.entries(ODD)) {
 for (const odd of Object.keys(ODD)) {
   t.test(`a living entry gets its links back where ${odd} stands`, needsRoot, async (t) => {
     for (const place of ['nprobe.userns', 'u786432.userns', 'g786432.userns', 'o1000.owns/i7.userns']) {
-      const { runtime, directory, untouched } = await plant(t, 'other', odd);
+      const { runtime, directory, untouched } = plant(t, 'other', odd);
       using registry = Registry.open(runtime);
       registry.store(probe);
       unlinkSync(`${directory}/${place}`);
-      await ODD[odd]?.(`${directory}/${place}`, `${runtime}/../elsewhere`);
+      ODD[odd]?.(`${directory}/${place}`, `${runtime}/../elsewhere`);
       t.same(registry.repair().restored, [place]);
       t.same(registry.byInode(7), probe);
       t.equal(registry.isRangeFree(786_432, 65_536), false);
