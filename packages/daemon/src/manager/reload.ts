@@ -102,7 +102,7 @@ export class Reload implements Disposable {
   }
 
   async #handOver(): Promise<number> {
-    const { loop, office, pool, exclusive, status, log } = this.parts;
+    const { loop, office, pool, exclusive, log } = this.parts;
     if (this.#successor !== undefined) throw new RestartError('not-current', `process ${this.#successor.pid}`);
     tellServiceManager({ RELOADING: 1, MONOTONIC_USEC: loop.now('monotonic') * 1e3, STATUS: 'Reloading' }, log);
     try {
@@ -124,19 +124,23 @@ export class Reload implements Disposable {
       this.succeeded.next(successor);
     } catch (error) {
       office.successor = undefined;
-      const reason = error instanceof Error ? error.message : String(error);
       this.failed.next();
-      log.warning(`not reloaded, this process goes on: ${reason}`);
-      // There is no word for a reload that failed: without this one it would never end.
-      if (!this.#stop.signal.aborted) {
-        const said = `${status}. Not reloaded: ${reason.replaceAll(/\s+/g, ' ')}`;
-        tellServiceManager({ READY: 1, STATUS: said }, log);
-      }
+      this.#sayFailed(error);
       throw error;
     }
     // Who hears that it is done is never again answered by the old program.
     await pool.relieved();
     return this.#successor.pid;
+  }
+
+  #sayFailed(error: unknown): void {
+    const { status, log } = this.parts;
+    const reason = error instanceof Error ? error.message : String(error);
+    log.warning(`not reloaded, this process goes on: ${reason}`);
+    if (this.#stop.signal.aborted) return;
+    // There is no word for a reload that failed: without this one it would never end.
+    const said = `${status}. Not reloaded: ${reason.replaceAll(/\s+/g, ' ')}`;
+    tellServiceManager({ READY: 1, STATUS: said }, log);
   }
 
   #refuse(): void {
