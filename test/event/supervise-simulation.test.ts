@@ -154,6 +154,16 @@ t.test('it is told once that it has stopped, also to one who wants it once more'
   });
 });
 
+t.test('who is told a line and wants the end at once is told the other lines first', async (t) => {
+  const talking = failing(50, { lastWords: 'one\ntwo\nthree', late: 10 });
+  await inWorld({}, [talking], async (world, supervision) => {
+    supervision.pause(true);
+    supervision.reaction = { to: 'line', by: 'stop twice' };
+    await world.pass(61);
+    t.equal(types(supervision.events), 'started line line line line line line ended stopped', 'of both streams');
+  });
+});
+
 t.test('before Linux 6.9 no group is told anything whose leader somebody else has reaped', async (t) => {
   const reaped = { ...STEADY, late: 100, isReapedElsewhere: true };
   await inWorld(

@@ -42,6 +42,8 @@ export class RunRules {
   #continuedAt: number | undefined;
   /** When it was first killed, as it did not end in time. */
   #killedAt: number | undefined;
+  /** Whether all were sent SIGKILL, for whatever reason. */
+  #isSwept = false;
   /** Whether its end was looked at, and is taken next. */
   #isSeen = false;
   /** When its end was taken. */
@@ -104,6 +106,7 @@ export class RunRules {
   signalled(signal: Signal, how: 'by pidfd' | 'by number' | 'alone', isReaching: boolean): void {
     const { processGroup, stopSignal } = this.facts;
     if ((how === 'alone') === processGroup) this.#violated(`a signal is sent ${how}`);
+    if (signal === 'SIGKILL') this.#isSwept = true;
     if (this.isDisposed) {
       if (signal !== 'SIGKILL') this.#violated(`${signalName(signalNumber(signal))} at the end of it all`);
     } else if (signal === 'SIGKILL') this.#wasKilled(how, isReaching);
@@ -131,6 +134,9 @@ export class RunRules {
 
   /** Its end is taken. */
   noticed(): void {
+    const { isOldKernel, fate } = this.facts;
+    const isLost = isOldKernel && !fate.isReapedElsewhere && !this.#isSwept && this.left.length > 0;
+    if (isLost) this.#violated(`${this.#names()} can't be told anything any more, and was not killed`);
     this.#isSeen = false;
     this.#noticedAt ??= this.#now();
   }

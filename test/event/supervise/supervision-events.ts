@@ -110,7 +110,18 @@ export const worlds: fc.Arbitrary<WorldOptions> = fc.record({
 const which = fc.nat({ max: 5 });
 
 const reactions: fc.Arbitrary<Reaction> = fc.record({
-  to: fc.constantFrom('program', 'watchdog', 'started', 'line', 'ended', 'waiting', 'stopped', 'done', 'gave-up'),
+  to: fc.constantFrom(
+    'program',
+    'program',
+    'watchdog',
+    'started',
+    'line',
+    'ended',
+    'waiting',
+    'stopped',
+    'done',
+    'gave-up',
+  ),
   by: fc.constantFrom('stop', 'stop', 'stop twice', 'unsubscribe', 'pause', 'go on', 'throw'),
 });
 
@@ -126,7 +137,7 @@ export const worldEvents: fc.Arbitrary<WorldEvent> = fc.oneof(
   { weight: 3, arbitrary: fc.record({ event: fc.constant('stop' as const), which }) },
   { weight: 1, arbitrary: fc.record({ event: fc.constant('unsubscribe' as const), which }) },
   { weight: 2, arbitrary: fc.record({ event: fc.constant('pause' as const), which, on: fc.boolean() }) },
-  { weight: 2, arbitrary: fc.record({ event: fc.constant('somebody reacts' as const), which, reaction: reactions }) },
+  { weight: 4, arbitrary: fc.record({ event: fc.constant('somebody reacts' as const), which, reaction: reactions }) },
   { weight: 5, arbitrary: fc.record({ event: fc.constant('a program ends' as const), which, end: ends }) },
   { weight: 5, arbitrary: fc.record({ event: fc.constant('other programs from now on' as const), fates: someFates }) },
   {

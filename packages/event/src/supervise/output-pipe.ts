@@ -30,6 +30,9 @@ export class OutputPipe implements Disposable {
   readonly #decoder: LineDecoder;
   readonly #ours: PipeEnd;
   readonly #theirs: PipeEnd;
+  /** Lines that are there, and how many of them were told. Whoever is told one may end it all, which tells the others first. */
+  #lines: Line[] = [];
+  #told = 0;
   #subscription: Subscription | undefined;
 
   /** @throws EMFILE, ENFILE */
@@ -85,13 +88,22 @@ export class OutputPipe implements Disposable {
   finish(): void {
     if (!this.open) return;
     this[Symbol.dispose]();
-    for (const line of this.#decoder.end()) this.#reader.line(line);
+    this.#tell(this.#decoder.end());
   }
 
   [Symbol.dispose](): void {
     this.listen(false);
     this.#ours.close();
     this.#theirs.close();
+  }
+
+  /** Takes the lines over. */
+  #tell(lines: Line[]): void {
+    if (this.#lines.length === 0) this.#lines = lines;
+    else this.#lines.push(...lines);
+    while (this.#told < this.#lines.length) this.#reader.line(this.#lines[this.#told++] as Line);
+    this.#lines = [];
+    this.#told = 0;
   }
 
   /** @returns how many bytes */
@@ -106,7 +118,7 @@ export class OutputPipe implements Disposable {
     }
     if (count === undefined) return 0;
     if (count > 0) {
-      for (const line of this.#decoder.decode(buffer.subarray(0, count))) this.#reader.line(line);
+      this.#tell(this.#decoder.decode(buffer.subarray(0, count)));
     } else {
       this.finish();
       this.#reader.ended();
