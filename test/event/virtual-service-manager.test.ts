@@ -268,6 +268,8 @@ t.test(
       manager.resume();
       const late = /at 500 ms: no READY=1 in time after a reload was begun/;
       await t.rejects(loop.advance(1000), late);
+      t.equal(manager.state, 'reloading', 'as it still says');
+      notify({ READY: 1 });
       t.equal(manager.state, 'active');
       manager.reload();
       notify({ RELOADING: 1, MONOTONIC_USEC: loop.now() * 1e3 - 1 });
@@ -281,6 +283,23 @@ t.test(
       t.equal(manager.state, 'reloading', 'by itself');
       notify({ READY: 1 });
       await loop.advance(1000);
+      notify({ RELOADING: 1 });
+      notify({ STOPPING: 1 });
+      t.equal(manager.state, 'deactivating');
+    }),
+  ),
+);
+
+t.test(
+  'while it starts a service does not end by what it says',
+  leavingNoFd(async (t) =>
+    withManager({ startTimeout: 500 }, async (loop, manager) => {
+      notify({ STOPPING: 1 });
+      notify({ RELOADING: 1 });
+      t.equal(manager.state, 'activating');
+      notify({ READY: 1 });
+      await loop.advance(1000);
+      t.equal(manager.state, 'active');
     }),
   ),
 );
@@ -292,7 +311,7 @@ t.test(
       t.equal(watchdogTimeout(), 2000);
       const signs = watchdog(loop).subscribe();
       await loop.advance(5000);
-      t.equal(manager.state, 'activating', 'as long as it is not ready it need give none');
+      t.equal(manager.state, 'activating');
       notify({ READY: 1 });
       await loop.advance(3_600_000);
       t.equal(manager.state, 'active');
@@ -304,13 +323,26 @@ t.test(
       });
       signs.unsubscribe();
     });
-    await withManager({ watchdog: 2000 }, async (loop) => {
+    await withManager({ watchdog: 2000 }, async (loop, manager) => {
+      await loop.advance(5000);
+      t.equal(manager.state, 'activating', 'as long as it is not ready it need not begin');
+      notify({ WATCHDOG: 1 });
+      t.match(await failureOf(loop.advance(5000)), { result: 'watchdog', at: 7000 }, 'but then it is to go on');
+    });
+    await withManager({ watchdog: 2000 }, async (loop, manager) => {
       notify({ READY: 1 });
       await loop.advance(1000);
-      notify({ WATCHDOG: 1 });
+      notify({ WATCHDOG: 1, STOPPING: 1 });
       await loop.advance(1000);
+      notify({ WATCHDOG: 1 });
+      t.match(await failureOf(loop.advance(5000)), { result: 'watchdog', at: 4000 });
+      t.equal(manager.state, 'failed');
+    });
+    await withManager({ watchdog: 2000, stopTimeout: 50_000 }, async (loop, manager) => {
+      notify({ READY: 1 });
       notify({ STOPPING: 1 });
-      t.match(await failureOf(loop.advance(5000)), { result: 'watchdog', at: 3000 }, 'also while it ends');
+      await loop.advance(49_000);
+      t.equal(manager.state, 'deactivating', 'one that ends and gives none need not begin again');
     });
     await withManager({}, async (loop) => {
       t.equal(watchdogTimeout(), undefined);
@@ -319,7 +351,9 @@ t.test(
       notify({ WATCHDOG_USEC: 5_000_000 });
       await loop.advance(4999);
       notify({ WATCHDOG: 1, EXTEND_TIMEOUT_USEC: 9_000_000 });
-      t.match(await failureOf(loop.advance(1e6)), { result: 'watchdog', at: 1e9 + 13_999 });
+      await loop.advance(4000);
+      notify({ EXTEND_TIMEOUT_USEC: 9_000_000 });
+      t.match(await failureOf(loop.advance(1e6)), { result: 'watchdog', at: 1e9 + 8999 + 9000 });
     });
     await withManager({}, async (loop, manager) => {
       notify({ WATCHDOG: 'trigger' });

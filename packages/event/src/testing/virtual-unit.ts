@@ -30,6 +30,8 @@ export class VirtualUnit {
   #state: UnitState = 'activating';
   /** Since when a reload is asked for that the service has not begun. */
   #reloadAsked: number | undefined;
+  /** Whether RELOADING was the newest that it said of itself. */
+  #saysReloading = false;
   /** Of the start, the reload or the stop. */
   #deadline: Deadline | undefined;
   /** Of the next sign of life. */
@@ -60,9 +62,9 @@ export class VirtualUnit {
     if (this.#state === 'inactive' || this.#state === 'failed') return;
     const { WATCHDOG, WATCHDOG_USEC, EXTEND_TIMEOUT_USEC } = variables;
     this.#follow(variables, now);
-    if (WATCHDOG_USEC !== undefined) this.#watchdogTimeout = Number(WATCHDOG_USEC) / 1e3 || Number.POSITIVE_INFINITY;
-    if (this.#watchdog !== undefined && (WATCHDOG ?? WATCHDOG_USEC) !== undefined) this.#guard(now);
     if (EXTEND_TIMEOUT_USEC !== undefined) this.#extend(now + Number(EXTEND_TIMEOUT_USEC) / 1e3);
+    if (WATCHDOG_USEC !== undefined) this.#watchdogTimeout = Number(WATCHDOG_USEC) / 1e3 || Number.POSITIVE_INFINITY;
+    if ((WATCHDOG ?? WATCHDOG_USEC) !== undefined) this.#guard(now);
     if (WATCHDOG === 'trigger') this.#failure ??= this.#fail('watchdog', now, 'WATCHDOG=trigger');
   }
 
@@ -72,10 +74,12 @@ export class VirtualUnit {
     this.#reloadAsked = now;
   }
 
-  /** The service is asked to end, or has said that it does. */
+  /** The service is asked to end. */
   stop(now: number): void {
     if (this.#state === 'deactivating' || this.#state === 'inactive' || this.#state === 'failed') return;
     this.#state = 'deactivating';
+    // Until it gives one again.
+    this.#watchdog = undefined;
     this.#deadline = {
       at: now + this.#stopTimeout,
       failure: (at) => this.#fail('timeout', at, 'the service has not ended in time (TimeoutStopSec=)'),
@@ -104,21 +108,22 @@ export class VirtualUnit {
     return failure;
   }
 
-  /** STOPPING counts before READY, and that before RELOADING. */
+  /** STOPPING counts before READY, and that before RELOADING. While it starts, neither STOPPING nor RELOADING counts. */
   #follow({ READY, RELOADING, STOPPING, MONOTONIC_USEC }: Readonly<Record<string, string>>, now: number): void {
     // One that was begun before the signal may not know yet what the signal is about.
     const begins =
       RELOADING === '1' && (this.#reloadAsked === undefined || Number(MONOTONIC_USEC) >= this.#reloadAsked * 1e3);
-    if (STOPPING === '1') this.stop(now);
-    else if (READY === '1') {
-      if (this.#state === 'activating') this.#begin(now);
-      else if (this.#state === 'reloading' && (this.#reloadAsked === undefined || begins)) this.#go();
-    } else if (begins && (this.#state === 'active' || this.#state === 'reloading')) this.#beginReload(now);
-  }
-
-  #begin(now: number): void {
-    this.#go();
-    this.#guard(now);
+    const isStarted = this.#state === 'active' || this.#state === 'reloading';
+    if (RELOADING === '1') this.#saysReloading = true;
+    if (STOPPING === '1') {
+      if (isStarted) this.stop(now);
+    } else if (READY === '1') {
+      this.#saysReloading = false;
+      if (this.#state === 'activating') {
+        this.#go();
+        this.#guard(now);
+      } else if (this.#state === 'reloading' && (this.#reloadAsked === undefined || begins)) this.#go();
+    } else if (begins && isStarted) this.#beginReload(now);
   }
 
   #go(): void {
@@ -134,8 +139,9 @@ export class VirtualUnit {
       at: now + this.#startTimeout,
       failure: (at) => {
         const what = this.#reloadAsked === undefined ? 'READY=1' : 'RELOADING=1 with MONOTONIC_USEC';
-        // The service goes on.
+        // The service goes on. If it still says that it reloads, it is one more.
         this.#go();
+        if (this.#saysReloading) this.#beginReload(at);
         return new ServiceFailureError('timeout', at, `no ${what} in time after a reload was begun (TimeoutStartSec=)`);
       },
     };
