@@ -292,7 +292,7 @@ t.test(
 
 t.test(
   'while it starts a service does not end by what it says',
-  leavingNoFd(async (t) =>
+  leavingNothing(async (t) =>
     withManager({ startTimeout: 500 }, async (loop, manager) => {
       notify({ STOPPING: 1 });
       notify({ RELOADING: 1 });
