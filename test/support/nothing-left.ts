@@ -16,10 +16,14 @@ export function openFds(): string[] {
   });
 }
 
-/** What of this process somebody has to end: descriptors, children that run or were not reaped, timers of Node's, folders of tests. */
+/** What of this process somebody has to end: descriptors, children that run or were not reaped, folders of tests. */
 function held(): Readonly<Record<string, readonly string[]>> {
-  const timers = process.getActiveResourcesInfo().filter((kind) => kind === 'Timeout');
-  return { descriptors: openFds(), children: children().map(String), timers, folders: Folder.paths() };
+  return { descriptors: openFds(), children: children().map(String), folders: Folder.paths() };
+}
+
+/** How many timers of Node's keep this process alive. */
+function timers(): number {
+  return process.getActiveResourcesInfo().filter((kind) => kind === 'Timeout').length;
 }
 
 type Body = (t: Test) => void | Promise<void>;
@@ -34,17 +38,22 @@ export function leavingNothing(body: Body): (t: Test) => Promise<void> {
 
 /** The same where something ends a moment later by itself, such as a client's connection once its server has closed its end. */
 export function leavingNothingSoon(body: Body): (t: Test) => Promise<void> {
-  return leaving(body, async (before) => {
-    const end = performance.now() + LIMIT;
-    while (!isDeepStrictEqual(held(), before) && performance.now() < end) await setImmediate();
-  });
+  return leaving(body, (before) => untilSoon(() => isDeepStrictEqual(held(), before)));
 }
 
 function leaving(body: Body, wait: (before: object) => Promise<void> | undefined): (t: Test) => Promise<void> {
   return async (t) => {
-    const before = held();
+    const [before, timersBefore] = [held(), timers()];
     await body(t);
     await wait(before);
     t.strictSame(held(), before, 'nothing is left behind');
+    // A short one may be under way, as that after which `notify` tries again.
+    await untilSoon(() => timers() <= timersBefore);
+    t.ok(timers() <= timersBefore, 'no timer is left behind');
   };
+}
+
+async function untilSoon(condition: () => boolean): Promise<void> {
+  const end = performance.now() + LIMIT;
+  while (!condition() && performance.now() < end) await setImmediate();
 }
