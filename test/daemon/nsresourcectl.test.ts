@@ -67,9 +67,9 @@ t.test('list shows all namespaces, a line each, by name', async (t) => {
   t.strictSame(run(folder, []), { output, errors, status }, 'which is also what it does without a word');
 });
 
-t.test('list of an empty registry is empty', async (t) => {
+t.test('list of an empty registry is empty, and says so', async (t) => {
   using folder = folderWith();
-  t.strictSame(run(folder, ['list']), { output: '', errors: '', status: 0 });
+  t.strictSame(run(folder, ['list']), { output: '', errors: 'No user namespace is registered.\n', status: 0 });
   t.strictSame(JSON.parse(run(folder, ['list', '--json']).output), []);
 });
 
@@ -169,7 +169,8 @@ t.test('without a registry there is nothing to show, and none is made', async (t
   using folder = new Folder();
   const { output, errors, status } = run(folder, ['list']);
   t.strictSame([output, status], ['', 1]);
-  t.match(errors, /ENOENT/);
+  t.match(errors, `there is no registry, ${folder.path}/nsresource/registry: no daemon has run`);
+  t.equal(run(folder, ['show', 'web']).errors.replace(/\d+/, ''), errors.replace(/\d+/, ''));
   t.strictSame(readdirSync(folder.path), []);
 });
 

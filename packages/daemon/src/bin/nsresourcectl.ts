@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { askService } from '@sdrx/event';
 import { Path, parseCommandLine } from '../program/command-line.js';
@@ -38,6 +39,10 @@ void runProgram(log, () => {
   const runtimeDirectory = resolve(parsed.values['runtime-directory'] ?? RUNTIME_DIRECTORY);
   if (verb === 'reload' && which === undefined) return reload(runtimeDirectory);
   using registry = Registry.view(runtimeDirectory);
+  if (!existsSync(registry.directory)) {
+    log.error(`there is no registry, ${registry.directory}: no daemon has run since the machine was started`);
+    return 1;
+  }
   if (verb === 'list' && which === undefined) return list(registry, json);
   if (verb === 'show' && which !== undefined && rest.length === 0) return show(registry, which, json);
   throw new UsageError(`no such command: '${parsed.operands.join(' ')}'; see --help`);
@@ -51,6 +56,9 @@ async function reload(runtimeDirectory: string): Promise<number> {
 function list(registry: Registry, json: boolean): number {
   const { entries, failures } = readRegistry(registry);
   process.stdout.write(json ? entriesJson(entries) : entryTable(entries));
+  // To whoever looks; a script that counts lines gets none.
+  if (!json && entries.length === 0 && failures.length === 0)
+    process.stderr.write('No user namespace is registered.\n');
   for (const failure of failures) log.warning(failure.message);
   return failures.length === 0 ? 0 : 1;
 }
