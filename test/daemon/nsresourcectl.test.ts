@@ -171,6 +171,9 @@ t.test('without a registry there is nothing to show, and none is made', async (t
   t.strictSame([output, status], ['', 1]);
   t.match(errors, `there is no registry, ${folder.path}/nsresource/registry: no daemon has run`);
   t.equal(run(folder, ['show', 'web']).errors.replace(/\d+/, ''), errors.replace(/\d+/, ''));
+  const nonsense = run(folder, ['shwo', 'web']);
+  t.match(nonsense, { status: 2, errors: /no such command: 'shwo web'/ });
+  t.match(run(folder, ['reload']), { status: 1, errors: /no nsresourced is there to be reloaded: nobody listens at / });
   t.strictSame(readdirSync(folder.path), []);
 });
 

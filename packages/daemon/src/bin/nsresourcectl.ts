@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { askService } from '@sdrx/event';
+import { isSystemError } from '@sdrx/linux';
 import { Path, parseCommandLine } from '../program/command-line.js';
 import { Log } from '../program/log.js';
 import { runProgram } from '../program/program.js';
@@ -38,22 +39,32 @@ void runProgram(log, () => {
   const json = parsed.flags.has('json');
   const runtimeDirectory = resolve(parsed.values['runtime-directory'] ?? RUNTIME_DIRECTORY);
   if (verb === 'reload' && which === undefined) return reload(runtimeDirectory);
-  using registry = Registry.view(runtimeDirectory);
-  if (!existsSync(registry.directory)) {
-    log.error(`there is no registry, ${registry.directory}: no daemon has run since the machine was started`);
-    return 1;
-  }
-  if (verb === 'list' && which === undefined) return list(registry, json);
-  if (verb === 'show' && which !== undefined && rest.length === 0) return show(registry, which, json);
+  if (verb === 'list' && which === undefined) return list(runtimeDirectory, json);
+  if (verb === 'show' && which !== undefined && rest.length === 0) return show(runtimeDirectory, which, json);
   throw new UsageError(`no such command: '${parsed.operands.join(' ')}'; see --help`);
 });
 
 async function reload(runtimeDirectory: string): Promise<number> {
-  process.stdout.write(`${await askService(controlPath(runtimeDirectory), 'reload')}\n`);
-  return 0;
+  const path = controlPath(runtimeDirectory);
+  try {
+    process.stdout.write(`${await askService(path, 'reload')}\n`);
+    return 0;
+  } catch (error) {
+    if (!isSystemError(error, 'ENOENT', 'ECONNREFUSED')) throw error;
+    throw new Error(`no nsresourced is there to be reloaded: nobody listens at ${path}`, { cause: error });
+  }
 }
 
-function list(registry: Registry, json: boolean): number {
+/** @throws Error where there is none */
+function viewRegistry(runtimeDirectory: string): Registry {
+  const registry = Registry.view(runtimeDirectory);
+  if (existsSync(registry.directory)) return registry;
+  registry[Symbol.dispose]();
+  throw new Error(`there is no registry, ${registry.directory}: no daemon has run since the machine was started`);
+}
+
+function list(runtimeDirectory: string, json: boolean): number {
+  using registry = viewRegistry(runtimeDirectory);
   const { entries, failures } = readRegistry(registry);
   process.stdout.write(json ? entriesJson(entries) : entryTable(entries));
   // To whoever looks; a script that counts lines gets none.
@@ -63,7 +74,8 @@ function list(registry: Registry, json: boolean): number {
   return failures.length === 0 ? 0 : 1;
 }
 
-function show(registry: Registry, which: string, json: boolean): number {
+function show(runtimeDirectory: string, which: string, json: boolean): number {
+  using registry = viewRegistry(runtimeDirectory);
   const entry = findEntry(registry, which);
   if (entry === undefined) {
     log.error(`no user namespace '${which}' is registered`);
