@@ -34,6 +34,9 @@ const LANES = 6;
 
 const RANGE = { start: 0x8_0000, size: 65_536, target: 0 };
 
+/** Made with the first note in it, which may be one that failed at first. */
+const NOTES = 'namespace-ids';
+
 const NEXT: NamespaceEntry = { owner: 1, name: 'next', userns: 1, cgroups: [] };
 
 const KNOWN: readonly KnownCall[] = [
@@ -176,7 +179,12 @@ class Mortality {
   /** What there is to see of the manager; its workers come and go. */
   #state(): { readonly files: string; readonly open: string } {
     const open = openFiles(this.daemon.pid).filter((file) => !file.includes('[pidfd]'));
-    return { files: keptFiles(this.daemon).join('\n'), open: open.join('\n') };
+    return {
+      files: keptFiles(this.daemon)
+        .filter((file) => file !== NOTES)
+        .join('\n'),
+      open: open.join('\n'),
+    };
   }
 
   async #nextSweep(): Promise<void> {
