@@ -1,4 +1,3 @@
-import { spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { openSync, readdirSync, readFileSync } from 'node:fs';
 import { Agent, request } from 'node:http';
@@ -13,14 +12,14 @@ import { passedSocket } from '../support/passed-socket.js';
 import { programPath } from '../support/program-path.js';
 import { runProgram } from '../support/run-program.js';
 import { ServiceManager } from '../support/service-manager.js';
-import { withoutTap } from '../support/without-tap.js';
+import { failedStart } from './failed-start.js';
 import { killAll, restartUnderLoad } from './http-service-restarts.js';
 import { type ExampleOptions, RunningExample } from './running-example.js';
 
-const PROGRAM = programPath('../../../examples/dist/http-service.js', import.meta.url);
+const _PROGRAM = programPath('../../../examples/dist/http-service.js', import.meta.url);
 
 /** The longest that anything here may take, in milliseconds. */
-const LIMIT = 60_000;
+const _LIMIT = 60_000;
 
 t.setTimeout(600_000);
 
@@ -218,17 +217,6 @@ t.test('its cache is emptied when memory is short', async (t) => {
   await stops(t, example);
 });
 
-/** Runs it to its end. */
-function failure(args: readonly string[], environment: NodeJS.ProcessEnv = {}, passed?: Fd) {
-  const script = 'test -z "$LISTEN_FDS" || export LISTEN_PID=$$; exec "$0" "$@"';
-  return spawnSync('sh', ['-c', script, process.execPath, PROGRAM, ...args], {
-    encoding: 'utf8',
-    env: { ...withoutTap(), ...environment },
-    stdio: ['ignore', 'pipe', 'pipe', ...(passed ? [passed.number] : [])],
-    timeout: LIMIT,
-  });
-}
-
 t.test(
   'what it is started with wrongly ends it with one line that says so, and status 1',
   leavingNothing((t) => {
@@ -257,7 +245,7 @@ t.test(
       [/LISTEN_FDS must be/, [], { ...passed, LISTEN_FDS: 'x' }],
     ];
     for (const [pattern, args, environment, fd] of cases) {
-      const { status, stderr, stdout } = failure(args, environment, fd);
+      const { status, stderr, stdout } = failedStart('http-service', args, environment, fd && [fd]);
       t.match({ status, stdout, stderr }, { status: 1, stdout: '', stderr: pattern });
       t.match(stderr, /^[^\n]*\n$/, 'one line');
     }

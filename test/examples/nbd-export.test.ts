@@ -23,6 +23,7 @@ import { programPath } from '../support/program-path.js';
 import { ServiceManager } from '../support/service-manager.js';
 import { untilOr } from '../support/until.js';
 import { withoutTap } from '../support/without-tap.js';
+import { failedStart } from './failed-start.js';
 import { type ExampleOptions, RunningExample } from './running-example.js';
 
 const PROGRAM = programPath('../../../examples/dist/nbd-export.js', import.meta.url);
@@ -278,18 +279,6 @@ t.test('older clients are served, too: no structured replies, and no options but
   await ends(t, example, folder);
 });
 
-/** Runs it to its end with sockets passed. @returns how it ended */
-function failure(args: readonly string[], environment: NodeJS.ProcessEnv = {}, passed: readonly Fd[] = []) {
-  const script = 'test -z "$LISTEN_FDS" -o "$LISTEN_PID" || export LISTEN_PID=$$; exec "$0" "$@"';
-  const { status, stderr, stdout } = spawnSync('sh', ['-c', script, process.execPath, PROGRAM, ...args], {
-    encoding: 'utf8',
-    env: { ...withoutTap(), ...environment },
-    stdio: ['ignore', 'pipe', 'pipe', ...passed.map(({ number }) => number)],
-    timeout: LIMIT,
-  });
-  return { status, stderr, stdout };
-}
-
 t.test(
   'what it is started with wrongly ends it with one line that says so, and status 1',
   leavingNothing((t) => {
@@ -330,7 +319,7 @@ t.test(
       [/descriptor 4 must be a listening stream socket/, [image], { LISTEN_FDS: '2' }, [listening, idle]],
     ];
     for (const [pattern, args, environment, passed] of cases) {
-      const { status, stderr, stdout } = failure(args, environment, passed);
+      const { status, stderr, stdout } = failedStart('nbd-export', args, environment, passed);
       t.match({ status, stdout, stderr }, { status: 1, stdout: '', stderr: pattern });
       t.match(stderr, /^nbd-export: .*\n$/, 'one line');
     }
@@ -345,7 +334,7 @@ t.test('malformed variables are told, and no activation', async (t) => {
     [{ LISTEN_FDS: '1', LISTEN_PID: '1' }, /^nbd-export: ENOENT/],
   ] as const) {
     // That it goes on shows in what it then fails with.
-    const { status, stderr } = failure(['/missing', '--listen=unix:@x'], environment);
+    const { status, stderr } = failedStart('nbd-export', ['/missing', '--listen=unix:@x'], environment);
     t.equal(status, 1);
     t.match(stderr, told);
     t.match(stderr, /^nbd-export: ENOENT.*'\/missing'$/m);

@@ -15,6 +15,7 @@ import { ServiceManager } from '../support/service-manager.js';
 import { untilOr } from '../support/until.js';
 import { varlinkCall } from '../support/varlink-call.js';
 import { withoutTap } from '../support/without-tap.js';
+import { failedStart } from './failed-start.js';
 import { RunningExample } from './running-example.js';
 
 const PROGRAM = programPath('../../../examples/dist/on-demand.js', import.meta.url);
@@ -222,18 +223,6 @@ t.test('a connection is drained at a signal', async (t) => {
   ours.close();
 });
 
-/** Runs it to its end with descriptors passed. @returns how it ended */
-function failure(args: readonly string[], variables: NodeJS.ProcessEnv = {}, passed: readonly Fd[] = []) {
-  const script = 'test -z "$LISTEN_FDS" -o "$LISTEN_PID" || export LISTEN_PID=$$; exec "$0" "$@"';
-  const { status, stderr, stdout } = spawnSync('sh', ['-c', script, process.execPath, PROGRAM, ...args], {
-    encoding: 'utf8',
-    env: { ...withoutTap(), ...variables },
-    stdio: ['ignore', 'pipe', 'pipe', ...passed.map(({ number }) => number)],
-    timeout: LIMIT,
-  });
-  return { status, stderr, stdout };
-}
-
 t.test(
   'what it is started with wrongly ends it with one line that says so, and status 1',
   leavingNothing((t) => {
@@ -263,7 +252,7 @@ t.test(
       [/LISTEN_FDNAMES must be 1 names/, [], { ...one, LISTEN_FDNAMES: 'a:b' }, [ours]],
     ];
     for (const [pattern, args, variables, passed] of cases) {
-      const { status, stderr, stdout } = failure(args, variables, passed);
+      const { status, stderr, stdout } = failedStart('on-demand', args, variables, passed);
       t.match({ status, stdout, stderr }, { status: 1, stdout: '', stderr: pattern });
       t.match(stderr, /^on-demand: .*\n$/, 'one line');
     }
