@@ -3,6 +3,7 @@ import { NamespaceNotes, namespaceResource, Registry, userDatabase } from '@sdrx
 import { namespaceInode } from '@sdrx/linux';
 import t, { type Test } from 'tap';
 import { allocate, ask, keptFiles, kernelMap, USERNS } from '../support/allocation.js';
+import { childrenOf } from '../support/children.js';
 import {
   CALLS,
   difference,
@@ -15,7 +16,7 @@ import {
 } from '../support/fault-series.js';
 import { type Fault, type SeenCalls, SystemCalls } from '../support/inject-fault.js';
 import { LoneWorker } from '../support/lone-worker.js';
-import { childrenOf, openFiles } from '../support/traces.js';
+import { openFiles } from '../support/traces.js';
 import { UserNamespace } from '../support/user-namespace.js';
 import { type RawReply, varlinkCall } from '../support/varlink-call.js';
 import { within } from '../support/within.js';

@@ -15,14 +15,14 @@ import { firstValueFrom, map } from 'rxjs';
 import t, { type Test } from 'tap';
 import { kernelMap } from '../support/allocation.js';
 import { UID } from '../support/call-as.js';
-import { children } from '../support/children.js';
+import { children, childrenOf } from '../support/children.js';
+import { isRunning } from '../support/is-running.js';
 import { MUTE_FILES, MuteFuse, needsFuse } from '../support/mute-fuse.js';
 import { leavingNothing } from '../support/nothing-left.js';
 import { needsRoot } from '../support/privileges.js';
 import { programPath } from '../support/program-path.js';
 import { readable } from '../support/readable.js';
 import { runProgram } from '../support/run-program.js';
-import { childrenOf } from '../support/traces.js';
 import { until } from '../support/until.js';
 import { UserNamespace } from '../support/user-namespace.js';
 import { waitForExit } from '../support/wait-for-exit.js';
@@ -271,17 +271,8 @@ t.test('with the process that began it ends, also when it is stopped', needsRoot
   process.kill(pid, 'SIGSTOP');
   await until(() => /^State:\s+T/m.test(readFileSync(`/proc/${pid}/status`, 'utf8')));
   worker.kill('SIGKILL');
-  await until(() => !isAlive(pid) && !isAlive(Number(launcher)));
+  await until(() => !isRunning(pid) && !isRunning(Number(launcher)));
 });
-
-/** Whether a process runs, rather than having ended without being reaped. */
-function isAlive(pid: number): boolean {
-  try {
-    return !/^State:\s+[ZX]/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'));
-  } catch {
-    return false;
-  }
-}
 
 /** The owner of a namespace, who stops whatever a launcher has started as soon as that can be done. */
 class Stopper implements Disposable {

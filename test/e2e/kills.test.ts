@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync } from 'node:fs';
 import { setTimeout, setImmediate as turn } from 'node:timers/promises';
 import { isDead, Registry } from '@sdrx/daemon';
 import { connect, type Fd, isSystemError, namespaceId, namespaceInode, ReceiveBuffer, unixSocket } from '@sdrx/linux';
@@ -7,6 +7,7 @@ import { faultsOf } from '../daemon/registry-check.js';
 import { allocate, ask, kernelMap, mapOf } from '../support/allocation.js';
 import { type Daemon, startDaemon } from '../support/daemon.js';
 import { Folder } from '../support/folder.js';
+import { isRunning } from '../support/is-running.js';
 import { needsRoot } from '../support/privileges.js';
 import { openFiles, settled } from '../support/traces.js';
 import { until, untilOr } from '../support/until.js';
@@ -27,15 +28,6 @@ function kill(pid: number): void {
     process.kill(pid, 'SIGKILL');
   } catch (error) {
     if (!isSystemError(error, 'ESRCH')) throw error;
-  }
-}
-
-/** Whether a process has not ended; who reaps an orphan, and when, is not our business. */
-function isRunning(pid: number): boolean {
-  try {
-    return !/^State:\s*Z/m.test(readFileSync(`/proc/${pid}/status`, 'ascii'));
-  } catch {
-    return false;
   }
 }
 

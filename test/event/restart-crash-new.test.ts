@@ -1,7 +1,8 @@
 import type { RestartPhase } from '@sdrx/event';
 import { askService } from '@sdrx/event';
 import t from 'tap';
-import { childrenOf, isAlive, kindsOpen, Restartable } from './restartable.js';
+import { childrenOf } from '../support/children.js';
+import { isAlive, kindsOpen, Restartable } from './restartable.js';
 
 /** Those from which there is a way back. */
 const phases = ['spawned', 'taken', 'state-sent', 'ready', 'accept', 'accepting', 'told', 'heard'] as const;

@@ -1,7 +1,8 @@
 import { existsSync } from 'node:fs';
 import { askService, type RestartPhase } from '@sdrx/event';
 import t from 'tap';
-import { childrenOf, isAlive, Restartable } from './restartable.js';
+import { childrenOf } from '../support/children.js';
+import { isAlive, Restartable } from './restartable.js';
 
 for (const phase of ['spawned', 'taken'] as const) {
   t.test(

@@ -1,5 +1,6 @@
 import t from 'tap';
-import { childrenOf, isAlive, Restartable } from './restartable.js';
+import { childrenOf } from '../support/children.js';
+import { isAlive, Restartable } from './restartable.js';
 
 /** By the phase at which it is stopped, how long it has, in milliseconds; where it has begun to run also that must fit in. */
 const limits = { spawned: 500, taken: 8000, accept: 8000, accepting: 8000, told: 8000 };

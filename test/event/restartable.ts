@@ -233,13 +233,6 @@ function stateOf(pid: number): string {
   return /^.*\) (.)/s.exec(textOf(`/proc/${pid}/stat`))?.[1] ?? '';
 }
 
-/** The ids of a process's children, zombies included; none of one that is gone. */
-export function childrenOf(pid: number): number[] {
-  return entries(`/proc/${pid}/task`).flatMap((task) =>
-    textOf(`/proc/${pid}/task/${task}/children`).split(' ').filter(Boolean).map(Number),
-  );
-}
-
 /** What a process has open, without numbers: kinds and paths, sorted. */
 export function kindsOpen(pid: number): string[] {
   return entries(`/proc/${pid}/fd`)

@@ -1,8 +1,9 @@
 import { spawn } from 'node:child_process';
-import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { chmodSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Test } from 'tap';
+import { childrenOf } from './children.js';
 import { managerPid } from './manager-pid.js';
 import { programPath } from './program-path.js';
 import { within } from './within.js';
@@ -151,17 +152,6 @@ function successorOf(first: number, runtimeDirectory: string): number | undefine
     return pid !== first && readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes(runtimeDirectory) ? pid : undefined;
   } catch {
     return undefined;
-  }
-}
-
-/** The children of a process, those that ended and were not reaped included; none if it is gone. */
-function childrenOf(pid: number): number[] {
-  try {
-    return readdirSync(`/proc/${pid}/task`).flatMap((tid) =>
-      readFileSync(`/proc/${pid}/task/${tid}/children`, 'ascii').split(' ').filter(Boolean).map(Number),
-    );
-  } catch {
-    return [];
   }
 }
 

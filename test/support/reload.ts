@@ -1,10 +1,10 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
+import { childrenOf } from './children.js';
 import type { Daemon } from './daemon.js';
+import { isRunning } from './is-running.js';
 import { managerPid } from './manager-pid.js';
 import { programPath } from './program-path.js';
-import { childrenOf } from './traces.js';
 import { untilOr } from './until.js';
 import { withoutTap } from './without-tap.js';
 
@@ -35,15 +35,6 @@ export async function reloadByCommand({ runtimeDirectory }: Daemon): Promise<{ s
   const texts = [child.stdout, child.stderr].map((stream) => stream.setEncoding('utf8').toArray());
   const [status] = await once(child, 'close');
   return { status, output: (await Promise.all(texts)).flat().join('') };
-}
-
-/** Whether a process has not ended; who reaps it, and when, is not our business. */
-export function isRunning(pid: number): boolean {
-  try {
-    return !/^State:\s*Z/m.test(readFileSync(`/proc/${pid}/status`, 'ascii'));
-  } catch {
-    return false;
-  }
 }
 
 /** Waits for the end of a process of a daemon's. */

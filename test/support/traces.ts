@@ -1,6 +1,7 @@
-import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { readdirSync, readlinkSync } from 'node:fs';
 import type { Test } from 'tap';
 import { keptFiles } from './allocation.js';
+import { childrenOf, descendants } from './children.js';
 import type { Daemon } from './daemon.js';
 import { untilOr } from './until.js';
 
@@ -28,22 +29,6 @@ export function openFiles(pid: number): string[] {
       .filter((file) => !file.startsWith('/memfd:'))
       .sort()
   );
-}
-
-/** The children of a process, with those that ended and were not reaped; none if it is gone. */
-export function childrenOf(pid: number): number[] {
-  return list(`/proc/${pid}/task`).flatMap((task) => {
-    try {
-      return readFileSync(`/proc/${pid}/task/${task}/children`, 'ascii').split(' ').filter(Boolean).map(Number);
-    } catch {
-      return []; // ended meanwhile
-    }
-  });
-}
-
-/** All processes that descend from one, without itself. */
-export function descendants(pid: number): number[] {
-  return childrenOf(pid).flatMap((child) => [child, ...descendants(child)]);
 }
 
 /**

@@ -1,10 +1,11 @@
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync } from 'node:fs';
 import {
   type ChildChange,
   isSystemError,
   pidfdSignalGroup,
   pipe,
   read,
+  readKernelFile,
   type Signal,
   type SpawnOptions,
   setNonBlocking,
@@ -110,7 +111,7 @@ function hasRunning(group: number): boolean {
   return readdirSync('/proc').some((name) => {
     if (!/^\d+$/.test(name)) return false;
     try {
-      const stat = readFileSync(`/proc/${name}/stat`, 'latin1');
+      const stat = readKernelFile(`/proc/${name}/stat`);
       // Behind the name, which may have anything in it.
       const [state = '', , processGroup] = stat.slice(stat.lastIndexOf(')') + 2).split(' ', 3);
       return Number(processGroup) === group && !'ZX'.includes(state);
