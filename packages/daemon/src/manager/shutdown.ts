@@ -22,7 +22,7 @@ export class Shutdown {
 
   constructor(readonly parts: ShutdownParts) {}
 
-  /** For SIGTERM and SIGINT. Asked once more, it ends as it does. Needs `run`. */
+  /** For SIGTERM and SIGINT. To be asked once more changes nothing. Needs `run`. */
   ask(): void {
     this.#asked.next();
   }

@@ -95,17 +95,20 @@ export class VirtualUnit {
 
   /** Notes that it is too late for what was to come before `now`. */
   elapse(now: number): void {
-    for (const deadline of [this.#watchdog, this.#deadline])
-      if (deadline !== undefined && deadline.at < now) this.#failure ??= deadline.failure(deadline.at);
+    this.#failIf((at) => at < now);
   }
 
   /** What it has failed for by now, once. */
   takeFailure(now: number): ServiceFailureError | undefined {
-    for (const deadline of [this.#watchdog, this.#deadline])
-      if (deadline !== undefined && deadline.at <= now) this.#failure ??= deadline.failure(deadline.at);
+    this.#failIf((at) => at <= now);
     const failure = this.#failure;
     this.#failure = undefined;
     return failure;
+  }
+
+  #failIf(isOver: (at: number) => boolean): void {
+    for (const deadline of [this.#watchdog, this.#deadline])
+      if (deadline !== undefined && isOver(deadline.at)) this.#failure ??= deadline.failure(deadline.at);
   }
 
   /** STOPPING counts before READY, and that before RELOADING. While it starts, neither STOPPING nor RELOADING counts. */
