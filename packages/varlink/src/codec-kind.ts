@@ -1,11 +1,12 @@
 import type * as t from 'io-ts';
-import type { IntRangeType, IntType } from './codecs.js';
+import type { AnyValueType, IntRangeType, IntType } from './codecs.js';
 import type { StructType } from './struct.js';
 
 /** The codecs that have a Varlink type, and those that these are made of. */
 export type VarlinkCodec =
   | IntType
   | IntRangeType
+  | AnyValueType
   | StructType
   | t.StringType
   | t.NumberType

@@ -62,6 +62,19 @@ export const fdIndex = intBetween(0, 0x7fff_ffff);
  */
 export const foreignObject = t.UnknownRecord;
 
+/** The codec of any JSON value but null. */
+export class AnyValueType extends t.Type<unknown> {
+  readonly _tag = 'AnyValueType';
+
+  constructor() {
+    const is = (u: unknown): u is unknown => u !== null && u !== undefined;
+    super('any', is, (u, context) => (is(u) ? t.success(u) : t.failure(u, context)), t.identity);
+  }
+}
+
+/** Varlink's `any`, which systemd 260 brought: a value of any type but null. Its integers are as those of `foreignObject`. */
+export const anyValue = new AnyValueType();
+
 /**
  * `?codec`: the value, or null. For a field that may be missing use `optional`.
  * @throws TypeError for what is no codec

@@ -2,6 +2,7 @@ export type { Call } from './call.js';
 export { type Answer, type CallOptions, type ClientOptions, connect, VarlinkClient } from './client.js';
 export * from './codecs.js';
 export type { Bars } from './fd-closer.js';
+export * from './idl/index.js';
 export * from './interface.js';
 export { type RefusalReason, SERVE_LIMITS, type ServeLimits } from './limits.js';
 export { MAX_MESSAGE } from './message.js';

@@ -1,7 +1,8 @@
 import { checkObject } from '@sdrx/linux';
 import type * as t from 'io-ts';
 import { requireCodec, requireText, shown } from './arguments.js';
-import { interfaceText } from './interface-text.js';
+import { declaredSyntax } from './declared-syntax.js';
+import { printInterface } from './idl/print-interface.js';
 import { type Fields, requireFields, StructType, type ValuesOf } from './struct.js';
 import { isVarlinkError, VarlinkError } from './varlink-error.js';
 
@@ -91,7 +92,7 @@ export function varlinkInterface<const M extends MethodDeclarations, const E ext
 ): VarlinkInterface<M, E> {
   requireDeclaration(declaration);
   const { name, methods = {}, errors = {} } = declaration;
-  const text = interfaceText(declaration);
+  const text = printInterface(declaredSyntax(declaration));
   return {
     name,
     text,
