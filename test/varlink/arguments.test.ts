@@ -12,6 +12,7 @@ import {
   nullable,
   optional,
   parseInterface,
+  parseServiceAddress,
   printInterface,
   type ServeOptions,
   serve,
@@ -19,6 +20,7 @@ import {
   struct,
   systemFailure,
   typescriptOf,
+  untypedMethod,
   VarlinkClient,
   VarlinkError,
   varlinkInterface,
@@ -66,6 +68,8 @@ const declarations: Case[] = [
     'TypeError',
     /`name`.*5/,
   ],
+  ['an address that is a number', () => parseServiceAddress(wrong(5)), 'TypeError', /`text`.*5/],
+  ['a method that is a number', () => untypedMethod(wrong(5)), 'TypeError', /`name`.*5/],
   ['no declaration', () => varlinkInterface(wrong(undefined)), 'TypeError', /`declaration`/],
   ['an interface without name', () => varlinkInterface(wrong({})), 'TypeError', /`name`.*undefined/],
   ['a name that is a number', () => varlinkInterface({ name: wrong(5) }), 'TypeError', /`name`.*5/],
@@ -202,13 +206,14 @@ t.test('a client is made of right arguments only', (t) =>
   withServer(exampleService(), async ({ loop, path }) => {
     const before = openFds();
     t.throws(() => connect(wrong({}), path), { name: 'TypeError', message: /`loop`/ });
-    t.throws(() => connect(loop, wrong(5)), { name: 'TypeError', message: /`path`.*5/ });
-    t.throws(() => connect(loop, `${path}\0x`), { name: 'TypeError', message: /`path`.*NUL/ });
+    t.throws(() => connect(loop, wrong(5)), { name: 'TypeError', message: /`address`.*5/ });
+    t.throws(() => connect(loop, `${path}\0x`), { name: 'TypeError', message: /`address`.*NUL/ });
     t.throws(() => connect(loop, path, wrong(5000)), { name: 'TypeError', message: /`options`.*5000/ });
     for (const callTime of ['5000', Number.NaN, 0, -1]) {
       t.throws(() => connect(loop, path, { callTime: wrong(callTime) }), { name: 'RangeError', message: /`callTime`/ });
     }
     const [ours, theirs] = socketPair();
+    t.throws(() => new VarlinkClient(loop, ours, {}, wrong(5)), { name: 'TypeError', message: /`onClosed`/ });
     t.throws(() => new VarlinkClient(loop, wrong(ours.number)), { name: 'TypeError', message: /`socket`/ });
     t.throws(() => new VarlinkClient(wrong(undefined), ours), { name: 'TypeError', message: /`loop`/ });
     for (const fd of [ours, theirs]) fd.close();
@@ -232,6 +237,7 @@ const calls: [string, readonly [unknown, unknown, unknown?], 'TypeError' | 'Rang
   ['a descriptor as text', [methods.Nothing, {}, { fds: [0, '5'] }], 'TypeError', /`fds\[1\]`.*'5'/],
   ['an Fd for its number', [methods.Nothing, {}, { fds: [new Fd(-1)] }], 'TypeError', /`fds\[0\]`.*Fd/],
   ['more descriptors than go', [methods.Nothing, {}, { fds: Array(254).fill(0) }], 'RangeError', /`fds`.*253.*254/],
+  ['no signal', [methods.Nothing, {}, { signal: 'SIGTERM' }], 'TypeError', /`signal`.*"SIGTERM"/],
   ['a time as text', [methods.Nothing, {}, { callTime: '5' }], 'RangeError', /`callTime`.*"5"/],
 ];
 

@@ -51,3 +51,9 @@ export function requireTime(value: unknown, name: string): asserts value is numb
   if (typeof value === 'number' && value > 0) return;
   throw new RangeError(`\`${name}\` must be a number of milliseconds above 0, not ${shown(value)}`);
 }
+
+/** @throws TypeError for what is no AbortSignal */
+export function requireSignal(value: unknown, name: string): asserts value is AbortSignal {
+  if (value instanceof AbortSignal) return;
+  throw new TypeError(`\`${name}\` must be an AbortSignal, not ${shown(value)}`);
+}

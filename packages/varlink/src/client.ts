@@ -2,23 +2,23 @@ import { AsyncResource } from 'node:async_hooks';
 import type { EventLoop } from '@sdrx/event';
 import {
   atLoad,
+  checkFunction,
   checkMethods,
   checkObject,
   close,
-  connect as connectSocket,
   duplicate,
   EPOLLIN,
   EPOLLOUT,
   Fd,
   MAX_PASSED_FDS,
-  unixSocket,
 } from '@sdrx/linux';
 import { Observable, type Subscription } from 'rxjs';
-import { requireFd, requireFdObject, requireText, requireTime, shown } from './arguments.js';
+import { requireFd, requireFdObject, requireSignal, requireTime, shown } from './arguments.js';
 import { Inbox, type InboxBounds } from './inbox.js';
 import type { AnyMethod, Method } from './interface.js';
 import { decodeReply, encodeCall, MAX_MESSAGE, type ReplyMessage } from './message.js';
 import { closeAll, Outbox } from './outbox.js';
+import { queuedReplies } from './queued-replies.js';
 import { ReceivePool } from './receive-pool.js';
 import { type Fields, failedField, type ValuesOf } from './struct.js';
 import { ConnectionClosedError, ProtocolError, VarlinkError } from './varlink-error.js';
@@ -54,6 +54,11 @@ export interface CallOptions {
   readonly fds?: readonly number[];
   /** As `ClientOptions.callTime`, for this call. For one with `more`: until each of its replies, by default without limit. */
   readonly callTime?: number;
+  /**
+   * Ends the wait: the call fails with the signal's reason, and what is still answered is dropped. Varlink can't take a call
+   * back, so the service goes on with it.
+   */
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** A reply, as a client gets it. */
@@ -77,25 +82,6 @@ interface Expectation {
 }
 
 /**
- * Connects to a service's socket: a path, or an abstract name that begins with `@`. It speaks while the loop runs.
- * @throws ENOENT, ECONNREFUSED, EACCES, and EAGAIN when too many others wait to be accepted; TypeError or RangeError for a wrong
- * argument
- */
-export function connect(loop: EventLoop, path: string, options: ClientOptions = {}): VarlinkClient {
-  checkMethods('loop', loop, 'an EventLoop', 'io');
-  requireText(path, 'path');
-  requireClientOptions(options);
-  const socket = unixSocket();
-  try {
-    connectSocket(socket.number, path);
-  } catch (error) {
-    socket.close();
-    throw error;
-  }
-  return new VarlinkClient(loop, socket, options);
-}
-
-/**
  * The client's side of a connection. Calls may be sent before earlier ones are answered; answers come in order. When
  * the connection ends, all that wait fail with a ConnectionClosedError.
  */
@@ -107,17 +93,22 @@ export class VarlinkClient implements Disposable {
   readonly #callTime: number;
   readonly #expected: Expectation[] = [];
   #subscription: Subscription | undefined;
+  readonly #onClosed: (() => void) | undefined;
   #events = 0;
+  #held = false;
   #closed: Error | undefined;
 
   /**
    * @param socket a connected, non-blocking stream socket; ours from now on
+   * @param onClosed called once when the connection is closed, however that comes
    * @throws TypeError or RangeError for a wrong argument; the socket stays the caller's then
    */
-  constructor(loop: EventLoop, socket: Fd, options: ClientOptions = {}) {
+  constructor(loop: EventLoop, socket: Fd, options: ClientOptions = {}, onClosed?: () => void) {
     checkMethods('loop', loop, 'an EventLoop', 'io');
     requireFdObject(socket, 'socket');
     requireClientOptions(options);
+    if (onClosed !== undefined) checkFunction('onClosed', onClosed);
+    this.#onClosed = onClosed;
     this.#callTime = options.callTime ?? CALL_TIME;
     this.#loop = loop;
     this.#fd = socket;
@@ -141,9 +132,25 @@ export class VarlinkClient implements Disposable {
   ): Promise<Answer<R>> {
     return new Promise((resolve, reject) => {
       requireCall(method, parameters, options);
+      const { callTime: time = this.#callTime, signal } = options;
+      signal?.throwIfAborted();
       this.#send(method, parameters, undefined, options);
-      const { callTime: time = this.#callTime } = options;
-      this.#expect({ method, more: false, time, answer: (answer) => resolve(answer as Answer<R>), fail: reject });
+      const abort = () => reject(signal?.reason);
+      signal?.addEventListener('abort', abort, { once: true });
+      this.#expect({
+        method,
+        more: false,
+        time,
+        answer: (answer) => {
+          if (signal?.aborted === true) closeAll(answer.fds);
+          signal?.removeEventListener('abort', abort);
+          resolve(answer as Answer<R>);
+        },
+        fail: (error) => {
+          signal?.removeEventListener('abort', abort);
+          reject(error);
+        },
+      });
     });
   }
 
@@ -157,7 +164,14 @@ export class VarlinkClient implements Disposable {
     options: CallOptions = {},
   ): Observable<Answer<R>> {
     requireCall(method, parameters, options);
+    const { signal } = options;
     return new Observable((subscriber) => {
+      signal?.throwIfAborted();
+      if (signal !== undefined) {
+        const abort = () => subscriber.error(signal.reason);
+        signal.addEventListener('abort', abort, { once: true });
+        subscriber.add(() => signal.removeEventListener('abort', abort));
+      }
       // Replies come in the context of whoever connected.
       const context = new AsyncResource('SDRX_VARLINK_CALL', { requireManualDestroy: true });
       this.#send(method, parameters, 'more', options);
@@ -166,7 +180,7 @@ export class VarlinkClient implements Disposable {
         more: true,
         time: options.callTime ?? Number.POSITIVE_INFINITY,
         answer: (answer) => {
-          if (subscriber.closed) for (const fd of answer.fds) fd.close();
+          if (subscriber.closed) closeAll(answer.fds);
           context.runInAsyncScope(() => {
             subscriber.next(answer as Answer<R>);
             if (!answer.continues) subscriber.complete();
@@ -175,6 +189,19 @@ export class VarlinkClient implements Disposable {
         fail: (error) => context.runInAsyncScope(() => subscriber.error(error)),
       });
     });
+  }
+
+  /**
+   * As `more`, to be taken by `for await`, which sends the call. While a hundred replies wait to be taken nothing more is read from the
+   * socket, so that a service that is faster than the loop's body waits. Whoever leaves the loop is done with the call as one who
+   * unsubscribes is.
+   */
+  replies<P extends Fields, R extends Fields>(
+    method: Method<P, R>,
+    parameters: ValuesOf<P>,
+    options: CallOptions = {},
+  ): AsyncGenerator<Answer<R>, void, void> {
+    return queuedReplies(this.more(method, parameters, options), (held) => this.#hold(held));
   }
 
   /** Calls a method without waiting for anything. @throws a ConnectionClosedError, TypeError or RangeError */
@@ -217,6 +244,18 @@ export class VarlinkClient implements Disposable {
     expectation.timer = atLoad.setTimeout(late, time).unref();
   }
 
+  /** Whether nothing is read: answers come in order, so there is nobody else who waits for what lies behind. */
+  #hold(held: boolean): void {
+    if (this.#held === held || this.#closed !== undefined) return;
+    this.#held = held;
+    const [expectation] = this.#expected;
+    if (expectation !== undefined) {
+      if (held) atLoad.clearTimeout(expectation.timer);
+      else this.#startTime(expectation);
+    }
+    this.#wait();
+  }
+
   /** Waits for what there is to wait for: an answer, and room for what is not sent yet. */
   #wait(): void {
     const { broken, waiting } = this.#outbox;
@@ -224,10 +263,11 @@ export class VarlinkClient implements Disposable {
       this.#close(new ConnectionClosedError(broken.message));
       return;
     }
-    const events = waiting ? EPOLLIN | EPOLLOUT : EPOLLIN;
+    const events = (this.#held ? 0 : EPOLLIN) | (waiting ? EPOLLOUT : 0);
     if (events === this.#events) return;
     this.#events = events;
     this.#subscription?.unsubscribe();
+    if (events === 0) return;
     this.#subscription = this.#loop.io(this.#fd.number, { events }).subscribe({
       next: ({ revents }) => this.#ready(revents),
       complete: () => this.#close(new ConnectionClosedError('the event loop has ended')),
@@ -263,7 +303,7 @@ export class VarlinkClient implements Disposable {
       if (text === undefined) break;
       this.#dispatch(text, this.#inbox.takeFds());
     }
-    return this.#closed === undefined && this.#inbox.holdsBytes && count === buffer.bytes.length;
+    return this.#closed === undefined && !this.#held && this.#inbox.holdsBytes && count === buffer.bytes.length;
   }
 
   #dispatch(text: string, fds: readonly number[]): void {
@@ -296,6 +336,7 @@ export class VarlinkClient implements Disposable {
     this.#inbox[Symbol.dispose]();
     this.#outbox[Symbol.dispose]();
     this.#fd.close();
+    this.#onClosed?.();
     for (const expectation of this.#expected.splice(0)) {
       atLoad.clearTimeout(expectation.timer);
       expectation.fail(reason);
@@ -303,7 +344,8 @@ export class VarlinkClient implements Disposable {
   }
 }
 
-function requireClientOptions(options: ClientOptions): void {
+/** @throws TypeError or RangeError for wrong options of a client */
+export function requireClientOptions(options: ClientOptions): void {
   checkObject('options', options);
   if (options.callTime !== undefined) requireTime(options.callTime, 'callTime');
 }
@@ -324,7 +366,8 @@ function requireCall(method: AnyMethod, parameters: object, options: CallOptions
     throw new TypeError(`${name} takes no \`${field}\` that is ${shown(value)}`);
   }
   requireClientOptions(options);
-  const { fds = [] } = options;
+  const { fds = [], signal } = options;
+  if (signal !== undefined) requireSignal(signal, 'signal');
   if (!Array.isArray(fds)) throw new TypeError(`\`fds\` must be an array, not ${shown(fds)}`);
   if (fds.length > MAX_PASSED_FDS) throw new RangeError(`\`fds\` must be ${MAX_PASSED_FDS} at most, not ${fds.length}`);
   for (const [index, fd] of fds.entries()) requireFd(fd, `fds[${index}]`);

@@ -1,6 +1,7 @@
 export type { Call } from './call.js';
-export { type Answer, type CallOptions, type ClientOptions, connect, VarlinkClient } from './client.js';
+export { type Answer, type CallOptions, type ClientOptions, VarlinkClient } from './client.js';
 export * from './codecs.js';
+export { callOnce, connect } from './connect.js';
 export type { Bars } from './fd-closer.js';
 export * from './idl/index.js';
 export * from './interface.js';
@@ -12,7 +13,9 @@ export type { ServeOptions } from './serve-options.js';
 export * from './served-varlink.js';
 export type { ServerEvent } from './server-event.js';
 export * from './service.js';
+export * from './service-address.js';
 export * from './service-interface.js';
 export { type Field, type Fields, field, optional, StructType, struct, type ValuesOf } from './struct.js';
 export * from './system-failure.js';
+export * from './untyped-method.js';
 export * from './varlink-error.js';

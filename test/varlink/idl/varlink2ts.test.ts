@@ -91,9 +91,9 @@ t.test('1: what can not be made is told, and nothing is written', async (t) => {
 
 t.test('2: a wrong command line is told', async (t) => {
   const wrong: [string[], string][] = [
-    [[], 'a file must be given, or a socket and an interface'],
-    [['a', 'b', 'c'], 'a file must be given, or a socket and an interface'],
-    [[''], 'a file must be given, or a socket and an interface'],
+    [[], 'a file must be given, or an address and an interface'],
+    [['a', 'b', 'c'], 'a file must be given, or an address and an interface'],
+    [[''], 'a file must be given, or an address and an interface'],
     [['-', '--output='], '--output needs a file'],
     [['-', '--name=class'], "--name must be an identifier that the module does not need itself, not 'class'"],
     [['-', '--name='], "--name must be an identifier that the module does not need itself, not ''"],

@@ -1,19 +1,18 @@
 #!/usr/bin/env node
 import { readFileSync, writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
-import { EventLoop } from '@sdrx/event';
-import { connect } from '../client.js';
-
+import { callOnce } from '../connect.js';
 import { parseInterface } from '../idl/parse-interface.js';
 import { typescriptOf } from '../idl/typescript.js';
 import { isConstantName } from '../idl/typescript-names.js';
 import { varlinkService } from '../service-interface.js';
 
 const HELP = `Usage: varlink2ts FILE [OPTION...]
-       varlink2ts SOCKET INTERFACE [OPTION...]
+       varlink2ts ADDRESS INTERFACE [OPTION...]
 
 Makes a TypeScript module of a Varlink interface, for calls and handlers with types: from its text in FILE (- is
-the standard input), or as the service at SOCKET tells it. SOCKET is a path, or a name behind @, also after unix:.
+the standard input), or as the service at ADDRESS tells it: a path, unix:@NAME, tcp:HOST:PORT, exec:/PROGRAM
+or ssh-unix:HOST:/PATH.
 
       --output=FILE      Write to FILE, and not to the standard output
       --name=NAME        Call the constant NAME; otherwise it is called after the last part of the interface's name
@@ -30,7 +29,7 @@ class UsageError extends Error {}
 
 interface CommandLine {
   /** Where the text is: a file, or an interface of a service. */
-  readonly source: { readonly file: string } | { readonly socket: string; readonly name: string };
+  readonly source: { readonly file: string } | { readonly address: string; readonly name: string };
   readonly output: string | undefined;
   readonly name: string | undefined;
 }
@@ -41,11 +40,11 @@ function readCommandLine(): CommandLine | undefined {
   if (values.help === true) return undefined;
   const [first, second, ...others] = positionals;
   if (first === undefined || first === '' || second === '' || others.length > 0)
-    throw new UsageError('a file must be given, or a socket and an interface');
+    throw new UsageError('a file must be given, or an address and an interface');
   if (values.output === '') throw new UsageError('--output needs a file');
   if (values.name !== undefined && !isConstantName(values.name))
     throw new UsageError(`--name must be an identifier that the module does not need itself, not '${values.name}'`);
-  const source = second === undefined ? { file: first } : { socket: first.replace(/^unix:/, ''), name: second };
+  const source = second === undefined ? { file: first } : { address: first, name: second };
   return { source, output: values.output, name: values.name };
 }
 
@@ -60,25 +59,17 @@ function parse() {
   }
 }
 
-async function ask(socket: string, name: string): Promise<string> {
-  const loop = new EventLoop();
-  const finished = loop.run();
-  try {
-    using client = connect(loop, socket);
-    const { GetInterfaceDescription } = varlinkService.methods;
-    const { parameters } = await client.call(GetInterfaceDescription, { interface: name });
-    return parameters.description;
-  } finally {
-    loop.exit();
-    await finished;
-  }
+async function ask(address: string, name: string): Promise<string> {
+  const { GetInterfaceDescription } = varlinkService.methods;
+  const { parameters } = await callOnce(address, GetInterfaceDescription, { interface: name });
+  return parameters.description;
 }
 
 async function run({ source, output, name }: CommandLine): Promise<void> {
   const isFile = 'file' in source;
   const text = isFile
     ? readFileSync(source.file === '-' ? 0 : source.file, 'utf8')
-    : await ask(source.socket, source.name);
+    : await ask(source.address, source.name);
   const module = typescriptOf(parseInterface(text), { name });
   if (output === undefined) process.stdout.write(module);
   else writeFileSync(output, module);
@@ -89,10 +80,10 @@ function messageOf(error: unknown, given: CommandLine | undefined): string {
   const { message } = error as Error;
   if (given === undefined) return message;
   if ('file' in given.source) return isSystemCall(error) ? message : `${given.source.file}: ${message}`;
-  const { socket, name } = given.source;
+  const { address, name } = given.source;
   return varlinkService.errors.InterfaceNotFound.is(error)
-    ? `the service at ${socket} has no interface ${name}`
-    : `${name} at ${socket}: ${message}`;
+    ? `the service at ${address} has no interface ${name}`
+    : `${name} at ${address}: ${message}`;
 }
 
 /** Node names the file in such an error itself. */
