@@ -19,7 +19,8 @@ function openLibrary(): LibraryHandle {
  * Declares a function of the C library by its C prototype and gives it a TypeScript type.
  *
  * Pointers to memory of ours are declared `void *` and take a Buffer, or the address of one that lives as long as the
- * program (`addressOf`). A pointer that the kernel keeps must never come from a Buffer that may be collected.
+ * program (`addressOf`). What is called often declares them `intptr_t` and takes that address as a number: to look it up in a
+ * Buffer takes as long as a short call. A pointer that the kernel keeps must never come from a Buffer that may be collected.
  *
  * `async` makes one that does its work in a thread, and tells a last argument, `(error, result) => void`, when it is done.
  * What it failed with is not told: errno is that thread's. Buffers have to last until then. There are four threads, and one that

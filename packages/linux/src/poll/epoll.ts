@@ -3,7 +3,7 @@ import { EINTR } from '../error/errno.js';
 import { check, SystemError } from '../error/system-error.js';
 import { descriptorCall } from '../fd/descriptor-call.js';
 import { Fd } from '../fd/fd.js';
-import { allocate, errno, libc } from '../ffi/libc.js';
+import { addressOf, allocate, errno, libc } from '../ffi/libc.js';
 
 export const EPOLLIN = 0x001;
 export const EPOLLPRI = 0x002;
@@ -31,8 +31,8 @@ const epollCreate1 = descriptorCall<(flags: number) => number>('int epoll_create
 const epollCtl = libc<(epoll: number, operation: number, fd: number, event: Uint8Array | null) => number>(
   'int epoll_ctl(int, int, int, void *)',
 );
-const epollWait = libc<(epoll: number, events: Uint8Array, capacity: number, timeout: number) => number>(
-  'int epoll_wait(int, void *, int, int)',
+const epollWait = libc<(epoll: number, events: number, capacity: number, timeout: number) => number>(
+  'int epoll_wait(int, intptr_t, int, int)',
 );
 
 const event = allocate(16);
@@ -41,8 +41,8 @@ const eventWords = new Uint32Array(event.buffer, event.byteOffset, 4);
 /** An epoll instance whose entries carry a number of the caller's choice, 0 to 2³² − 1. epoll(7). */
 export class Epoll implements Disposable {
   readonly #fd = new Fd(check(epollCreate1(EPOLL_CLOEXEC), 'epoll_create1'));
-  readonly #events = allocate(CAPACITY * WORDS * 4);
-  readonly #words = new Uint32Array(this.#events.buffer, this.#events.byteOffset, CAPACITY * WORDS);
+  readonly #words = new Uint32Array(allocate(CAPACITY * WORDS * 4).buffer);
+  readonly #events = Number(addressOf(this.#words));
 
   get fd(): number {
     return this.#fd.number;

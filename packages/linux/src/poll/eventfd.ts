@@ -10,7 +10,6 @@ const EFD_CLOEXEC = 0o2000000;
 const EFD_NONBLOCK = 0o4000;
 
 const eventfdCall = descriptorCall<(initial: number, flags: number) => number>('int eventfd(uint, int)');
-// The address of memory that stays goes as a number, which costs less than looking it up in a Buffer each time.
 const readCounter = libc<(fd: number, counter: number) => number>('int eventfd_read(int, intptr_t)');
 const writeCounter = libc<(fd: number, count: number) => number>('int eventfd_write(int, uint64_t)');
 

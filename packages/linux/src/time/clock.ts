@@ -1,6 +1,6 @@
 import { checkChoice } from '../arguments.js';
 import { check } from '../error/system-error.js';
-import { allocate, libc } from '../ffi/libc.js';
+import { addressOf, allocate, libc } from '../ffi/libc.js';
 
 /** The clocks of clock_gettime(2) that a timer can run on, by name and number. */
 export const CLOCKS = {
@@ -25,9 +25,9 @@ export function checkClock(clock: unknown): void {
   checkChoice('clock', clock, Object.keys(CLOCKS));
 }
 
-const clockGettime = libc<(clock: number, time: Uint8Array) => number>('int clock_gettime(int, void *)');
-const timespec = allocate(16);
-const words = new Uint32Array(timespec.buffer, timespec.byteOffset, 4);
+const clockGettime = libc<(clock: number, time: number) => number>('int clock_gettime(int, intptr_t)');
+const words = new Uint32Array(allocate(16).buffer);
+const timespec = Number(addressOf(words));
 
 /**
  * The clock's time in milliseconds with fractions: since 1970 for the realtime clocks, since boot for the others.
