@@ -17,3 +17,11 @@ t.test('100,000 subscriptions that ended leave neither memory nor descriptors, w
   }
   t.end();
 });
+
+t.test('a subscription keeps no Observable, and one that has ended no values', (t) => {
+  const program = programPath('./programs/keep-subscriptions.js', import.meta.url);
+  const { output, exit } = runNode(['--expose-gc', program]);
+  t.match(exit, { code: 'exited', status: 0 });
+  t.strictSame(JSON.parse(output), { observable: false, values: [false, false] });
+  t.end();
+});

@@ -1,6 +1,6 @@
 import type { Observable } from 'rxjs';
 import type { Scheduler } from './scheduler.js';
-import { Timer } from './timers.js';
+import { type Accuracy, cancel, type Timer } from './timers.js';
 
 /** At most so many dispatches in so long a time; what comes beyond waits. sd_event_source_set_ratelimit(3). */
 export interface RateLimitOptions {
@@ -26,7 +26,9 @@ interface Limited {
 }
 
 /** The rate limit of one subscription to a source; as a timer, the end of the window that holds it back. */
-export class RateLimit extends Timer {
+export class RateLimit implements Timer {
+  heapIndex = -1;
+  accuracy: Accuracy | undefined = undefined;
   readonly #core: Scheduler;
   readonly #source: Limited;
   readonly #options: RateLimitOptions;
@@ -35,7 +37,6 @@ export class RateLimit extends Timer {
   #reached = false;
 
   constructor(core: Scheduler, source: Limited, options: RateLimitOptions) {
-    super();
     this.#core = core;
     this.#source = source;
     this.#options = options;
@@ -67,7 +68,7 @@ export class RateLimit extends Timer {
     return false;
   }
 
-  override elapsed(): void {
+  elapsed(): void {
     // Not now, while the kernel is asked, which must not be disturbed by what `onExpire` does.
     this.#core.afterCollecting(() => this.#expire());
   }
@@ -75,7 +76,7 @@ export class RateLimit extends Timer {
   [Symbol.dispose](): void {
     if (!this.#reached) return;
     this.#reached = false;
-    this.stop();
+    cancel(this);
   }
 
   #expire(): void {

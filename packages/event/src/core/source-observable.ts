@@ -1,10 +1,11 @@
-import { Observable, type Observer, type Operator, Subscriber, type Subscription, type Unsubscribable } from 'rxjs';
+import { Observable, type Observer, type Operator, Subscriber, type Subscription } from 'rxjs';
 import type { Attachment } from './attachment.js';
 import { checkSourceOptions } from './check-options.js';
 import type { SourceKind } from './dispatchable.js';
 import type { Scheduler } from './scheduler.js';
-import { type Attach, Source, type SourceOptions } from './source.js';
+import { type Attach, Source, type SourceClass, type SourceOptions } from './source.js';
 import { surface } from './surface.js';
+import { endByUnhandled, type Unhandled } from './unhandled.js';
 
 /** What `subscribe` takes: an observer, or its functions one by one. */
 type Arguments<T> = [
@@ -15,11 +16,6 @@ type Arguments<T> = [
 
 /** The observer of those who do not look. One for all: there may be very many. */
 const NOTHING: Partial<Observer<unknown>> = {};
-
-/** Who hears of the errors that nobody handles. */
-interface Failing {
-  fail(error: unknown): void;
-}
 
 /**
  * A cold Observable of a source: `attach` runs at subscription and sees to it that the source becomes pending; what it
@@ -32,8 +28,19 @@ export function sourceOf<T, O extends SourceOptions = SourceOptions>(
   options: O,
   attach: Attach<T, O>,
 ): Observable<T> {
+  return sourceOfClass(Source<T>, scheduler, kind, options, attach);
+}
+
+/** As `sourceOf`, of a kind whose sources have a class of their own, so that each is one object with what it holds. */
+export function sourceOfClass<T, O extends SourceOptions, S extends Source<T>>(
+  sourceClass: SourceClass<T, S>,
+  scheduler: Scheduler,
+  kind: SourceKind,
+  options: O,
+  attach: Attach<T, O, S>,
+): Observable<T> {
   checkSourceOptions(options);
-  return new SourceObservable(scheduler, kind, options, attach);
+  return new SourceObservable(sourceClass, scheduler, kind, options, attach);
 }
 
 /**
@@ -41,14 +48,16 @@ export function sourceOf<T, O extends SourceOptions = SourceOptions>(
  * observer throws or leaves unhandled ends the subscription, and surfaces or ends the loop, as the options say. RxJS on its
  * own would report it and go on.
  */
-class SourceObservable<T, O extends SourceOptions> extends Observable<T> implements Failing {
+class SourceObservable<T, O extends SourceOptions, S extends Source<T>> extends Observable<T> implements Unhandled {
+  readonly #class: SourceClass<T, S>;
   readonly #core: Scheduler;
   readonly #kind: SourceKind;
   readonly #options: O;
-  readonly #attach: Attach<T, O>;
+  readonly #attach: Attach<T, O, S>;
 
-  constructor(core: Scheduler, kind: SourceKind, options: O, attach: Attach<T, O>) {
+  constructor(sourceClass: SourceClass<T, S>, core: Scheduler, kind: SourceKind, options: O, attach: Attach<T, O, S>) {
     super();
+    this.#class = sourceClass;
     this.#core = core;
     this.#kind = kind;
     this.#options = options;
@@ -65,7 +74,7 @@ class SourceObservable<T, O extends SourceOptions> extends Observable<T> impleme
     const subscriber = isSubscriber(observer) ? observer : new GuardedSubscriber<T>(this, args);
     try {
       this.#core.requireUsable(this.#options.description);
-      const source = new Source(this.#core, this.#kind, this.#options, subscriber);
+      const source = new this.#class(this.#core, this.#kind, this.#options, subscriber);
       source.begin(this.#attached(source));
       if (subscriber instanceof GuardedSubscriber) subscriber.hold(source);
       else subscriber.add(source);
@@ -78,7 +87,7 @@ class SourceObservable<T, O extends SourceOptions> extends Observable<T> impleme
   }
 
   /** @throws what it can't begin with */
-  #attached(source: Source<T>): Attachment<T> {
+  #attached(source: S): Attachment<T> {
     try {
       return this.#attach(source, this.#options, this.#core);
     } catch (error) {
@@ -87,14 +96,8 @@ class SourceObservable<T, O extends SourceOptions> extends Observable<T> impleme
     }
   }
 
-  fail(error: unknown): void {
-    const { exitOnFailure = false } = this.#options;
-    if (exitOnFailure === false) {
-      surface(error);
-      return;
-    }
-    process.emitWarning(error instanceof Error ? error : String(error));
-    this.#core.exit(exitOnFailure === true ? 1 : exitOnFailure);
+  unhandled(error: unknown): void {
+    endByUnhandled(this.#core, this.#options, error);
   }
 }
 
@@ -118,10 +121,10 @@ class PipedObservable<T> extends Observable<T> {
 }
 
 /** The source at the begin of a chain. Not handed on by `lift`, which RxJS's `publish` borrows for Observables of its own. */
-function rootOf(piped: Observable<unknown>): Failing {
+function rootOf(piped: Observable<unknown>): Unhandled {
   let observable: Observable<unknown> | undefined = piped;
   while (observable !== undefined && !(observable instanceof SourceObservable)) observable = observable.source;
-  return observable ?? { fail: surface };
+  return observable ?? { unhandled: surface };
 }
 
 /** As RxJS tells one, so that also that of another copy of RxJS ends its source. */
@@ -138,11 +141,12 @@ function isSubscriber<T>(observer: Arguments<T>[0]): observer is Subscriber<T> {
 
 /** The last subscriber of a chain. RxJS's own, those of operators, pass errors on by themselves. */
 class GuardedSubscriber<T> extends Subscriber<T> {
-  readonly #root: Failing;
+  /** At first the Observable, then the source, which needs no Observable any more: of both there may be very many. */
+  #root: Unhandled;
   readonly #observer: Partial<Observer<T>> | ((value: T) => void);
-  #source: Unsubscribable | undefined = undefined;
+  #source: Source<T> | undefined = undefined;
 
-  constructor(root: Failing, [observer, error, complete]: Arguments<T>) {
+  constructor(root: Unhandled, [observer, error, complete]: Arguments<T>) {
     super();
     this.#root = root;
     this.#observer =
@@ -156,7 +160,8 @@ class GuardedSubscriber<T> extends Subscriber<T> {
   }
 
   /** Ends the source with the subscription. As `add`, which would take an array for each. */
-  hold(source: Unsubscribable): void {
+  hold(source: Source<T>): void {
+    this.#root = source;
     if (this.closed) source.unsubscribe();
     else this.#source = source;
   }
@@ -178,14 +183,14 @@ class GuardedSubscriber<T> extends Subscriber<T> {
       if (typeof this.#observer === 'function') this.#observer(value);
       else this.#observer.next?.(value);
     } catch (thrown) {
-      this.#root.fail(thrown);
+      this.#root.unhandled(thrown);
       this.#leave();
     }
   }
 
   protected override _error(error: unknown): void {
     const observer = this.#observer;
-    this.#end(() => ('error' in observer && observer.error ? observer.error(error) : this.#root.fail(error)));
+    this.#end(() => ('error' in observer && observer.error ? observer.error(error) : this.#root.unhandled(error)));
   }
 
   protected override _complete(): void {
@@ -198,7 +203,7 @@ class GuardedSubscriber<T> extends Subscriber<T> {
     try {
       deliver();
     } catch (thrown) {
-      this.#root.fail(thrown);
+      this.#root.unhandled(thrown);
     }
     this.#leave();
   }
@@ -208,7 +213,7 @@ class GuardedSubscriber<T> extends Subscriber<T> {
     try {
       this.unsubscribe();
     } catch (error) {
-      this.#root.fail(error);
+      this.#root.unhandled(error);
     }
   }
 }

@@ -7,6 +7,7 @@ import type { Pending } from './pending.js';
 import { RateLimit, type RateLimitOptions } from './rate-limit.js';
 import type { Scheduler } from './scheduler.js';
 import type { SourceHandle } from './source-handle.js';
+import { endByUnhandled, type Unhandled } from './unhandled.js';
 
 /** What every source can be given. Where an option is an Observable, its error ends the source. */
 export interface SourceOptions {
@@ -30,7 +31,19 @@ export interface SourceOptions {
 }
 
 /** Sees to it that a source becomes pending. What it throws is the subscription's error. */
-export type Attach<T, O extends SourceOptions> = (source: Source<T>, options: O, core: Scheduler) => Attachment<T>;
+export type Attach<T, O extends SourceOptions, S extends Source<T> = Source<T>> = (
+  source: S,
+  options: O,
+  core: Scheduler,
+) => Attachment<T>;
+
+/** Makes a source for a subscription. */
+export type SourceClass<T, S extends Source<T>> = new (
+  core: Scheduler,
+  kind: SourceKind,
+  options: SourceOptions,
+  subscriber: Subscriber<T>,
+) => S;
 
 /** Its end is told at the end of the subscription; to tell it when it is collected would cost a weak reference each. */
 const RESOURCE = { requireManualDestroy: true };
@@ -42,7 +55,7 @@ const RESOURCE = { requireManualDestroy: true };
  * Whatever it calls of a user's sees the asynchronous context (AsyncLocalStorage) of the subscription, not of whoever woke the
  * loop. As a resource it has that by itself, with no object beside it: there may be very many.
  */
-export class Source<T> extends AsyncResource implements Dispatchable, SourceHandle<T>, Unsubscribable {
+export class Source<T> extends AsyncResource implements Dispatchable, SourceHandle<T>, Unhandled, Unsubscribable {
   priority: number;
   since = 0;
   bucket: Pending['bucket'] = undefined;
@@ -228,6 +241,10 @@ export class Source<T> extends AsyncResource implements Dispatchable, SourceHand
     this.runInAsyncScope(this.#subscriber.error, this.#subscriber, error);
   }
 
+  unhandled(error: unknown): void {
+    endByUnhandled(this.#core, this.#options, error);
+  }
+
   #attempt(callback: () => void): void {
     try {
       callback();
@@ -239,7 +256,8 @@ export class Source<T> extends AsyncResource implements Dispatchable, SourceHand
   /** Removes the source from the loop. For RxJS, when the subscription ends. */
   unsubscribe(): void {
     const attachment = this.#attachment;
-    this.#attachment = undefined;
+    // Whoever keeps the subscription keeps the source, which is not to keep more.
+    this.#attachment = this.#value = this.#further = undefined;
     this.#core.delete(this);
     this.#limit?.[Symbol.dispose]();
     this.emitDestroy();

@@ -2,35 +2,33 @@ import type { Clock } from '@sdrx/linux';
 import type { Alarm, Kernel } from '../kernel/kernel.js';
 import { Heap, type HeapItem } from './heap.js';
 
-/** A time that is waited for. */
-export abstract class Timer implements HeapItem {
-  heapIndex = -1;
-  /** With whom it was set last. */
-  accuracy: Accuracy | undefined = undefined;
-
-  /** Has it elapse once more, at `at`, in milliseconds on the clock and with the accuracy that it was set with. */
-  again(at: number): void {
-    this.accuracy?.owner.add(this, at, this.accuracy.milliseconds);
-  }
-
-  /** Has it not elapse; harmless when it has. */
-  stop(): void {
-    this.accuracy?.owner.remove(this);
-  }
-
+/** What waits for a time. An interface: there may be very many, so that it is best the same object as what it is for. */
+export interface Timer extends HeapItem {
+  /** With whom it was set last; undefined before. */
+  accuracy: Accuracy | undefined;
   /**
    * Called once, at its time or up to the accuracy later.
    * @param at its time, in milliseconds on the clock
    * @param now what the clock shows
    */
-  abstract elapsed(at: number, now: number, clock: Clock): void;
+  elapsed(at: number, now: number, clock: Clock): void;
+}
+
+/** Has a timer elapse once more, at `at`, in milliseconds on the clock and with the accuracy that it was set with. */
+export function setAgain(timer: Timer, at: number): void {
+  timer.accuracy?.owner.add(timer, at, timer.accuracy.milliseconds);
+}
+
+/** Has a timer not elapse; harmless when it has, or was never set. */
+export function cancel(timer: Timer): void {
+  timer.accuracy?.owner.remove(timer);
 }
 
 /**
  * All timers of one accuracy. Among them the one that is due first is also the one that can wait least, so that one heap
  * tells both. Equal times elapse in the order in which they were set.
  */
-class Accuracy {
+export class Accuracy {
   readonly timers = new Heap<Timer>();
   readonly asFirst: Place = { accuracy: this, heapIndex: -1 };
   readonly asLimit: Place = { accuracy: this, heapIndex: -1 };
@@ -85,7 +83,7 @@ export class Timers implements Disposable {
     if (timer.heapIndex === 0) this.#place(accuracy);
   }
 
-  /** For `Timer`: forgets one; harmless when it has elapsed. */
+  /** For `cancel`: forgets one; harmless when it has elapsed. */
   remove(timer: Timer): void {
     const { accuracy } = timer;
     if (timer.heapIndex < 0 || accuracy === undefined) return;

@@ -3,9 +3,9 @@ import type { Observable } from 'rxjs';
 import type { Attachment } from '../core/attachment.js';
 import type { SourceKind } from '../core/dispatchable.js';
 import type { Scheduler } from '../core/scheduler.js';
-import type { Source, SourceOptions } from '../core/source.js';
-import { sourceOf } from '../core/source-observable.js';
-import { Timer } from '../core/timers.js';
+import { Source, type SourceOptions } from '../core/source.js';
+import { sourceOfClass } from '../core/source-observable.js';
+import { type Accuracy, cancel, setAgain, type Timer } from '../core/timers.js';
 
 /** How late a timer may be when nothing else is said, in milliseconds. */
 const DEFAULT_ACCURACY = 1;
@@ -78,59 +78,53 @@ export function time(core: Scheduler, options: TimeOptions): Observable<TimeEven
   if (after === undefined && at === undefined && every === undefined) {
     throw new RangeError('a timer takes one of `after`, `at` and `every`');
   }
-  return sourceOf<TimeEvent, TimeOptions>(core, TIME, options, begin);
+  return sourceOfClass(TimeSource, core, TIME, options, begin);
 }
 
 /** A function of its own, not one for each Observable: of timers there may be very many. */
-function begin(source: Source<TimeEvent>, options: TimeOptions, core: Scheduler): Attachment<TimeEvent> {
+function begin(source: TimeSource, options: TimeOptions, core: Scheduler): Attachment<TimeEvent> {
   const { clock = 'monotonic', after, at, every, accuracy = DEFAULT_ACCURACY } = options;
   const first = at ?? core.kernel.now(clock) + (after ?? every ?? 0);
-  const schedule = new Schedule(core, source, every === undefined ? undefined : { first, every });
-  core.timers(clock).add(schedule, first, accuracy);
+  if (every !== undefined) source.grid = { first, every, core };
+  core.timers(clock).add(source, first, accuracy);
   core.wake();
-  return schedule;
+  return source;
 }
 
 /** Times at a fixed distance. */
 interface Grid {
   readonly first: number;
   readonly every: number;
+  readonly core: Scheduler;
 }
 
-/** What one subscription waits for. */
-class Schedule extends Timer implements Attachment<TimeEvent> {
-  readonly #core: Scheduler;
-  readonly #source: Source<TimeEvent>;
-  readonly #grid: Grid | undefined;
+/** One subscription, and the timer that it waits for. */
+class TimeSource extends Source<TimeEvent> implements Timer, Attachment<TimeEvent> {
+  heapIndex = -1;
+  accuracy: Accuracy | undefined = undefined;
+  grid: Grid | undefined = undefined;
 
-  constructor(core: Scheduler, source: Source<TimeEvent>, grid: Grid | undefined) {
-    super();
-    this.#core = core;
-    this.#source = source;
-    this.#grid = grid;
-  }
-
-  override elapsed(scheduled: number, now: number, clock: Clock): void {
-    this.#source.pend({ clock, scheduled, now });
+  elapsed(scheduled: number, now: number, clock: Clock): void {
+    this.pend({ clock, scheduled, now });
   }
 
   dispatched({ clock, scheduled }: TimeEvent): void {
-    if (this.#grid === undefined) {
-      this.#source.complete();
+    if (this.grid === undefined) {
+      this.complete();
       return;
     }
-    if (this.#source.closed) return;
+    if (this.closed) return;
     // Counted from the start: adding up periods would add up their rounding errors.
-    const { first, every } = this.#grid;
+    const { first, every, core } = this.grid;
     const past = Math.max(
       Math.round((scheduled - first) / every),
-      Math.floor((this.#core.kernel.now(clock) - first) / every),
+      Math.floor((core.kernel.now(clock) - first) / every),
     );
-    this.again(first + (past + 1) * every);
+    setAgain(this, first + (past + 1) * every);
   }
 
   detach(): void {
-    this.stop();
+    cancel(this);
   }
 }
 
