@@ -78,10 +78,12 @@ t.test(
     loop.time({ at: 1 }).subscribe(() => {
       order.push('first');
       doomed.unsubscribe();
-      loop.time({ at: 0 }).subscribe(() => order.push('added'));
+      loop.time({ at: 0 }).subscribe(() => {
+        order.push('added');
+        loop.exit();
+      });
     });
     loop.time({ at: 4 }).subscribe(() => order.push('last'));
-    loop.time({ after: 20 }).subscribe(() => loop.exit());
     await loop.run();
     t.strictSame(order, ['first', 'last', 'added']);
   }),
