@@ -4,7 +4,16 @@
  */
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  existsSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { fileURLToPath } from 'node:url';
 
 /** @typedef {{ main?: (args: readonly string[]) => unknown }} Script */
@@ -20,6 +29,9 @@ const dist = `${scripts}/dist`;
  * @type {Record<number, number>}
  */
 const oldestMinor = { 20: 19, 22: 12 };
+
+/** Where all goes that programs write which set something up; support/command.ts has it, too. */
+const setUpLog = 'node_modules/.cache/sdrx/set-up.log';
 
 /** sysexits.h: EX_NOPERM */
 const noPermission = 77;
@@ -52,14 +64,39 @@ function checkMachine() {
  *
  * @param {string} program
  * @param {string[]} args
- * @param {Record<string, string>} [env] added to our environment
  */
-function command(program, args, env = {}) {
-  const options = { cwd: root, env: { ...process.env, ...env } };
-  const { status, signal, error } = spawnSync(program, args, { ...options, stdio: ['ignore', 2, 2] });
+function command(program, args) {
+  const { status, signal, error } = spawnSync(program, args, { cwd: root, stdio: ['ignore', 2, 2] });
   if (status === 0) return;
   const cause = error?.message ?? (signal ? `killed by ${signal}` : `exit code ${status}`);
   throw new UserError(`${[program, ...args].join(' ')}: ${cause}`);
+}
+
+/**
+ * The same for a program that sets something up, about which nobody wants to read unless it fails: its output goes to a log. Says
+ * how long it took.
+ *
+ * @param {string} what it does
+ * @param {number} about how long it takes where nothing is cached, in seconds
+ * @param {string} program
+ * @param {string[]} args
+ */
+function step(what, about, program, args) {
+  const folder = `${root}/node_modules/.cache/sdrx`;
+  mkdirSync(folder, { recursive: true });
+  say(`${what}: about ${about} s (its output: ${setUpLog})`);
+  const start = performance.now();
+  const log = openSync(`${root}/${setUpLog}`, 'w');
+  // CI=true: pnpm asks nothing.
+  const options = { cwd: root, env: { ...process.env, CI: 'true' } };
+  const { status, signal, error } = spawnSync(program, args, { ...options, stdio: ['ignore', log, log] });
+  closeSync(log);
+  if (status !== 0) {
+    const cause = error?.message ?? (signal ? `killed by ${signal}` : `exit code ${status}`);
+    const last = readFileSync(`${root}/${setUpLog}`, 'utf8').trimEnd().split('\n').slice(-30).join('\n');
+    throw new UserError(`${[program, ...args].join(' ')}: ${cause}\n${last}\nAll of it: ${root}/${setUpLog}`);
+  }
+  say(`${what}: done in ${Math.round((performance.now() - start) / 1000)} s`);
 }
 
 /** @param {string} stamp path of a file @param {string} state @returns {boolean} whether the file holds that */
@@ -82,10 +119,9 @@ function installDependencies() {
   const stamp = `${root}/node_modules/.sdrx-installed`;
   if (isCurrent(stamp, state)) return;
   const { packageManager } = JSON.parse(readFileSync(`${root}/package.json`, 'utf8'));
-  say(`installing npm packages with ${packageManager}`);
   const options = ['--frozen-lockfile', '--filter', '!@sdrx/scripts'];
-  // CI=true: pnpm asks nothing.
-  command('npx', ['--yes', packageManager, 'install', ...options], { CI: 'true' });
+  const install = ['--yes', packageManager, 'install', ...options];
+  step(`installing npm packages with ${packageManager}`, 20, 'npx', install);
   writeFileSync(stamp, state);
 }
 

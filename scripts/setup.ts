@@ -8,6 +8,6 @@ import { type DebianPackage, installDebianPackages, runPackages } from './debian
  * @param packages of Debian, needed beside those of the daemon
  */
 export async function setup(packages: readonly DebianPackage[] = []): Promise<void> {
-  installDebianPackages([...runPackages, ...packages]);
+  await installDebianPackages([...runPackages, ...packages]);
   await compile();
 }

@@ -3,21 +3,27 @@ import { machines } from './machines/machines.js';
 import { testInMachines } from './machines/test-in-machines.js';
 import { setup } from './setup.js';
 import { UserError } from './support/user-error.js';
-import { describeFailures, summary } from './tests/results.js';
+import { createReport } from './tests/report.js';
+import { hasFailed } from './tests/results.js';
+import { wantedTests } from './tests/wanted-tests.js';
 
 function commandLine(args: readonly string[]) {
   try {
     return parseArgs({
       args: [...args],
       allowPositionals: true,
-      options: { machine: { type: 'string', multiple: true, default: [] }, limit: { type: 'string' } },
+      options: {
+        machine: { type: 'string', multiple: true, default: [] },
+        limit: { type: 'string' },
+        emulate: { type: 'boolean', default: false },
+      },
     });
   } catch (error) {
     throw new UserError(error instanceof Error ? error.message : String(error));
   }
 }
 
-/** `npm run test:vm -- [--machine=NAME...] [--limit=SECONDS] [part of a test's path...]` */
+/** `npm run test:vm -- [--machine=NAME...] [--limit=SECONDS] [--emulate] [part of a test's path...]` */
 export async function main(args: readonly string[]): Promise<void> {
   const { values, positionals } = commandLine(args);
   for (const name of values.machine) {
@@ -30,10 +36,12 @@ export async function main(args: readonly string[]): Promise<void> {
     throw new UserError(`--limit=${values.limit} is no number of seconds from 120 to 100000`);
   await setup();
   const filters = positionals.map((arg) => arg.replace(/^\.\//, ''));
-  const results = await testInMachines(filters, { names: values.machine, limit });
-  if (results.length === 0 && filters.length > 0)
+  if (filters.length > 0 && wantedTests(filters).every((path) => machines.every(({ tests }) => !tests.test(path))))
     throw new UserError(`no test for a machine has a path with ${filters.join(' or ')}`);
-  process.stdout.write(describeFailures(results));
-  process.stdout.write(`\n${summary(results)}\n`);
-  if (results.some(({ outcome }) => outcome === 'failed')) process.exitCode = 1;
+  const report = createReport(1);
+  try {
+    await testInMachines(filters, report, { names: values.machine, limit, emulateAll: values.emulate });
+  } finally {
+    if (hasFailed(report.finish())) process.exitCode = 1;
+  }
 }

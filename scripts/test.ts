@@ -1,77 +1,93 @@
-import { execFileSync } from 'node:child_process';
-import { compiledFile } from './compile/sources.js';
-import { mosquitto } from './debian/mosquitto.js';
+import { availableParallelism } from 'node:os';
+import { parseArgs } from 'node:util';
+import { mosquitto, mosquittoPath } from './debian/mosquitto.js';
 import { testPackages } from './debian/packages.js';
-import { debianTree } from './debian/tree.js';
+import { debianTree, debianTreePath } from './debian/tree.js';
 import { testInMachines } from './machines/test-in-machines.js';
 import { setup } from './setup.js';
 import { javaScript } from './support/command.js';
 import { say } from './support/say.js';
 import { UserError } from './support/user-error.js';
-import { matrixRuns, type NodeRun } from './tests/matrix.js';
-import { describeFailures, readResults, slowestFiles, summary, type TestResult } from './tests/results.js';
-import { buildTap, runTap } from './tests/tap.js';
+import { buildTap } from './tests/build-tap.js';
+import { readDurations } from './tests/durations.js';
+import { matrixRuns } from './tests/matrix.js';
+import { byNeed, durationKey, quickestFirst } from './tests/order.js';
+import { createReport } from './tests/report.js';
+import { failed, hasFailed } from './tests/results.js';
+import type { FileRun } from './tests/run-file.js';
+import { runFiles } from './tests/run-files.js';
 import { soak, wantedTests } from './tests/wanted-tests.js';
 
 type Environment = Readonly<Record<string, string>>;
 
-/** Tells the tests where they find real clients of the daemon's API. */
-function realClients(): Environment {
-  if (process.env.SDRX_DEBIAN_TREE) return {};
-  if (process.getuid?.() === 0) return { SDRX_DEBIAN_TREE: debianTree() };
+/** After how many seconds a file that hangs is ended: what is waited for has limits of its own, on a busy machine, too. */
+const TIMEOUT = 300;
+
+/** What tests need beside what is installed. */
+interface Unpacked {
+  /** Tells the tests where they find it, or will find it. */
+  readonly env: Environment;
+  /** Makes it. */
+  make(): Promise<unknown>;
+}
+
+const nothing: Unpacked = { env: {}, make: async () => undefined };
+
+/** Real clients of the daemon's API. */
+function realClients(): Unpacked {
+  if (process.env.SDRX_DEBIAN_TREE) return nothing;
+  if (process.getuid?.() === 0) return { env: { SDRX_DEBIAN_TREE: debianTreePath() }, make: debianTree };
   say('the tests with real clients are not run: only root can unpack the Debian that holds them');
-  return {};
+  return nothing;
 }
 
-/**
- * Tells the tests where they find an MQTT broker.
- *
- * @param sources of the tests that are wanted
- */
-function broker(sources: readonly string[]): Environment {
-  if (process.env.SDRX_MOSQUITTO || !sources.includes('test/examples/mqtt-listen.test.ts')) return {};
-  if (process.getuid?.() === 0) return { SDRX_MOSQUITTO: mosquitto() };
+/** An MQTT broker. @param sources of the tests that are wanted */
+function broker(sources: readonly string[]): Unpacked {
+  if (process.env.SDRX_MOSQUITTO || !sources.includes('test/examples/mqtt-listen.test.ts')) return nothing;
+  if (process.getuid?.() === 0) return { env: { SDRX_MOSQUITTO: mosquittoPath() }, make: mosquitto };
   say('the tests with a real MQTT broker are not run: only root can unpack one');
-  return {};
+  return nothing;
+}
+
+function commandLine(args: readonly string[]) {
+  const whole = (name: string, value: string): number => {
+    if (!/^[1-9]\d{0,5}$/.test(value)) throw new UserError(`--${name}=${value} is no number from 1 to 999999`);
+    return Number(value);
+  };
+  try {
+    const { values, positionals } = parseArgs({
+      args: [...args],
+      allowPositionals: true,
+      options: {
+        'no-matrix': { type: 'boolean', default: false },
+        'no-vm': { type: 'boolean', default: false },
+        jobs: { type: 'string', default: String(availableParallelism()) },
+        timeout: { type: 'string', default: String(TIMEOUT) },
+        record: { type: 'boolean', default: false },
+      },
+    });
+    return {
+      filters: positionals.map((arg) => arg.replace(/^\.\//, '')),
+      withMatrix: !values['no-matrix'],
+      withMachines: !values['no-vm'],
+      jobs: whole('jobs', values.jobs),
+      timeout: whole('timeout', values.timeout),
+      isRecorded: values.record,
+    };
+  } catch (error) {
+    throw new UserError(error instanceof Error ? error.message : String(error));
+  }
 }
 
 /**
- * Runs tests on one Node and shows what failed.
+ * `npm test -- [--no-matrix] [--no-vm] [--jobs=N] [--timeout=SECONDS] [--record] [part of a test's path...]`
  *
- * @param options for tap
+ * `--record` notes how long everything took for fresh clones.
  */
-async function testOnNode(run: NodeRun, options: readonly string[], env: Environment): Promise<TestResult[]> {
-  const version = execFileSync(run.node, ['--version'], { encoding: 'utf8' }).trim();
-  say(`testing on Node ${version}`);
-  const start = performance.now();
-  const { tap, ok } = await runTap(run.node, run.sources.map(compiledFile), options, env);
-  const seconds = Math.round((performance.now() - start) / 1000);
-  say(`Node ${version} took ${seconds} s; of the files that ran side by side, the longest: ${slowestFiles(tap)}`);
-  const found = readResults(tap);
-  // tap's word stands, whatever its output shows.
-  const doubt = !ok && found.every(({ outcome }) => outcome !== 'failed');
-  if (doubt) found.push({ name: 'tap itself', outcome: 'failed', details: [] });
-  if (!process.stdout.isTTY) process.stdout.write(describeFailures(found));
-  return found;
-}
-
-/** One after another. */
-async function testOnNodes(
-  runs: readonly NodeRun[],
-  options: readonly string[],
-  env: Environment,
-): Promise<TestResult[]> {
-  const results: TestResult[] = [];
-  for (const run of runs) results.push(...(await testOnNode(run, options, env)));
-  return results;
-}
-
-/** `npm test -- [--no-matrix] [--no-vm] [option of tap...] [part of a test's path...]` */
 export async function main(args: readonly string[]): Promise<void> {
-  const filters = args.filter((arg) => !arg.startsWith('-')).map((arg) => arg.replace(/^\.\//, ''));
-  const options = args.filter((arg) => arg.startsWith('-') && !['--no-matrix', '--no-vm'].includes(arg));
+  const { filters, withMatrix, withMachines, jobs, timeout, isRecorded } = commandLine(args);
   // From the sources, so that what was compiled from a deleted one is never run.
-  const sources = wantedTests(filters);
+  const sources = quickestFirst(wantedTests(filters), readDurations());
   if (sources.length === 0) throw new UserError(`no test's path contains ${filters.join(' or ') || '.test.ts'}`);
 
   await setup(testPackages);
@@ -80,18 +96,44 @@ export async function main(args: readonly string[]): Promise<void> {
   for (const path of filters.length === 0 ? wantedTests([soak]) : []) {
     say(`not run, as it takes minutes and says little more than shorter ones: ${path} (npm test -- --no-vm ${soak})`);
   }
-  const env = { ...realClients(), ...broker(sources) };
-  const others = args.includes('--no-matrix') ? [] : matrixRuns(sources);
+  const unpacked = [realClients(), broker(sources)];
+  const env = Object.assign({}, ...unpacked.map(({ env }) => env));
+  const others = withMatrix ? await matrixRuns(sources) : [];
 
-  const onThisNode = await testOnNode({ node: process.execPath, sources }, options, env);
-  // Tests wait now and then, and leave some time to one virtual machine. These need a kernel that a virtual machine has.
-  const onOtherNodes = testOnNodes(others, options, env);
-  const withMachines = !args.includes('--no-vm');
+  const report = createReport(jobs);
+  const [atOnce, later] = byNeed(sources);
+  const here = (sources: readonly string[]) => fileRuns(process.versions.node, process.execPath, sources);
+  const [first, second] = [here(atOnce), here(later)];
+  const third = others.flatMap(({ release, node, sources }) => fileRuns(release, node, sources));
+  report.plan([...first, ...second, ...third]);
+  const options = { jobs, timeout, env };
+  const isUnpacked = (async () => {
+    for (const { make } of unpacked) await make();
+  })();
+  const onNodes = async () => {
+    await runFiles(first, options, report);
+    await isUnpacked;
+    await runFiles([...second, ...third], options, report);
+  };
   if (!withMachines) say('not run, as --no-vm says: the tests in virtual machines');
-  const inMachines = withMachines ? await testInMachines(filters, { room: onOtherNodes }) : [];
-  const results = [...onThisNode, ...(await onOtherNodes), ...inMachines];
-  process.stdout.write(describeFailures(inMachines));
-  process.stdout.write(`\n${summary(results)}\n`);
-  const passed = results.some(({ outcome }) => outcome === 'passed');
-  if (!passed || results.some(({ outcome }) => outcome === 'failed')) process.exitCode = 1;
+  const work = onNodes();
+  const all = [
+    work,
+    isUnpacked,
+    withMachines ? testInMachines(filters, report, { room: work.catch(() => undefined) }) : undefined,
+  ];
+  const ends = await Promise.allSettled(all);
+  for (const reason of new Set(ends.map((end) => (end.status === 'rejected' ? end.reason : undefined)))) {
+    if (reason !== undefined) report.fail(failed(reason instanceof UserError ? reason.message : String(reason.stack)));
+  }
+  const results = report.finish(isRecorded);
+  if (hasFailed(results) || results.every(({ outcome }) => outcome !== 'passed')) process.exitCode = 1;
+}
+
+/** @param release of Node, for readers */
+function fileRuns(release: string, node: string, sources: readonly string[]): FileRun[] {
+  return sources.map((source) => {
+    const key = durationKey(source);
+    return { kind: 'file', key, name: node === process.execPath ? key : `Node ${release} > ${key}`, node, source };
+  });
 }

@@ -1,4 +1,4 @@
-import { command } from '../support/command.js';
+import { logged } from '../support/command.js';
 import { debianUri } from './release.js';
 
 /**
@@ -7,8 +7,8 @@ import { debianUri } from './release.js';
  * @param suite such as trixie
  * @param packages beside the least there can be
  */
-export function debootstrap(suite: string, packages: readonly string[], folder: string): void {
+export async function debootstrap(suite: string, packages: readonly string[], folder: string): Promise<void> {
   // In a mount namespace of its own, so that a failure leaves no /proc mounted in a folder that is then removed.
   const include = `--include=${packages.join(',')}`;
-  command('unshare', ['--mount', 'debootstrap', '--variant=minbase', include, suite, folder, debianUri()]);
+  await logged('unshare', ['--mount', 'debootstrap', '--variant=minbase', include, suite, folder, debianUri()]);
 }

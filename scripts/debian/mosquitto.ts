@@ -1,11 +1,21 @@
 import { mkdirSync, readdirSync } from 'node:fs';
-import { cachedFolder } from '../support/cache.js';
-import { command } from '../support/command.js';
-import { say } from '../support/say.js';
+import { cachedFolder, cachedPath } from '../support/cache.js';
+import { logged } from '../support/command.js';
+import { step } from '../support/step.js';
+import { aptGet } from './apt.js';
 import { isInstalled } from './packages.js';
 import { debianRelease } from './release.js';
 
 const packages = ['mosquitto', 'mosquitto-clients'];
+
+const inputs = [packages, debianRelease(), process.arch];
+
+const isThere = () => ['/usr/sbin/mosquitto', '/usr/bin/mosquitto_pub'].every(isInstalled);
+
+/** Where `mosquitto` has it, or will have it. */
+export function mosquittoPath(): string {
+  return isThere() ? '/' : cachedPath('mosquitto', inputs);
+}
 
 /**
  * Where the MQTT broker and its clients are that an example is tested with: unpacked in the cache, with what they need and this
@@ -13,21 +23,27 @@ const packages = ['mosquitto', 'mosquitto-clients'];
  *
  * @returns a folder that has `usr/sbin/mosquitto` in it
  */
-export function mosquitto(): string {
-  if (['/usr/sbin/mosquitto', '/usr/bin/mosquitto_pub'].every(isInstalled)) return '/';
-  return cachedFolder('mosquitto', [packages, debianRelease(), process.arch], (folder) => {
-    say(`unpacking mosquitto into ${folder}`);
-    const archives = `${folder}/archives`;
-    mkdirSync(`${archives}/partial`, { recursive: true });
-    command('apt-get', ['-q', 'update']);
-    const options = ['--download-only', '--no-install-recommends', '-o', `Dir::Cache::archives=${archives}`];
-    command('apt-get', ['-q', '-y', 'install', ...options, ...packages]);
-    for (const name of readdirSync(archives).filter((name) => name.endsWith('.deb')))
-      command('dpkg-deb', ['--extract', `${archives}/${name}`, folder]);
-  });
+export async function mosquitto(): Promise<string> {
+  if (isThere()) return '/';
+  return cachedFolder('mosquitto', inputs, (folder) => step('unpacking mosquitto', 10, () => unpack(folder)));
+}
+
+async function unpack(folder: string): Promise<void> {
+  const archives = `${folder}/archives`;
+  mkdirSync(`${archives}/partial`, { recursive: true });
+  await aptGet(
+    'install',
+    '--download-only',
+    '--no-install-recommends',
+    '-o',
+    `Dir::Cache::archives=${archives}`,
+    ...packages,
+  );
+  for (const name of readdirSync(archives).filter((name) => name.endsWith('.deb')))
+    await logged('dpkg-deb', ['--extract', `${archives}/${name}`, folder]);
 }
 
 /** `node scripts/run.js debian/mosquitto` prints its path. */
-export function main(): void {
-  process.stdout.write(`${mosquitto()}\n`);
+export async function main(): Promise<void> {
+  process.stdout.write(`${await mosquitto()}\n`);
 }

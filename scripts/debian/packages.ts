@@ -1,7 +1,8 @@
 import { accessSync } from 'node:fs';
-import { command } from '../support/command.js';
 import { say } from '../support/say.js';
+import { step } from '../support/step.js';
 import { UserError } from '../support/user-error.js';
+import { aptGet } from './apt.js';
 
 export interface DebianPackage {
   readonly name: string;
@@ -99,7 +100,7 @@ export function isInstalled(provides: string): boolean {
  * Installs what is missing of `packages` if we are root on a Debian, else throws an error that names it. What is optional is
  * only named then.
  */
-export function installDebianPackages(packages: readonly DebianPackage[]): void {
+export async function installDebianPackages(packages: readonly DebianPackage[]): Promise<void> {
   const missing = packages.filter(({ provides }) => !isInstalled(provides));
   if (missing.length === 0) return;
   const names = [...new Set(missing.map(({ name }) => name))];
@@ -110,8 +111,7 @@ export function installDebianPackages(packages: readonly DebianPackage[]): void 
     say(complaint);
     return;
   }
-  say(`installing ${names.join(' ')}`);
-  const quiet = { DEBIAN_FRONTEND: 'noninteractive' };
-  command('apt-get', ['-q', 'update'], quiet);
-  command('apt-get', ['-q', '-y', 'install', '--no-install-recommends', ...names], quiet);
+  await step(`installing ${names.join(' ')}`, 5 * names.length, () =>
+    aptGet('install', '--no-install-recommends', ...names),
+  );
 }

@@ -2,9 +2,9 @@ import { copyFileSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync
 import { debootstrap } from '../debian/debootstrap.js';
 import { installDebianPackages, vmPackages } from '../debian/packages.js';
 import { cachedFolder } from '../support/cache.js';
-import { command } from '../support/command.js';
+import { logged } from '../support/command.js';
 import { root } from '../support/root.js';
-import { say } from '../support/say.js';
+import { step } from '../support/step.js';
 import { UserError } from '../support/user-error.js';
 import { basePackages, type Machine } from './machines.js';
 
@@ -44,36 +44,47 @@ export interface MachineImage {
 }
 
 /** The system disk of a machine, with its kernel; made once a user, kept in the cache, and the same for machines alike. */
-export function machineImage({ suite, packages, notStarted = [] }: Machine): MachineImage {
+export async function machineImage({ suite, packages, notStarted = [] }: Machine): Promise<MachineImage> {
   const include = [...basePackages, ...packages];
   const inputs = [suite, include, ownFiles, masked, generators, users, makeInitrd, process.arch, ...notStarted];
-  const folder = cachedFolder(`vm-${suite}`, inputs, (folder) => {
+  const folder = await cachedFolder(`vm-${suite}`, inputs, async (folder) => {
     if (process.getuid?.() !== 0) throw new UserError('the image of a virtual machine can only be made by root');
-    installDebianPackages(vmPackages);
-    const tree = `${folder}/tree`;
-    mkdirSync(tree);
-    say(`unpacking Debian ${suite} into ${tree}`);
-    debootstrap(suite, include, tree);
-    prepare(tree, notStarted);
-    const [release = '', ...more] = readdirSync(`${tree}/lib/modules`);
-    if (more.length > 0) throw new UserError(`not one kernel but ${1 + more.length}`);
-    command('chroot', [tree, 'sh', '-c', makeInitrd, 'sh', release]);
-    copyFileSync(`${tree}/boot/vmlinuz-${release}`, `${folder}/vmlinuz`);
-    copyFileSync(`${tree}/boot/initrd`, `${folder}/initrd`);
-    command('mke2fs', ['-q', '-t', 'ext4', '-d', tree, `${folder}/disk.img`, '3G']);
-    rmSync(tree, { recursive: true });
+    await installDebianPackages(vmPackages);
+    await step(`making a disk with Debian ${suite} for virtual machines`, 100, () =>
+      make(folder, suite, include, notStarted),
+    );
   });
   return { disk: `${folder}/disk.img`, kernel: `${folder}/vmlinuz`, initrd: `${folder}/initrd` };
 }
 
+/** @param include packages @param notStarted sockets */
+async function make(
+  folder: string,
+  suite: string,
+  include: readonly string[],
+  notStarted: readonly string[],
+): Promise<void> {
+  const tree = `${folder}/tree`;
+  mkdirSync(tree);
+  await debootstrap(suite, include, tree);
+  await prepare(tree, notStarted);
+  const [release = '', ...more] = readdirSync(`${tree}/lib/modules`);
+  if (more.length > 0) throw new UserError(`not one kernel but ${1 + more.length}`);
+  await logged('chroot', [tree, 'sh', '-c', makeInitrd, 'sh', release]);
+  copyFileSync(`${tree}/boot/vmlinuz-${release}`, `${folder}/vmlinuz`);
+  copyFileSync(`${tree}/boot/initrd`, `${folder}/initrd`);
+  await logged('mke2fs', ['-q', '-t', 'ext4', '-d', tree, `${folder}/disk.img`, '3G']);
+  rmSync(tree, { recursive: true });
+}
+
 /** Makes an unpacked Debian what a machine starts from. */
-function prepare(tree: string, notStarted: readonly string[]): void {
-  const inTree = (...words: readonly string[]) => command('chroot', [tree, ...words]);
-  inTree('apt-get', 'clean');
-  inTree('systemctl', 'preset-all', '--preset-mode=enable-only');
+async function prepare(tree: string, notStarted: readonly string[]): Promise<void> {
+  const inTree = (...words: readonly string[]) => logged('chroot', [tree, ...words]);
+  await inTree('apt-get', 'clean');
+  await inTree('systemctl', 'preset-all', '--preset-mode=enable-only');
   for (const socket of notStarted) rmSync(`${tree}/${units}/sockets.target.wants/${socket}`);
   for (const [user, uid] of Object.entries(users)) {
-    inTree('useradd', '--create-home', '--user-group', '--shell=/bin/bash', `--uid=${uid}`, user);
+    await inTree('useradd', '--create-home', '--user-group', '--shell=/bin/bash', `--uid=${uid}`, user);
     mkdirSync(`${tree}/var/lib/systemd/linger`, { recursive: true });
     writeFileSync(`${tree}/var/lib/systemd/linger/${user}`, '');
   }

@@ -13,13 +13,19 @@ export interface Machine {
   readonly memory: number;
   /** The sources' paths. */
   readonly tests: RegExp;
-  /** Those of them that are only run when they are asked for by a part of their path. */
+  /** Those of them that an emulated machine only runs when they are asked for by a part of their path. */
   readonly ifNamed?: RegExp;
   /** The longest that boot and tests may take together, in seconds. */
   readonly limit: number;
   /** Whether it is only run when it is asked for by its name. */
   readonly onDemand?: boolean;
 }
+
+/**
+ * Tests that need a systemd that is process 1, of the machine's release, and nothing of its kernel. A container has that, too,
+ * and is ten times as fast.
+ */
+export const needSystemdOnly = /^test\/e2e\/vm\/(http-service|idle-exit|kept-service|reload)\./;
 
 /** What every machine has: a kernel, systemd, and what node needs. */
 export const basePackages = [
@@ -44,7 +50,7 @@ export const machines: readonly Machine[] = [
   {
     ...trixie,
     name: 'trixie',
-    tests: /^test\/(e2e\/vm\/(?!by-hand|crowd|http-service|kept-service)|soak\/machine-)/,
+    tests: /^test\/(e2e\/vm\/(?!by-hand|crowd|http-service|idle-exit|kept-service|reload)|soak\/machine-)/,
     // A reload under load takes an emulated machine minutes, on a busy host more than a manager waits for its successor. The same
     // daemon is reloaded under load outside of machines, too.
     ifNamed: /^test\/e2e\/vm\/upgrade\./,
@@ -52,7 +58,7 @@ export const machines: readonly Machine[] = [
   {
     ...trixie,
     name: 'trixie-bare',
-    tests: /^test\/(bpf\/|e2e\/vm\/(by-hand|crowd|http-service|kept-service)\.)/,
+    tests: /^test\/(bpf\/|e2e\/vm\/(by-hand|crowd|http-service|idle-exit|kept-service|reload)\.)/,
     kernelArguments: bare,
   },
   // Kernel 6.1, the oldest one that the package supports, and systemd 252.

@@ -1,7 +1,7 @@
 import { mkdirSync, readdirSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { compiledFile } from '../compile/sources.js';
-import { command } from '../support/command.js';
+import { logged } from '../support/command.js';
 import { root } from '../support/root.js';
 
 /** Folders of C sources, each of which is one program that tests run in machines, and the program's name. */
@@ -12,12 +12,12 @@ const programs = { 'test/bpf/matrix/program': 'attempts' };
  *
  * @param tree where they go, each beside what is compiled of its folder
  */
-export function compilePrograms(tree: string): void {
+export async function compilePrograms(tree: string): Promise<void> {
   for (const [folder, name] of Object.entries(programs)) {
     const sources = readdirSync(`${root}/${folder}`).filter((file) => file.endsWith('.c'));
     const target = `${tree}/${compiledFile(`${folder}/${name}`)}`;
     mkdirSync(dirname(target), { recursive: true });
     const options = ['-D_GNU_SOURCE', '-std=gnu17', '-O1', '-static', '-Wall', '-Wextra', '-Werror'];
-    command('gcc', [...options, '-o', target, ...sources.map((file) => `${root}/${folder}/${file}`)]);
+    await logged('gcc', [...options, '-o', target, ...sources.map((file) => `${root}/${folder}/${file}`)]);
   }
 }

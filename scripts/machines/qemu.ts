@@ -1,8 +1,9 @@
 import { execFileSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
+import { aptGet, newSources } from '../debian/apt.js';
 import { debianRelease, debianUri } from '../debian/release.js';
-import { command } from '../support/command.js';
 import { say } from '../support/say.js';
+import { step } from '../support/step.js';
 import { UserError } from '../support/user-error.js';
 
 /** Older ones get atomic operations wrong, which crashes newer kernels at random. */
@@ -22,7 +23,7 @@ function installedQemu(): number {
 }
 
 /** Makes sure that there is a QEMU which can run the machines; on Debian 12 it comes from backports. */
-export function installQemu(): void {
+export async function installQemu(): Promise<void> {
   if (installedQemu() >= oldestQemu) return;
   const needed = `the virtual machines need qemu-system-x86 ${oldestQemu} or newer`;
   if (process.getuid?.() !== 0) throw new UserError(`${needed}: as root, npm run test:vm installs it`);
@@ -36,11 +37,11 @@ export function installQemu(): void {
         sources,
         `Types: deb\nURIs: ${debianUri()}\nSuites: ${suite}\nComponents: main\nSigned-By: ${keys}\n`,
       );
+      newSources();
     }
   }
-  say('installing qemu-system-x86');
-  const quiet = { DEBIAN_FRONTEND: 'noninteractive' };
-  command('apt-get', ['-q', 'update'], quiet);
-  command('apt-get', ['-q', '-y', 'install', '--no-install-recommends', ...from, 'qemu-system-x86'], quiet);
+  await step('installing qemu-system-x86', 30, () =>
+    aptGet('install', '--no-install-recommends', ...from, 'qemu-system-x86'),
+  );
   if (installedQemu() < oldestQemu) throw new UserError(`${needed}, but apt's sources have none`);
 }

@@ -18,6 +18,12 @@ const cache = `${process.env.XDG_CACHE_HOME || `${homedir()}/.cache`}/sdrx`;
 /** After how long without use a folder is removed, in milliseconds: other branches may still want it. */
 const lifetime = 7 * 24 * 3600 * 1000;
 
+/** Where `cachedFolder` has its folder, or will have it. */
+export function cachedPath(name: string, inputs: unknown): string {
+  const hash = createHash('sha256').update(JSON.stringify(inputs)).digest('hex').slice(0, 12);
+  return `${cache}/${name}-${hash}`;
+}
+
 /**
  * A folder of the cache, made when there is none for the same inputs.
  *
@@ -25,9 +31,12 @@ const lifetime = 7 * 24 * 3600 * 1000;
  * @param fill is given the empty folder, whose name changes afterwards
  * @returns its path
  */
-export function cachedFolder(name: string, inputs: unknown, fill: (folder: string) => void): string {
-  const hash = createHash('sha256').update(JSON.stringify(inputs)).digest('hex').slice(0, 12);
-  const folder = `${cache}/${name}-${hash}`;
+export async function cachedFolder(
+  name: string,
+  inputs: unknown,
+  fill: (folder: string) => Promise<void>,
+): Promise<string> {
+  const folder = cachedPath(name, inputs);
   if (existsSync(folder)) {
     // For its age, see below.
     utimesSync(folder, new Date(), new Date());
@@ -40,7 +49,7 @@ export function cachedFolder(name: string, inputs: unknown, fill: (folder: strin
   try {
     // It may be the root of a tree in which other users' programs run.
     chmodSync(unfinished, 0o755);
-    fill(unfinished);
+    await fill(unfinished);
     publish(unfinished, folder);
   } finally {
     rmSync(unfinished, { recursive: true, force: true });

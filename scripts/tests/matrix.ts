@@ -1,7 +1,8 @@
 import { existsSync, readFileSync } from 'node:fs';
-import { command } from '../support/command.js';
+import { logged } from '../support/command.js';
 import { root } from '../support/root.js';
 import { say } from '../support/say.js';
+import { step } from '../support/step.js';
 
 /** Tests that depend on Node's own loop and threads. */
 const matrixTests = /^test\/(event|linux)\//;
@@ -12,6 +13,8 @@ const newestOnly =
 
 /** Tests, and the Node on which they are run. */
 export interface NodeRun {
+  /** Such as 24. */
+  readonly release: string;
   /** The path of its program. */
   readonly node: string;
   readonly sources: readonly string[];
@@ -45,15 +48,16 @@ function isInstalled(release: Release): boolean {
 }
 
 /** Fetches the releases: 400 MB that only the tests need. By npx, as run.js does. */
-function install(): void {
+async function install(): Promise<void> {
   const { packageManager }: { packageManager: string } = JSON.parse(readFileSync(`${root}/package.json`, 'utf8'));
-  say(`installing other releases of Node with ${packageManager}`);
   const options = ['--frozen-lockfile', '--filter', '@sdrx/scripts'];
-  command('npx', ['--yes', packageManager, 'install', ...options], { CI: 'true' });
+  await step(`installing other releases of Node with ${packageManager}`, 20, () =>
+    logged('npx', ['--yes', packageManager, 'install', ...options], { CI: 'true' }),
+  );
 }
 
 /** @param sources of the tests that are wanted */
-export function matrixRuns(sources: readonly string[]): NodeRun[] {
+export async function matrixRuns(sources: readonly string[]): Promise<NodeRun[]> {
   const wanted = sources.filter((path) => matrixTests.test(path));
   if (wanted.length === 0) return [];
   const others = releases();
@@ -62,8 +66,9 @@ export function matrixRuns(sources: readonly string[]): NodeRun[] {
     say(`not run on ${names}: there are binaries for x64 only, this is ${process.arch}`);
     return [];
   }
-  if (!others.every(isInstalled)) install();
+  if (!others.every(isInstalled)) await install();
   return others.map((release) => ({
+    release: release.name.replace('node-', ''),
     node: `${folder(release)}/bin/node`,
     sources: wanted.filter((path) => release === others.at(-1) || !newestOnly.test(path)),
   }));

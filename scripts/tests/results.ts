@@ -26,16 +26,51 @@ export function readResults(tap: string): TestResult[] {
 }
 
 /**
- * @param tap of tap's runner
- * @returns which files took the longest
+ * Reads what a test file said that was run by itself.
+ *
+ * @param name of the file
+ * @param tap as far as it got
+ * @param failure why the file failed, whatever its tests say
  */
-export function slowestFiles(tap: string): string {
-  return Parser.parse(tap)
-    .flatMap(([kind, value]) => (kind === 'assert' ? [{ name: value.name, time: value.time ?? 0 }] : []))
-    .sort((one, other) => other.time - one.time)
-    .slice(0, 10)
-    .map(({ name, time }) => `${name.replace(/^test\/dist\/|\.test\.js$/g, '')} ${Math.round(time / 1000)} s`)
-    .join(', ');
+export function readFileResults(name: string, tap: string, failure: string | undefined): TestResult[] {
+  const events = Parser.parse(tap);
+  const tests = readLevel(events, 1).tests.map((test) => ({ ...test, name: `${name} > ${test.name}` }));
+  if (failure !== undefined) return [...tests, failed(`${name}: ${failure}`)];
+  const isGood = events.some(([kind, value]) => kind === 'complete' && value.ok);
+  // Such as a plan of more tests than there were.
+  if (!isGood && !hasFailed(tests)) return [...tests, failed(`${name}: its tests are not those that it planned`)];
+  return tests.length > 0 ? tests : [{ name, outcome: 'skipped', details: [] }];
+}
+
+/** Whether one of them has failed. */
+export function hasFailed(results: readonly TestResult[]): boolean {
+  return results.some(({ outcome }) => outcome === 'failed');
+}
+
+/**
+ * Reads what the tests of a machine have said so far.
+ *
+ * @param tap of `guest/run-tests`, in which all of them are one subtest
+ * @returns the first of what `readResults` will return, without the last one that has ended
+ */
+export function readUnfinished(tap: string): TestResult[] {
+  const [, ...rest] = tap.split('\n# Subtest: tests\n');
+  const lines = rest.join('').split('\n');
+  // Where a test begins, the one before is whole.
+  const whole = lines.slice(
+    0,
+    Math.max(
+      0,
+      lines.findLastIndex((line) => line.startsWith('    # Subtest: ')),
+    ),
+  );
+  const { tests } = readLevel(Parser.parse(whole.map((line) => line.slice(4)).join('\n')), 1);
+  return tests.map((test) => ({ ...test, name: `tests > ${test.name}` }));
+}
+
+/** A failure that is told by its name. */
+export function failed(name: string): TestResult {
+  return { name, outcome: 'failed', details: [] };
 }
 
 /** @param depth 0: the runner's, 1: a test file's, 2 and more: a test's */
@@ -69,12 +104,16 @@ function testsOf(result: Result, within: Level = { tests: [], failures: [] }): T
   return own.outcome === 'failed' && failedBeside ? [...tests, own] : tests;
 }
 
-/** What failed and why, for a reader without a terminal. */
+/** What failed and why. */
 export function describeFailures(results: readonly TestResult[]): string {
   return results
     .filter(({ outcome }) => outcome === 'failed')
-    .map(({ name, details }) => `\n✗ ${name}\n${Parser.stringify(details.map((result) => ['assert', result]))}`)
+    .map(({ name, details }) => `\n✗ ${name}\n${details.length > 0 ? describe(details) : ''}`)
     .join('');
+}
+
+function describe(details: readonly Result[]): string {
+  return Parser.stringify(details.map((result) => ['assert', result]));
 }
 
 /** How many tests came out how, such as `12 passed, 0 failed, 1 skipped`. */

@@ -17,7 +17,7 @@ import { ask, HttpClients } from '../../support/http-clients.js';
 import { programPath } from '../../support/program-path.js';
 import { systemdRelease } from '../../support/systemd-release.js';
 import { untilOr } from '../../support/until.js';
-import { attempt, needsVirtualMachine, run } from './machine.js';
+import { attempt, isEmulated, needsVirtualMachine, run } from './machine.js';
 import { property } from './service.js';
 
 const examples = programPath('../../../../examples', import.meta.url);
@@ -35,6 +35,9 @@ const PAUSE = 150;
 
 /** The longest that anything may take in an emulated machine, in milliseconds. */
 const LIMIT = 600_000;
+
+/** Until systemd gives up a reload, in seconds. */
+const TIMEOUT = isEmulated ? 90 : 20;
 
 const release = systemdRelease();
 /** From 253 on systemd reloads by a signal; before, a program does that waits for the outcome. */
@@ -219,7 +222,7 @@ t.test('http-service under systemd', needsVirtualMachine, async (t) => {
 
   for (const [name, settings] of [
     // A reload whose main process is killed is over for systemd at its time-out only, if the end of the service is that of its cgroup.
-    ['NotifyAccess=all and ExitType=cgroup', 'NotifyAccess=all\nExitType=cgroup\nTimeoutStartSec=90\n'],
+    ['NotifyAccess=all and ExitType=cgroup', `NotifyAccess=all\nExitType=cgroup\nTimeoutStartSec=${TIMEOUT}\n`],
     ['the units as they are', ''],
   ] as const) {
     await t.test(`with ${name} the service is there again`, async (t) => {
