@@ -3,6 +3,7 @@ import { machines } from './machines/machines.js';
 import { testInMachines } from './machines/test-in-machines.js';
 import { setup } from './setup.js';
 import { UserError } from './support/user-error.js';
+import { buildTap } from './tests/build-tap.js';
 import { createReport } from './tests/report.js';
 import { hasFailed } from './tests/results.js';
 import { wantedTests } from './tests/wanted-tests.js';
@@ -35,6 +36,7 @@ export async function main(args: readonly string[]): Promise<void> {
   if (limit !== undefined && !(Number.isInteger(limit) && limit >= 120 && limit <= 100_000))
     throw new UserError(`--limit=${values.limit} is no number of seconds from 120 to 100000`);
   await setup();
+  await buildTap();
   const filters = positionals.map((arg) => arg.replace(/^\.\//, ''));
   if (filters.length > 0 && wantedTests(filters).every((path) => machines.every(({ tests }) => !tests.test(path))))
     throw new UserError(`no test for a machine has a path with ${filters.join(' or ')}`);

@@ -92,7 +92,7 @@ export async function main(args: readonly string[]): Promise<void> {
 
   await setup(testPackages);
   javaScript('node_modules/@biomejs/biome/bin/biome', ['check', '--error-on-warnings']);
-  buildTap();
+  await buildTap();
   for (const path of filters.length === 0 ? wantedTests([soak]) : []) {
     say(`not run, as it takes minutes and says little more than shorter ones: ${path} (npm test -- --no-vm ${soak})`);
   }

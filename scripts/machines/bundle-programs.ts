@@ -26,7 +26,7 @@ export async function bundlePrograms(files: readonly string[], tree: string): Pr
     format: 'esm',
     platform: 'node',
     target: 'node20.19',
-    // tap looks for files beside its own, as koffi does. ws is none of ESM, and wants to load modules of Node's as it runs.
+    // tap is one file already, beside the tests. ws is none of ESM, and wants to load modules of Node's as it runs.
     external: ['tap', 'ws'],
     plugins: [{ name: 'paths', setup: keepPaths }],
     logLevel: 'warning',

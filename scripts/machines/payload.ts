@@ -9,7 +9,7 @@ import { compilePrograms } from './programs.js';
 
 /** Packages of the workspace that no test needs to run, and that are large. */
 const left =
-  /^(@biomejs|@typescript|typescript|typedoc|@esbuild|esbuild|@shikijs|es-toolkit|prismjs|lunr|node-gyp|node-linux|tshy)\b/;
+  /^(@biomejs|@typescript|typescript|typedoc|tap$|tap@|@tapjs|react|@esbuild|esbuild|@shikijs|es-toolkit|prismjs|lunr|node-gyp|node-linux|tshy)\b/;
 
 /** What the machine gets of each package, where there is such. */
 const packageParts = ['package.json', 'node_modules', 'dist', 'lib', 'bin', 'systemd'];
@@ -56,7 +56,8 @@ export async function payloadDisk(folder: string, runs: readonly MachineTests[])
   for (const path of ['package.json', ...objects]) await put(path);
   // At a place that does not change with the folders here: a unit in the machines' images names it.
   await put('scripts/machines/guest/run-tests', 'guest/run-tests');
-  await put('scripts/dist/machines/guest/run-tests.js', 'guest/run-tests.js');
+  await put('test/dist/node_modules');
+  await put('scripts/dist/machines/guest/run-tests.js', 'test/dist/run-tests.js');
   const programs = compiled.filter((path) =>
     /\/bpf\/programs\/.*\.js$|\/event\/programs\/(sleeper|kept-service)\.js$/.test(path),
   );
