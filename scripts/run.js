@@ -84,9 +84,9 @@ function command(program, args) {
 function step(what, about, program, args) {
   const folder = `${root}/node_modules/.cache/sdrx`;
   mkdirSync(folder, { recursive: true });
-  say(`${what}: about ${about} s (its output: ${setUpLog})`);
+  say(`${what}: about ${about} s; what it says is in ${setUpLog}`);
   const start = performance.now();
-  const log = openSync(`${root}/${setUpLog}`, 'w');
+  const log = openSync(`${root}/${setUpLog}`, 'a');
   // CI=true: pnpm asks nothing.
   const options = { cwd: root, env: { ...process.env, CI: 'true' } };
   const { status, signal, error } = spawnSync(program, args, { ...options, stdio: ['ignore', log, log] });

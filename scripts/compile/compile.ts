@@ -1,7 +1,7 @@
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { javaScript } from '../support/command.js';
 import { root } from '../support/root.js';
-import { say } from '../support/say.js';
+import { step } from '../support/step.js';
 import { bpfObjects, compileBpf } from './bpf.js';
 import { removeOrphans } from './orphans.js';
 import { bpfFiles, buildSettings, compiledFile, fingerprint, sourceFiles } from './sources.js';
@@ -31,17 +31,18 @@ export async function compile(): Promise<void> {
   const state = fingerprint([...sources, ...bpfFiles(), ...buildSettings()]);
   if (existsSync(stamp) && readFileSync(stamp, 'utf8') === state && complete()) return;
 
-  say('building');
-  removeOrphans(sources);
-  tsc();
-  // tsc trusts its own notes and does not miss a file that someone removed.
-  if (!compiled.every((path) => existsSync(`${root}/${path}`))) tsc('--force');
-  // Imported when needed: to load esbuild takes as long as all else when nothing is stale.
-  const { bundleLibraries } = await import('./bundle-libraries.js');
-  const { bundleDaemon } = await import('./bundle-daemon.js');
-  await bundleLibraries(libraries);
-  await bundleDaemon(names);
-  compileBpf(bpf);
+  await step('building', 15, async () => {
+    removeOrphans(sources);
+    tsc();
+    // tsc trusts its own notes and does not miss a file that someone removed.
+    if (!compiled.every((path) => existsSync(`${root}/${path}`))) tsc('--force');
+    // Imported when needed: to load esbuild takes as long as all else when nothing is stale.
+    const { bundleLibraries } = await import('./bundle-libraries.js');
+    const { bundleDaemon } = await import('./bundle-daemon.js');
+    await bundleLibraries(libraries);
+    await bundleDaemon(names);
+    compileBpf(bpf);
+  });
   mkdirSync(`${root}/node_modules/.cache/sdrx`, { recursive: true });
   writeFileSync(stamp, state);
 }

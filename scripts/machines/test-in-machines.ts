@@ -16,7 +16,7 @@ import { installQemu } from './qemu.js';
 const work = `${root}/node_modules/.cache/sdrx/vm`;
 
 /** How often it is looked at what a machine's tests have said, in milliseconds. */
-const LOOK = 5000;
+const LOOK = 15_000;
 
 export interface TestInMachinesOptions {
   /** Of the machines that are wanted; none: all that are not on demand. */
@@ -123,7 +123,7 @@ function runsOf(
     say(`not run, as it takes minutes: ${path} (npm run test:vm -- --machine=${machine.name} ${path})`);
   const run = (name: string, isContainer: boolean): MachineRun => ({
     kind: 'machine',
-    key: `machine/${name}`,
+    key: named ? undefined : `machine/${name}`,
     name,
     isContainer,
     machine: isContainer ? { ...machine, limit: containerLimit } : machine,

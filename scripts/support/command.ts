@@ -1,14 +1,21 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { createWriteStream, existsSync, mkdirSync, statSync } from 'node:fs';
+import { closeSync, existsSync, mkdirSync, openSync, statSync, writeSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { root } from './root.js';
+import { say } from './say.js';
 import { UserError } from './user-error.js';
+
+/** Whether it has been said where the log is. */
+let isLogKnown = false;
 
 type Environment = Readonly<Record<string, string>>;
 
 /** Where all goes that programs write which set something up: nobody needs it unless one fails. run.js has it, too. */
 export const setUpLog = 'node_modules/.cache/sdrx/set-up.log';
+
+/** From which length on the log begins anew, in bytes. */
+const LONGEST_LOG = 2_000_000;
 
 /** How many of the last lines are shown of a program that failed. */
 const SHOWN_LINES = 30;
@@ -48,9 +55,11 @@ export function javaScript(program: string, args: readonly string[]): void {
 export async function logged(program: string, args: readonly string[], env: Environment = {}): Promise<void> {
   const path = `${root}/${setUpLog}`;
   mkdirSync(dirname(path), { recursive: true });
-  const log = createWriteStream(path, { flags: isOurs(path) ? 'a' : 'w' });
+  if (!isLogKnown) say(`what programs say that set something up is in ${setUpLog}`);
+  isLogKnown = true;
+  const log = openSync(path, isLong(path) ? 'w' : 'a');
   const line = [program, ...args].join(' ');
-  log.write(`\n$ ${line}\n`);
+  writeSync(log, `\n$ ${line}\n`);
   let last = '';
   const child = spawn(program, args, {
     cwd: root,
@@ -59,7 +68,7 @@ export async function logged(program: string, args: readonly string[], env: Envi
   });
   for (const stream of [child.stdout, child.stderr]) {
     stream.setEncoding('utf8').on('data', (text: string) => {
-      log.write(text);
+      writeSync(log, text);
       last = (last + text).split('\n').slice(-SHOWN_LINES).join('\n');
     });
   }
@@ -70,14 +79,13 @@ export async function logged(program: string, args: readonly string[], env: Envi
   } catch (error) {
     cause = error instanceof Error ? error.message : String(error);
   } finally {
-    log.end();
+    closeSync(log);
   }
   if (cause !== undefined) throw new UserError(`${line}: ${cause}\n${last.trimEnd()}\nAll of it: ${path}`);
 }
 
-/** Whether the log has something that was written since we were started, by run.js or by us. */
-function isOurs(path: string): boolean {
-  return existsSync(path) && statSync(path).mtimeMs > Date.now() - process.uptime() * 1000;
+function isLong(path: string): boolean {
+  return existsSync(path) && statSync(path).size > LONGEST_LOG;
 }
 
 function ending(status: number | null, signal: string | null): string {

@@ -1,8 +1,4 @@
-import { setUpLog } from './command.js';
 import { say } from './say.js';
-
-/** Whether it has been said where the log is. */
-let isKnown = false;
 
 /**
  * Does a part of the set-up that takes its time, and says so before and after.
@@ -11,8 +7,7 @@ let isKnown = false;
  * @param about how long it takes where nothing is cached, in seconds
  */
 export async function step<T>(what: string, about: number, work: () => Promise<T>): Promise<T> {
-  say(`${what}: about ${about} s${isKnown ? '' : ` (its output: ${setUpLog})`}`);
-  isKnown = true;
+  say(`${what}: about ${about} s`);
   const start = performance.now();
   const result = await work();
   say(`${what}: done in ${Math.round((performance.now() - start) / 1000)} s`);

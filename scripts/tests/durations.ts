@@ -1,6 +1,7 @@
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { root } from '../support/root.js';
+import type { TestRun } from './progress.js';
 
 /** How long a run takes, in seconds, and how many tests it has. */
 export type Duration = readonly [seconds: number, tests: number];
@@ -15,7 +16,7 @@ const table = `${root}/scripts/tests/durations.json`;
 const measured = `${root}/node_modules/.cache/sdrx/durations.json`;
 
 /** Of a file that nobody has measured. */
-const unknown: Duration = [5, 11];
+const unknownFile: Duration = [5, 11];
 
 /** Of a machine that nobody has measured. */
 const unknownMachine: Duration = [500, 150];
@@ -24,8 +25,9 @@ export function readDurations(): Durations {
   return { ...read(table), ...read(measured) };
 }
 
-export function durationOf(durations: Durations, key: string): Duration {
-  return durations[key] ?? (key.startsWith('machine/') ? unknownMachine : unknown);
+export function durationOf(durations: Durations, { key, kind }: TestRun): Duration {
+  const known = key === undefined ? undefined : durations[key];
+  return known ?? (kind === 'machine' ? unknownMachine : unknownFile);
 }
 
 /**
@@ -34,6 +36,7 @@ export function durationOf(durations: Durations, key: string): Duration {
  * @param isTable whether it is for fresh clones, too
  */
 export function writeDurations(durations: Durations, isTable: boolean): void {
+  if (Object.keys(durations).length === 0) return;
   write(measured, { ...read(measured), ...durations });
   if (isTable) write(table, { ...read(table), ...durations });
 }

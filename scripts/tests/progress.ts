@@ -3,8 +3,8 @@ import type { TestResult } from './results.js';
 
 /** Something that runs tests: a file on one Node, a machine. */
 export interface TestRun {
-  /** By which its duration is known. */
-  readonly key: string;
+  /** By which its duration is known; undefined if it is not the whole of something. */
+  readonly key: string | undefined;
   /** What it is to a reader. */
   readonly name: string;
   /** Machines run beside files. */

@@ -1,5 +1,5 @@
 import { say, show, showStatus } from '../support/say.js';
-import { type Durations, durationOf, readDurations, writeDurations } from './durations.js';
+import { durationOf, readDurations, writeDurations } from './durations.js';
 import { type Progress, progressText, type TestRun } from './progress.js';
 import { describeFailures, hasFailed, summary, type TestResult } from './results.js';
 
@@ -27,16 +27,16 @@ const PAUSE = 60_000;
 
 /** @param jobs how many files are run at a time */
 export function createReport(jobs: number): Report {
-  const durations: Durations = readDurations();
+  const known = readDurations();
   const runs = new Map<TestRun, Progress>();
   const others: TestResult[] = [];
   const interval = setInterval(tell, process.stderr.isTTY ? 1000 : PAUSE);
 
   const progress = (run: TestRun): Progress => {
-    const known = runs.get(run);
-    if (known !== undefined) return known;
+    const own = runs.get(run);
+    if (own !== undefined) return own;
     const added: Progress = {
-      expected: durationOf(durations, run.key),
+      expected: durationOf(known, run),
       start: undefined,
       seconds: undefined,
       results: [],
@@ -82,15 +82,13 @@ export function createReport(jobs: number): Report {
       const ended = [...runs].flatMap(([run, { seconds, results }]) =>
         seconds === undefined ? [] : [{ run, seconds, results }],
       );
-      writeDurations(
+      const durations = ended
         // Those of the first Node that a file was run on.
-        Object.fromEntries(
-          ended
-            .reverse()
-            .map(({ run, seconds, results }) => [run.key, [Math.round(seconds * 10) / 10, results.length]]),
-        ),
-        isRecorded,
-      );
+        .reverse()
+        .flatMap(({ run: { key }, seconds, results }) =>
+          key === undefined ? [] : [[key, [Math.round(seconds * 10) / 10, results.length]] as const],
+        );
+      writeDurations(Object.fromEntries(durations), isRecorded);
       const slowest = ended.sort((one, other) => other.seconds - one.seconds).slice(0, 10);
       if (slowest.length > 1)
         say(`the slowest: ${slowest.map(({ run, seconds }) => `${run.name} ${Math.round(seconds)} s`).join(', ')}`);
