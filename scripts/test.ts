@@ -1,5 +1,5 @@
 import { availableParallelism } from 'node:os';
-import { parseArgs } from 'node:util';
+import { inspect, parseArgs } from 'node:util';
 import { mosquitto, mosquittoPath } from './debian/mosquitto.js';
 import { testPackages } from './debian/packages.js';
 import { debianTree, debianTreePath } from './debian/tree.js';
@@ -107,25 +107,22 @@ export async function main(args: readonly string[]): Promise<void> {
   const third = others.flatMap(({ release, node, sources }) => fileRuns(release, node, sources));
   report.plan([...first, ...second, ...third]);
   const options = { jobs, timeout, env };
-  const isUnpacked = (async () => {
+  const unpack = async () => {
     for (const { make } of unpacked) await make();
-  })();
+    return true;
+  };
+  const tell = (error: unknown) => {
+    report.fail(failed(error instanceof UserError ? error.message : inspect(error)));
+    return false;
+  };
+  const isUnpacked = unpack().catch(tell);
   const onNodes = async () => {
     await runFiles(first, options, report);
-    await isUnpacked;
-    await runFiles([...second, ...third], options, report);
+    await runFiles([...((await isUnpacked) ? second : []), ...third], options, report);
   };
   if (!withMachines) say('not run, as --no-vm says: the tests in virtual machines');
-  const work = onNodes();
-  const all = [
-    work,
-    isUnpacked,
-    withMachines ? testInMachines(filters, report, { room: work.catch(() => undefined) }) : undefined,
-  ];
-  const ends = await Promise.allSettled(all);
-  for (const reason of new Set(ends.map((end) => (end.status === 'rejected' ? end.reason : undefined)))) {
-    if (reason !== undefined) report.fail(failed(reason instanceof UserError ? reason.message : String(reason.stack)));
-  }
+  const work = onNodes().catch(tell);
+  await Promise.all([work, withMachines ? testInMachines(filters, report, { room: work }).catch(tell) : undefined]);
   const results = report.finish(isRecorded);
   if (hasFailed(results) || results.every(({ outcome }) => outcome !== 'passed')) process.exitCode = 1;
 }

@@ -4,12 +4,16 @@ import { runFile } from '#scripts/tests/run-file.js';
 import { Folder } from '../support/folder.js';
 
 /** Runs a program as a test file. @returns what came of it */
-async function outcomes(program: string, env: Readonly<Record<string, string>> = {}): Promise<string[]> {
+async function outcomes(
+  program: string,
+  env: Readonly<Record<string, string>> = {},
+  limits = { timeout: 100, grace: 30 },
+): Promise<string[]> {
   using folder = new Folder();
   const source = folder.join('file.mjs');
   writeFileSync(source, program);
   const run = { kind: 'file', key: undefined, name: 'file', node: process.execPath, source } as const;
-  const results = await runFile(run, { timeout: 100, env });
+  const results = await runFile(run, { ...limits, env });
   return results.map(({ name, outcome }) => `${outcome}: ${name}`);
 }
 
@@ -34,4 +38,11 @@ t.test('it fails if it ends badly, with what it wrote to standard error', async 
     'failed: file: it was killed by SIGKILL\na reason\n',
   ]);
   t.strictSame(await outcomes(''), ['failed: file: it ended before it had a plan']);
+});
+
+t.test('what hangs and does not look at the time is killed, when it says or is told', async (t) => {
+  const killed = ['failed: file: it was killed by SIGKILL'];
+  t.strictSame(await outcomes('for (;;);', {}, { timeout: 1, grace: 1 }), killed);
+  const program = 'process.send({ setTimeout: 1000 }, () => { for (;;); });';
+  t.strictSame(await outcomes(program, {}, { timeout: 10_000, grace: 1 }), killed);
 });
