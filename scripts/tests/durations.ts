@@ -18,6 +18,9 @@ const measured = `${root}/node_modules/.cache/sdrx/durations.json`;
 /** Of a file that nobody has measured. */
 const unknownFile: Duration = [5, 11];
 
+/** Of some tests of a machine. */
+const partOfMachine: Duration = [100, 15];
+
 /** Of a machine that nobody has measured. */
 const unknownMachine: Duration = [500, 150];
 
@@ -26,8 +29,8 @@ export function readDurations(): Durations {
 }
 
 export function durationOf(durations: Durations, { key, kind }: TestRun): Duration {
-  const known = key === undefined ? undefined : durations[key];
-  return known ?? (kind === 'machine' ? unknownMachine : unknownFile);
+  if (kind === 'file') return durations[key ?? ''] ?? unknownFile;
+  return key === undefined ? partOfMachine : (durations[key] ?? unknownMachine);
 }
 
 /**
