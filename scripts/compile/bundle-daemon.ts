@@ -1,4 +1,5 @@
-import { chmodSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, copyFileSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { basename } from 'node:path';
 import { build } from 'esbuild';
 import { root } from '../support/root.js';
 import { thirdPartyLicenses } from './third-party-licenses.js';
@@ -10,8 +11,9 @@ const daemon = `${root}/packages/daemon`;
  * One small CommonJS file: Node starts it faster than ESM, and reading rxjs file by file takes longer than all else.
  *
  * @param names of the programs; whatever else is in bin/ is removed
+ * @param shellPrograms what goes there as it is, by paths below the top folder
  */
-export async function bundleDaemon(names: readonly string[]): Promise<void> {
+export async function bundleDaemon(names: readonly string[], shellPrograms: readonly string[]): Promise<void> {
   const { outputFiles, metafile } = await build({
     absWorkingDir: daemon,
     entryPoints: names.map((name) => `dist/bin/${name}.js`),
@@ -47,6 +49,11 @@ export async function bundleDaemon(names: readonly string[]): Promise<void> {
   for (const { path, text } of outputFiles) {
     const program = path.replace(/\.js$/, '');
     writeFileSync(program, `#!/usr/bin/env node\n${text.replace(/^#!.*\n/, '')}`);
+    chmodSync(program, 0o755);
+  }
+  for (const path of shellPrograms) {
+    const program = `${daemon}/bin/${basename(path)}`;
+    copyFileSync(`${root}/${path}`, program);
     chmodSync(program, 0o755);
   }
 }

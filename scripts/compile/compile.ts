@@ -1,16 +1,17 @@
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { basename } from 'node:path';
 import { javaScript } from '../support/command.js';
 import { root } from '../support/root.js';
 import { step } from '../support/step.js';
 import { bpfObjects, compileBpf } from './bpf.js';
 import { removeOrphans } from './orphans.js';
-import { bpfFiles, buildSettings, compiledFile, fingerprint, sourceFiles } from './sources.js';
+import { bpfFiles, buildSettings, compiledFile, fingerprint, shellPrograms, sourceFiles } from './sources.js';
 
 /** The fingerprint of what was last built. In node_modules: a fresh installation brings a fresh compiler. */
 const stamp = `${root}/node_modules/.cache/sdrx/built`;
 
 /** The daemon's, each of which becomes one file. */
-const programs = ['nsresourced', 'nsresourcework', 'nsresourcectl'];
+const programs = ['nsresourced', 'nsresourcework', 'nsresourcectl-main', 'nsresourcectl-hold'];
 
 /** Whose modules become one file each. Not those of bpf, which looks for the program that it loads beside its module. */
 const libraries = ['linux', 'event', 'varlink'];
@@ -24,11 +25,11 @@ export async function compile(): Promise<void> {
   const results = [
     ...compiled,
     ...bpfObjects(bpf),
-    ...names.map((name) => `packages/daemon/bin/${name}`),
+    ...[...names, ...shellPrograms().map((path) => basename(path))].map((name) => `packages/daemon/bin/${name}`),
     ...libraries.map((name) => `packages/${name}/lib/index.js`),
   ];
   const complete = () => results.every((path) => existsSync(`${root}/${path}`));
-  const state = fingerprint([...sources, ...bpfFiles(), ...buildSettings()]);
+  const state = fingerprint([...sources, ...shellPrograms(), ...bpfFiles(), ...buildSettings()]);
   if (existsSync(stamp) && readFileSync(stamp, 'utf8') === state && complete()) return;
 
   await step('building', 15, async () => {
@@ -40,7 +41,7 @@ export async function compile(): Promise<void> {
     const { bundleLibraries } = await import('./bundle-libraries.js');
     const { bundleDaemon } = await import('./bundle-daemon.js');
     await bundleLibraries(libraries);
-    await bundleDaemon(names);
+    await bundleDaemon(names, shellPrograms());
     compileBpf(bpf);
   });
   mkdirSync(`${root}/node_modules/.cache/sdrx`, { recursive: true });

@@ -23,6 +23,11 @@ export function sourceFiles(): string[] {
   return ['packages', ...projects].flatMap(filesBelow).filter((path) => path.endsWith('.ts'));
 }
 
+/** @returns the daemon's programs that begin as a shell script, as paths below the top folder */
+export function shellPrograms(): string[] {
+  return filesBelow('packages/daemon/src/bin').filter((path) => !basename(path).includes('.'));
+}
+
 /** @returns every BPF program in C, and their headers, as paths below the top folder */
 export function bpfFiles(): string[] {
   return ['packages', ...projects].flatMap(filesBelow).filter((path) => /\.bpf\.[ch]$/.test(path));

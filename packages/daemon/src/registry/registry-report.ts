@@ -28,10 +28,20 @@ export function readRegistry(registry: Registry): RegistryContent {
   return { entries: entries.sort((a, b) => (a.name < b.name ? -1 : 1)), failures };
 }
 
-/** Finds an entry by its name or, if there is none, by its inode. Throws EBADMSG for one that can't be read. */
-export function findEntry(registry: Registry, nameOrInode: string): NamespaceEntry | undefined {
-  const byInode = /^\d{1,10}$/.test(nameOrInode) ? registry.byInode(Number(nameOrInode)) : undefined;
-  return registry.byName(nameOrInode) ?? byInode;
+/**
+ * Finds entries by a name or, if there is none, by an inode, or by an id that was lent to it: that of the namespace whose
+ * range it is in, after those who have passed it on. Throws EBADMSG for one that can't be read.
+ */
+export function findEntries(registry: Registry, which: string): readonly NamespaceEntry[] {
+  const number = /^\d{1,10}$/.test(which) ? Number(which) : undefined;
+  const entry = registry.byName(which) ?? (number === undefined ? undefined : registry.byInode(number));
+  if (entry !== undefined) return [entry];
+  if (number === undefined) return [];
+  const holds = ({ start, size }: { readonly start: number; readonly size: number }) =>
+    start <= number && number < start + size;
+  const { entries } = readRegistry(registry);
+  const passedOn = entries.filter(({ delegates = [] }) => delegates.some(holds));
+  return [...passedOn, ...entries.filter(({ range }) => range !== undefined && holds(range))];
 }
 
 /** A line an entry, below a heading. */

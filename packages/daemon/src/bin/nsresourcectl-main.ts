@@ -1,0 +1,5 @@
+import { main } from '../control/main.js';
+
+void main(process.argv.slice(2)).then((status) => {
+  process.exitCode = status;
+});

@@ -1,0 +1,210 @@
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Registry } from '@sdrx/daemon';
+import { spawn } from '@sdrx/linux';
+import t from 'tap';
+import { UID } from '../support/call-as.js';
+import { children } from '../support/children.js';
+import { type Daemon, startDaemon } from '../support/daemon.js';
+import { asUser, control, nsresourcectl } from '../support/nsresourcectl.js';
+import { needsRoot } from '../support/privileges.js';
+import { runProgram } from '../support/run-program.js';
+import { until } from '../support/until.js';
+import { waitForExit } from '../support/wait-for-exit.js';
+
+const user = asUser(UID);
+
+/** Runs a shell script by `nsresourcectl run`, as a user. */
+function runScript(daemon: Daemon, script: string, ...options: readonly string[]) {
+  return control(daemon, ['run', ...options, '--', 'sh', '-c', script], user);
+}
+
+async function untilEmpty(daemon: Daemon): Promise<void> {
+  using registry = Registry.view(daemon.runtimeDirectory);
+  await until(() => registry.inodes().length === 0);
+}
+
+t.test('run gives a command 65,536 ids, of which the first is root', needsRoot, async (t) => {
+  const daemon = await startDaemon(t);
+  const { output, errors, status } = runScript(daemon, 'id -u; id -g; cat /proc/self/uid_map /proc/self/gid_map');
+  const [uid, gid, users, groups] = output.split('\n').map((line) => line.trim().split(/ +/));
+  t.strictSame([uid, gid], [['0'], ['0']], errors);
+  t.match(users, ['0', /^\d{6,10}$/, '65536']);
+  t.strictSame(groups, users);
+  t.strictSame([errors, status], ['', 0]);
+  await untilEmpty(daemon);
+});
+
+t.test('its files may have many owners', needsRoot, async (t) => {
+  const daemon = await startDaemon(t);
+  const script = `folder=$(mktemp -d) && cd $folder && touch a b && chown 65535:1 a && chown 1000 b && stat -c %u:%g a b
+    cd / && rm -r $folder`;
+  t.strictSame(runScript(daemon, script), { output: '65535:1\n1000:0\n', errors: '', status: 0 });
+});
+
+t.test('it has no rights outside', needsRoot, async (t) => {
+  const daemon = await startDaemon(t);
+  const { output, status } = runScript(daemon, 'cat /etc/shadow; echo >/proc/sys/kernel/hostname; id -u');
+  t.strictSame([output, status], ['0\n', 0]);
+});
+
+t.test('the namespace is called as the process that is in it, or as one likes', needsRoot, async (t) => {
+  const daemon = await startDaemon(t);
+  const list = (text: string) => `${nsresourcectl} --runtime-directory=${daemon.runtimeDirectory} ${text}`;
+  const { output } = runScript(daemon, `echo $$; ${list('list')}`);
+  const [pid] = output.split('\n');
+  t.match(output, new RegExp(`^${UID}-run-${pid} +${UID} `, 'm'));
+  t.match(runScript(daemon, list('list'), '--name=mine').output, new RegExp(`^${UID}-mine `, 'm'));
+  t.match(control(daemon, ['run', '--name', 'mine', '--', 'sh', '-c', list('list')]).output, /^mine +0 /m, 'for root');
+});
+
+t.test('--size and --map say how many, and what they are inside', needsRoot, async (t) => {
+  const daemon = await startDaemon(t);
+  const script = 'id -u; cat /proc/self/uid_map';
+  t.match(runScript(daemon, script, '--size=1').output, /^0\n +0 +\d+ +1\n$/);
+  t.match(runScript(daemon, script, '--map=1000').output, /^1000\n +1000 +\d+ +65536\n$/);
+});
+
+t.test('--network gives it an interface, whose other end is the host’s', needsRoot, async (t) => {
+  const daemon = await startDaemon(t);
+  const { output, errors } = runScript(
+    daemon,
+    `cut -d: -f1 /proc/net/dev; ${nsresourcectl} --runtime-directory=${daemon.runtimeDirectory} show ${UID}-net`,
+    '--network',
+    '--name=net',
+  );
+  t.match(output, /^ *host0$/m, errors);
+  const [, host = ''] = /Interface: (ns-\w+)/.exec(output) ?? [];
+  t.match(host, /^ns-/);
+  await untilEmpty(daemon);
+  t.notOk(readdirSync('/sys/class/net').includes(host), 'which is gone with it');
+});
+
+t.test('the exit status is the command’s', needsRoot, async (t) => {
+  const daemon = await startDaemon(t);
+  t.equal(runScript(daemon, 'exit 7').status, 7);
+  t.equal(runScript(daemon, 'kill -TERM $$').status, 128 + 15);
+  t.match(control(daemon, ['run', '--', '/no/such'], user), { status: 127, errors: /^nsresourcectl: .*not found/ });
+  t.match(control(daemon, ['run', '--', '/etc/passwd'], user), { status: 126, errors: /^nsresourcectl: .*denied/ });
+});
+
+t.test('the command takes its place: it has its process id, and its signals', needsRoot, async (t) => {
+  const daemon = await startDaemon(t);
+  const folder = mkdtempSync(join(tmpdir(), 'sdrx-test-'));
+  t.teardown(() => rmSync(folder, { recursive: true }));
+  const script = 'exec sleep 1000';
+  const run = [nsresourcectl, `--runtime-directory=${daemon.runtimeDirectory}`, 'run', '--', 'sh', '-c', script];
+  const [file = '', ...args] = [...user, ...run];
+  using child = spawn(file, { args, cwd: '/' });
+  using registry = Registry.view(daemon.runtimeDirectory);
+  await until(() => registry.byName(`${UID}-run-${child.pid}`) !== undefined);
+  await until(() => runProgram('cat', [`/proc/${child.pid}/comm`]).output === 'sleep\n');
+  t.strictSame(runProgram('pgrep', ['-P', String(child.pid)]).output, '', 'it has no children that it did not make');
+  child.kill('SIGINT');
+  t.match(waitForExit(child), { code: 'killed', status: 2 });
+  await untilEmpty(daemon);
+});
+
+t.test('signals, limits, descriptors and variables are those of the caller', needsRoot, async (t) => {
+  const daemon = await startDaemon(t);
+  const script =
+    'grep -E "^Sig(Ign|Blk)" /proc/self/status; ulimit -Sn; ls /proc/$$/fd; env | grep -E "^(A|NSR)"; umask';
+  const caller = (...command: readonly string[]) => {
+    const shell = 'umask 027; ulimit -Sn 333; exec 5</dev/null 8</dev/null "$@"';
+    const signals = ['--ignore-signal=HUP', '--ignore-signal=PIPE', '--block-signal=USR1'];
+    return runProgram('env', [...signals, 'A=b', 'sh', '-c', shell, 'sh', ...user, ...command], { cwd: '/' }).output;
+  };
+  const expected = caller('sh', '-c', script);
+  t.match(expected, /^333$/m);
+  const run = [nsresourcectl, `--runtime-directory=${daemon.runtimeDirectory}`, 'run', '--', 'sh', '-c', script];
+  t.equal(caller(...run), expected);
+});
+
+t.test('it has the terminal', needsRoot, async (t) => {
+  const daemon = await startDaemon(t);
+  const script = 'tty; ps -o tpgid= -o pgid= -p $$; stty -a | grep -o "[-]*icanon"';
+  const run = `${nsresourcectl} --runtime-directory=${daemon.runtimeDirectory} run -- sh -c '${script}'`;
+  const { output } = runProgram('script', ['-qec', run, '/dev/null'], { cwd: '/' });
+  const [tty, groups = '', mode] = output.split('\r\n');
+  t.match(tty, /^\/dev\/pts\//);
+  const [foreground, own] = groups.trim().split(/ +/);
+  t.equal(foreground, own, 'and is in the foreground');
+  t.equal(mode, 'icanon');
+});
+
+t.test('allocate gives a command the namespace as a descriptor', needsRoot, async (t) => {
+  const daemon = await startDaemon(t);
+  const script =
+    'id -u; readlink /proc/self/fd/3; nsenter --user=/proc/self/fd/3 -S0 -G0 cat /proc/self/uid_map; exit 9';
+  const { output, errors, status } = control(daemon, ['allocate', '--', 'sh', '-c', script], user);
+  t.match(output, new RegExp(`^${UID}\nuser:\\[\\d+\\]\n +0 +\\d+ +65536\n$`), errors);
+  t.equal(status, 9);
+  const seventh = control(daemon, ['allocate', '--fd=7', '--', 'readlink', '/proc/self/fd/7'], user);
+  t.match(seventh, { output: /^user:/, status: 0 });
+  await untilEmpty(daemon);
+});
+
+const REFUSED: readonly (readonly [what: string, args: readonly string[], message: RegExp])[] = [
+  ['no command', ['run', '--'], /there is no command after --/],
+  ['a word before the command', ['run', 'x', '--', 'true'], /'x' stands before --/],
+  ['an unknown option', ['run', '--bogus', '--', 'true'], /--bogus/],
+  ['a size that is none', ['run', '--size=2', '--', 'true'], /--size takes 1 or 65536, not '2'/],
+  ['an id that is none', ['run', '--map=-1', '--', 'true'], /--map takes an id/],
+  ['ids beyond 32 bits', ['run', '--map=4294967290', '--', 'true'], /does not take the 'target'/],
+  ['a name that is none', ['run', '--name=a/b', '--', 'true'], /--name=a\/b is not possible/],
+  ['a name that is taken', ['run', '--name=taken', '--', 'true'], /of the name 'taken' already.*NameExists/],
+  ['a descriptor that is none', ['allocate', '--fd=10', '--', 'true'], /--fd takes a number from 3 to 9, not '10'/],
+];
+
+t.test('what can not be is refused in words, with 125', needsRoot, async (t) => {
+  const daemon = await startDaemon(t);
+  const [file = '', ...args] = user;
+  const holder = [
+    nsresourcectl,
+    `--runtime-directory=${daemon.runtimeDirectory}`,
+    'run',
+    '--name=taken',
+    '--',
+    'sleep',
+    '1000',
+  ];
+  using child = spawn(file, { args: [...args, ...holder], cwd: '/' });
+  using registry = Registry.view(daemon.runtimeDirectory);
+  await until(() => registry.byName(`${UID}-taken`) !== undefined);
+  for (const [what, words, message] of REFUSED) {
+    t.match(control(daemon, words, user), { output: '', errors: message, status: 125 }, what);
+  }
+  child.kill('SIGKILL');
+  waitForExit(child);
+  await untilEmpty(daemon);
+  t.strictSame(children(), [daemon.pid], 'and leaves no process behind');
+});
+
+t.test('who calls it wrongly is told how', async (t) => {
+  const nowhere = { runtimeDirectory: '/nonexistent' };
+  t.match(control(nowhere, ['run', 'true']), {
+    status: 2,
+    errors: /there is no command: nsresourcectl run -- COMMAND/,
+  });
+  t.match(control(nowhere, ['run', '--help']), { status: 0, output: /^Usage: nsresourcectl run / });
+  t.match(control(nowhere, ['run', '--help', '--', 'x']), {
+    status: 0,
+    output: '',
+    errors: /^Usage: nsresourcectl run /,
+  });
+  t.match(runProgram(process.execPath, [nsresourcectl, 'run', '--', 'true']).exit, { status: 2 });
+});
+
+t.test('without a daemon it says what to do', needsRoot, async (t) => {
+  const { errors, status } = control({ runtimeDirectory: '/nonexistent' }, ['run', '--', 'true'], user);
+  t.match(errors, /^nsresourcectl: no daemon listens at \/nonexistent\/io.systemd.NamespaceResource: start one/);
+  t.equal(status, 125);
+});
+
+t.test('where the daemon gives no ids it says why', needsRoot, async (t) => {
+  const daemon = await startDaemon(t, { restriction: 'require' });
+  const { errors, status } = control(daemon, ['run', '--', 'true'], user);
+  // A kernel that can restrict gives them.
+  if (status !== 0) t.match(errors, /the daemon gives no ids here.*UserNamespaceInterfaceNotSupported/);
+});
