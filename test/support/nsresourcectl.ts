@@ -1,3 +1,4 @@
+import { spawn } from 'node:child_process';
 import { chmodSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -42,4 +43,50 @@ export function control(
   } finally {
     rmSync(path);
   }
+}
+
+/** A run that goes on until it is ended. */
+export interface OngoingControl extends Disposable {
+  /** What it has written so far. */
+  output(): string;
+  /** Sends it a signal. @returns its exit status, null when it was killed */
+  end(signal: NodeJS.Signals): Promise<number | null>;
+}
+
+/** Starts it, to go on while the test does other things. */
+export function startControl(
+  { runtimeDirectory }: { readonly runtimeDirectory: string },
+  args: readonly string[],
+  env: NodeJS.ProcessEnv = process.env,
+): OngoingControl {
+  const child = spawn(nsresourcectl, [`--runtime-directory=${runtimeDirectory}`, ...args], {
+    env,
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  let output = '';
+  child.stdout.setEncoding('utf8').on('data', (text: string) => {
+    output += text;
+  });
+  const ended = new Promise<number | null>((resolve) => child.once('close', (code) => resolve(code)));
+  return {
+    output: () => output,
+    end(signal) {
+      child.kill(signal);
+      return ended;
+    },
+    [Symbol.dispose]() {
+      child.kill('SIGKILL');
+    },
+  };
+}
+
+/** Runs it to its end on a terminal. @returns all that the terminal got */
+export function onTerminal(
+  { runtimeDirectory }: { readonly runtimeDirectory: string },
+  args: readonly string[],
+  env: Readonly<Record<string, string>> = {},
+): string {
+  const command = [nsresourcectl, `--runtime-directory=${runtimeDirectory}`, ...args].join(' ');
+  const { PATH = '' } = process.env;
+  return runProgram('script', ['-qec', command, '/dev/null'], { env: { PATH, TERM: 'xterm', ...env } }).output;
 }

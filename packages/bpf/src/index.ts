@@ -18,6 +18,7 @@ export { BpfProgram, type BpfRun } from './bpf-program.js';
 export { readDeadNamespaces } from './dead-namespaces.js';
 export { type InstallOptions, installUsernsRestrict } from './install.js';
 export type { BpfLog } from './log.js';
+export { hasBpfLsm } from './lsm.js';
 export { type OpenOptions, openUsernsRestrict } from './open.js';
 export { type PeekedRecords, RingBuffer } from './ring-buffer.js';
 export { Unrestricted } from './unrestricted.js';
