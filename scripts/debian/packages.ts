@@ -48,6 +48,8 @@ export const testPackages: readonly DebianPackage[] = [
   { name: 'libnbd-bin', provides: 'nbdcopy', why: 'is a client of the example that exports a disk' },
   { name: 'python3-libnbd', provides: 'nbdsh', why: 'activates that example, and asks it what others do not' },
   { name: 'qemu-utils', provides: 'qemu-img', why: 'is a client of it, too' },
+  { name: 'zsh', provides: 'zsh', why: 'completes what nsresourcectl takes', optional: true },
+  { name: 'fish', provides: 'fish', why: 'does so, too', optional: true },
 ];
 
 /** To make the image of a virtual machine, beside `runPackages`. */

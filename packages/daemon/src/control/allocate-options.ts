@@ -20,7 +20,7 @@ export const ALLOCATE = {
   program: 'nsresourcectl allocate',
   summary: `Makes a user namespace with ids that are lent to it, and nothing in it. With PATH it is held by a bind mount there,
 for root, until 'nsresourcectl release'. With COMMAND it is held by a descriptor of that one, which is not in it:
-  nsresourcectl allocate --fd=3 -- bwrap --userns 3 --dev-bind / / bash
+  nsresourcectl allocate --fd=3 -- bwrap --userns 3 --uid 0 --gid 0 --dev-bind / / bash
 
 Exit status with COMMAND: as of 'nsresourcectl run'.`,
   options: OPTIONS,

@@ -34,9 +34,12 @@ Exit status: 0 if it ends by that, 1 if there is none, nothing was mounted, or s
     if (parsed === undefined) return 0;
     using registry = viewRegistry(runtimeDirectoryOf(parsed.values));
     const inode = requireNamespace(registry, parsed.operands[0] ?? '');
-    const held = mounts().filter((mount) => isMountOf(mount, inode));
-    for (const { path } of held) unmount(path);
-    const others = holders(inode);
+    const held = mounts()
+      .filter((mount) => isMountOf(mount, inode))
+      .map(({ path }) => path);
+    // Who has opened it by such a path is seen by that only while it is mounted.
+    const others = holders(inode, held);
+    held.forEach(unmount);
     for (const holder of others) remark(`held by ${holder}`);
     if (held.length === 0 && others.length === 0) throw new Error('no bind mount of it is seen from here');
     return others.length === 0 ? 0 : 1;
@@ -71,12 +74,12 @@ function unmount(path: string): void {
   process.stdout.write(`${path}\n`);
 }
 
-/** Who has a namespace, as far as this user may see. */
-function holders(inode: number): string[] {
-  const wanted = `user:[${inode}]`;
+/** Who has a namespace, as far as this user may see. @param paths where it is mounted */
+function holders(inode: number, paths: readonly string[]): string[] {
+  const wanted = [`user:[${inode}]`, ...paths];
   return readdirSync('/proc')
     .filter((name) => /^\d+$/.test(name) && Number(name) !== process.pid)
-    .filter((pid) => links(pid).includes(wanted))
+    .filter((pid) => links(pid).some((link) => wanted.includes(link)))
     .map((pid) => `process ${pid} (${textOf(`/proc/${pid}/comm`)})`);
 }
 

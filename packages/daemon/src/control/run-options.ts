@@ -8,6 +8,9 @@ and has no more rights outside than before. Needs no privileges, no /etc/subuid 
 The command takes the place of this program. All other namespaces are its own business:
   nsresourcectl run -- unshare --mount --pid --fork --mount-proc bash
 
+Where the daemon restricts namespaces, to make a file on the host's file systems fails with EPERM, as its owner
+would be lent to somebody else later: have COMMAND mount a tmpfs or an image for what it writes.
+
 Exit status: the command's; 125 if there could be no namespace, 126 if COMMAND can't be executed, 127 if
 it is not found.`,
   options: REQUEST_OPTIONS,
