@@ -72,6 +72,7 @@ export const benchPackages: readonly DebianPackage[] = [
     why: 'unpacks a newer Debian, whose systemd is what we compare with',
   },
   { name: 'gcc', provides: 'gcc', why: 'compiles the programs that produce load' },
+  { name: 'uidmap', provides: 'newuidmap', why: 'gives unshare ids, which nsresourcectl run is compared with' },
   { name: 'hyperfine', provides: 'hyperfine', why: 'compares start-up times' },
   { name: 'libc6-dev', provides: '/usr/include/stdio.h', why: 'declares the C library to these programs' },
   {

@@ -648,5 +648,6 @@ export const bpf: Table = {
   openUsernsRestrict: [
     object('options', {}, ['directory', optional(text('directory'))], ['loop', optional(like('loop', loop))]),
   ],
+  hasBpfLsm: [],
   readDeadNamespaces: [bytes('record')],
 };
