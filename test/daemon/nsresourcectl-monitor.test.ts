@@ -29,8 +29,8 @@ t.test('monitor writes a line each time where there is no terminal', needsRoot, 
     'SLOW',
   ]);
   const number = /^\d+$/;
-  t.match(first, [/^\d\d:\d\d:\d\d$/, '1', '5', number, '-', number, /^\d+\.\d$/, '-', number]);
-  t.match(second, [/^\d\d:\d\d:\d\d$/, '1', '5', number, number, number, /^\d+\.\d$/, number, number]);
+  t.match(first, [/^\d\d:\d\d:\d\d$/, '1', /^[1-5]$/, number, '-', number, /^\d+\.\d$/, '-', number]);
+  t.match(second, [/^\d\d:\d\d:\d\d$/, '1', /^[1-5]$/, number, number, number, /^\d+\.\d$/, number, number]);
   t.strictSame([rest, errors, status], [[['']], '', 0]);
 });
 
@@ -45,8 +45,8 @@ t.test('on a terminal it draws, and leaves the screen as it was', needsRoot, asy
   const daemon = await startDaemon(t);
   const output = onTerminal(daemon, ['monitor', '--count=3', '--interval=0.1']);
   t.ok(output.startsWith('\x1b[?1049h\x1b[?25l'));
-  t.match(output, /workers: 5 serving/);
-  t.match(output, /workers +5 .*[▁▂▃▄▅▆▇█]{3}/);
+  t.match(output, /workers: [1-5] serving/);
+  t.match(output, /workers +[1-5] .*[▁▂▃▄▅▆▇█]{3}/);
   t.ok(output.endsWith('\x1b[?25h\x1b[?1049l'));
 });
 

@@ -121,6 +121,16 @@ t.test('signals, limits, descriptors and variables are those of the caller', nee
   t.equal(caller(...run), expected);
 });
 
+for (const shell of ['dash', 'bash']) {
+  const skip = runProgram('sh', ['-c', `command -v ${shell}`]).output === '' && `no ${shell}`;
+  t.test(`${shell} says nothing of its own when it is the system's shell`, skip ? { skip } : needsRoot, async (t) => {
+    const daemon = await startDaemon(t);
+    const script = `exec ${shell} "$@"`;
+    const { output, errors, status } = control(daemon, ['run', '--', 'id', '-u'], ['sh', '-c', script, 'sh']);
+    t.strictSame({ output, errors, status }, { output: '0\n', errors: '', status: 0 });
+  });
+}
+
 t.test('it has the terminal', needsRoot, async (t) => {
   const daemon = await startDaemon(t);
   const script = 'tty; ps -o tpgid= -o pgid= -p $$; stty -a | grep -o "[-]*icanon"';
