@@ -91,3 +91,10 @@ t.test('a reader that has seen enough is no error', async (t) => {
   const { errors, status } = control(folder, ['list'], ['sh', '-c', '"$@" | true', 'sh']);
   t.strictSame([errors, status], ['', 0]);
 });
+
+t.test('what can not be written is an error', async (t) => {
+  using folder = new RegistryFolder(ONE);
+  const { errors, status } = control(folder, ['list'], ['sh', '-c', 'exec "$@" >/dev/full', 'sh']);
+  t.match(errors, /^nsresourcectl: .*ENOSPC/);
+  t.equal(status, 1);
+});

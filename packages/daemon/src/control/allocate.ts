@@ -13,7 +13,6 @@ import { requireShellPart } from './run.js';
 /** `nsresourcectl allocate PATH`; with a command the shell part of nsresourcectl does it. */
 export const allocate: Command = {
   name: 'allocate',
-  synopsis: ALLOCATE.operands,
   summary: 'Makes a namespace that a bind mount holds, or a descriptor of a command',
   options: ['--name=', '--size=', '--map=', '--fd=', '--runtime-directory='],
   operand: 'file',
@@ -25,6 +24,8 @@ export const allocate: Command = {
       throw new UsageError('--fd is for a command: nsresourcectl allocate --fd=N -- COMMAND');
     const path = resolve(parsed.operands[0] ?? '');
     const holder = spawn('unshare', ['--user', 'sleep', '120'], { stdio: ['ignore', 'ignore', 'inherit'] });
+    // That it can't be started is told by its having no process id.
+    holder.on('error', () => {});
     try {
       using namespace = openNamespaceOf(requirePid(holder));
       allocateRange(namespaceRequest(parsed.values), namespace.number, 'held', namespaceInode(namespace.number));

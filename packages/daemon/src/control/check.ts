@@ -12,7 +12,6 @@ const STYLES: Readonly<Record<State, Style>> = { ok: 'green', missing: 'red', ab
 /** `nsresourcectl check` */
 export const check: Command = {
   name: 'check',
-  synopsis: '',
   summary: 'Tells what this machine can do, why not, and what to do about it',
   options: ['--json', '--runtime-directory='],
   run(args) {

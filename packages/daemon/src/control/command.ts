@@ -1,8 +1,6 @@
 /** One of nsresourcectl's commands. */
 export interface Command {
   readonly name: string;
-  /** What comes after the name. */
-  readonly synopsis: string;
   /** One line for `--help` and for shells that complete. */
   readonly summary: string;
   /** Its options as they are completed: those with a value end with `=`. */

@@ -16,7 +16,6 @@ const SHELLS: Readonly<Record<string, (commands: readonly Command[], registry: s
 export function completion(all: () => readonly Command[]): Command {
   return {
     name: 'completion',
-    synopsis: Object.keys(SHELLS).join('|'),
     summary: 'Prints what has a shell complete all this',
     options: ['--runtime-directory='],
     operand: Object.keys(SHELLS),

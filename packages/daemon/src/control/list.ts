@@ -19,7 +19,6 @@ const PAUSE = 100;
 /** `nsresourcectl list` */
 export const list: Command = {
   name: 'list',
-  synopsis: '',
   summary: 'Shows all registered user namespaces, a line each (the default)',
   options: ['--json', '--watch', '--runtime-directory='],
   async run(args) {

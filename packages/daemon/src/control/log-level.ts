@@ -12,7 +12,6 @@ const SET_LEVEL = 0x100;
 /** `nsresourcectl log-level` */
 export const logLevel: Command = {
   name: 'log-level',
-  synopsis: 'LEVEL',
   summary: 'Sets what nsresourced logs, from emerg to debug, until it ends',
   options: ['--runtime-directory='],
   operand: LOG_LEVELS,

@@ -1,4 +1,5 @@
 import { EnvironmentError } from '@sdrx/event';
+import { isSystemError } from '@sdrx/linux';
 import { parseCommandLine } from '../program/command-line.js';
 import { UsageError } from '../program/usage-error.js';
 import { COMMANDS } from './commands.js';
@@ -14,8 +15,12 @@ const DEFAULT = 'list';
 
 /** @param words the arguments. @returns the exit status */
 export async function main(words: readonly string[]): Promise<number> {
-  // Who reads it may have seen enough.
-  process.stdout.on('error', () => process.exit(0));
+  process.stdout.on('error', (error) => {
+    // Who reads it may have seen enough.
+    if (isSystemError(error, 'EPIPE')) process.exit(0);
+    complain(error.message);
+    process.exit(1);
+  });
   try {
     const { verb, args } = findVerb(words);
     if (verb === undefined) {

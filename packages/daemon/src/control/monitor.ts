@@ -23,7 +23,6 @@ const OPTIONS = {
 /** `nsresourcectl monitor` */
 export const monitor: Command = {
   name: 'monitor',
-  synopsis: '',
   summary: 'Shows what the daemon does, live: namespaces, workers, calls, latency',
   options: ['--interval=', '--count=', '--runtime-directory='],
   async run(args) {

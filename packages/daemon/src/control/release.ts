@@ -13,7 +13,6 @@ import { remark } from './say.js';
 /** `nsresourcectl release` */
 export const release: Command = {
   name: 'release',
-  synopsis: 'NAME|INODE|UID|PATH',
   summary: 'Takes away the bind mounts that hold a namespace, so that it can end',
   options: ['--runtime-directory='],
   operand: 'namespace',

@@ -8,7 +8,6 @@ import { RUNTIME_DIRECTORY_OPTION, runtimeDirectoryOf } from './registry-view.js
 /** `nsresourcectl reload` */
 export const reload: Command = {
   name: 'reload',
-  synopsis: '',
   summary: 'Has nsresourced start itself anew, from the file that is there by now',
   options: ['--runtime-directory='],
   async run(args) {

@@ -6,7 +6,6 @@ import { RUN } from './run-options.js';
 /** `nsresourcectl run`, as far as there is no command: with one the shell part of nsresourcectl does it. */
 export const run: Command = {
   name: 'run',
-  synopsis: RUN.operands,
   summary: 'Runs a command in a user namespace with 65,536 ids',
   options: ['--name=', '--size=', '--map=', '--network', '--runtime-directory='],
   run(args) {

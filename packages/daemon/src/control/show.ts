@@ -8,7 +8,6 @@ import { RUNTIME_DIRECTORY_OPTION, runtimeDirectoryOf, viewRegistry } from './re
 /** `nsresourcectl show` */
 export const show: Command = {
   name: 'show',
-  synopsis: 'NAME|INODE|UID',
   summary: 'Shows all that is known of one, by its name, its inode, or an id lent to it',
   options: ['--json', '--runtime-directory='],
   operand: 'namespace',
