@@ -1,3 +1,5 @@
+export { graph } from './control/monitor/graph.js';
+export { findVerb } from './control/verb.js';
 export { namespaceResource } from './interfaces/namespace-resource.js';
 export { userDatabase } from './interfaces/user-database.js';
 export { Ledger } from './limits/ledger.js';
