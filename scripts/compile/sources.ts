@@ -3,7 +3,7 @@ import { basename } from 'node:path';
 import { root } from '../support/root.js';
 
 /** Folders of TypeScript beside packages/: each is one project that compiles into its own dist/. */
-export const projects = ['examples', 'test', 'bench'];
+export const projects = ['examples', 'docs', 'test', 'bench'];
 
 /**
  * @param folder below the top folder
@@ -48,7 +48,7 @@ export function buildSettings(): string[] {
 export function compiledFile(source: string): string {
   return source
     .replace(/^(packages\/[^/]+)\/src\//, '$1/dist/')
-    .replace(/^(examples|test|bench)\//, '$1/dist/')
+    .replace(/^(examples|docs|test|bench)\//, '$1/dist/')
     .replace(/\.ts$/, '.js')
     .replace(/\.bpf\.c$/, '.bpf.o');
 }
