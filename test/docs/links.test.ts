@@ -1,20 +1,7 @@
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import t from 'tap';
-import { programPath } from '../support/program-path.js';
-
-const root = programPath('../../..', import.meta.url);
-
-/** Every page of the repository, as a path below the top folder. */
-function pages(): string[] {
-  const below = (folder: string): string[] =>
-    readdirSync(join(root, folder), { withFileTypes: true }).flatMap((entry) => {
-      const path = join(folder, entry.name);
-      if (!entry.isDirectory()) return entry.name.endsWith('.md') ? [path] : [];
-      return /^(\.|node_modules$|dist$|api$)/.test(entry.name) ? [] : below(path);
-    });
-  return below('');
-}
+import { markdownPages, root } from './markdown-pages.js';
 
 /** What is in a page beside its programs. */
 function proseOf(page: string): string {
@@ -43,7 +30,7 @@ function leadsSomewhere(page: string, target: string): boolean {
 }
 
 t.test('what pages of the repository link to is there', (t) => {
-  const all = pages();
+  const all = markdownPages();
   t.ok(all.includes('README.md') && all.includes('docs/limits.md') && all.includes('packages/daemon/README.md'));
   for (const page of all) {
     const targets = [...proseOf(page).matchAll(/\]\(([^)\s]+)\)/g)].map(([, target = '']) => target);

@@ -11,6 +11,7 @@ import { compilePages, PageProgram, pageExists } from './page-program.js';
 
 /** The pages that tell how something is done. Each begins with a whole program. */
 const PAGES = [
+  'README',
   'activate',
   'serve',
   'end',
@@ -37,7 +38,9 @@ const ARGUMENTS: Readonly<Record<string, readonly string[]>> = {
   reload: [configuration],
   'own-source': [socketOf('own-source')],
   trace: [folder.join('trace.json')],
-  ...Object.fromEntries(['serve', 'end', 'sleep-when-idle', 'restart'].map((page) => [page, [addressFor(page)]])),
+  ...Object.fromEntries(
+    ['README', 'serve', 'end', 'sleep-when-idle', 'restart'].map((page) => [page, [addressFor(page)]]),
+  ),
 };
 
 /** Where the program of a page serves HTTP, instead of at a port that somebody may have. */
