@@ -6,6 +6,8 @@ import {
   fdStoreLimit,
   type InotifyEvent,
   type IoEvent,
+  type JournalLogger,
+  journal,
   listenFds,
   notify,
   notifyBarrier,
@@ -15,7 +17,9 @@ import {
   type ReloadOutcome,
   reloading,
   runService,
+  type ServiceResult,
   type ServiceSocket,
+  serviceEnvironment,
   storeFds,
   type TimeEvent,
   watchdog,
@@ -89,6 +93,13 @@ export function service(loop: EventLoop): void {
   isExactly<boolean>()(storeFds('state', [3], { poll: false }));
   isExactly<number | undefined>()(fdStoreLimit());
   isExactly<Observable<void>>()(watchFile(loop, '/etc/service.json'));
+  const { credentials, directories, unit, result } = serviceEnvironment();
+  isExactly<readonly string[]>()(directories.state);
+  isExactly<string | undefined>()(unit);
+  isExactly<ServiceResult | undefined>()(result);
+  isExactly<Observable<Buffer | undefined> | undefined>()(credentials?.watch(loop, 'key'));
+  isExactly<JournalLogger>()(journal.child({ DOOR: 'front', KNOCKS: 3n, WHO: ['you', Buffer.alloc(1)] }));
+  journal.err('failed', { error: 'whatever', DOOR: undefined });
   isExactly<Observable<ReloadOutcome>>()(reloading(loop, async () => 5));
   notify({ MAINPIDFDID: 1n, NOTIFYACCESS: 'all', X_OWN: 'text' });
 }

@@ -2,7 +2,7 @@
  * What must not compile, and with which error. Never run: the build fails if a line does compile, and types.test.ts looks
  * at the errors themselves.
  */
-import { type EventLoop, exitOnSignal, listenFds, notify, watchdog } from '@sdrx/event';
+import { type EventLoop, exitOnSignal, journal, listenFds, notify, watchdog } from '@sdrx/event';
 import { of } from 'rxjs';
 
 export function wrongSources(loop: EventLoop): void {
@@ -119,4 +119,11 @@ export function wrongService(loop: EventLoop): void {
   exitOnSignal(loop, ['TERM']);
   // @ts-expect-error TS2345: an environment
   listenFds(3);
+}
+
+export function wrongEntries(): void {
+  // @ts-expect-error TS2353: capital letters only
+  journal.info('x', { door: 'front' });
+  // @ts-expect-error TS2353: no objects
+  journal.info('x', { DOOR: { side: 'front' } });
 }

@@ -4,6 +4,28 @@ export type { RateLimitOptions } from './core/rate-limit.js';
 export type { LoopState } from './core/scheduler.js';
 export type { SourceOptions } from './core/source.js';
 export type { SourceHandle } from './core/source-handle.js';
+export type {
+  Credentials,
+  ReadCredentialOptions,
+  WatchCredentialOptions,
+} from './environment/credentials.js';
+export {
+  type MonitoredService,
+  type RemotePeer,
+  type ServiceDirectories,
+  type ServiceEnvironment,
+  type ServiceResult,
+  type ServiceTrigger,
+  serviceEnvironment,
+} from './environment/service-environment.js';
+export { Journal, journal } from './journal/journal.js';
+export type { JournalFields, JournalValue } from './journal/journal-fields.js';
+export type { JournalLogger } from './journal/journal-logger.js';
+export type { JournalEntry, JournalOptions } from './journal/journal-options.js';
+export { isJournalStream, type JournalStream } from './journal/journal-stream.js';
+export { LOG_LEVELS, type LogLevel } from './journal/log-level.js';
+export { type SendJournalEntryOptions, sendJournalEntry } from './journal/send-journal-entry.js';
+export { StandardError } from './journal/standard-error.js';
 export {
   type Decoded,
   type DecodedValue,

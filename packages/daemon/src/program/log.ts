@@ -1,13 +1,10 @@
 import { constants, openSync, writeSync } from 'node:fs';
-import { atLoad, EAGAIN, isSystemError, SOCK_DGRAM, SystemError, sendMessage, unixSocket } from '@sdrx/linux';
-import { isJournalStream } from './journal-stream.js';
+import { isJournalStream, LOG_LEVELS, type LogLevel, StandardError, sendJournalEntry } from '@sdrx/event';
+import { atLoad, isSystemError } from '@sdrx/linux';
 import { logKind, logText } from './log-text.js';
 import { MessageRate } from './message-rate.js';
-import { StandardError } from './standard-error.js';
 
-/** The levels of syslog(3), most urgent first. */
-export const LOG_LEVELS = ['emerg', 'alert', 'crit', 'err', 'warning', 'notice', 'info', 'debug'] as const;
-export type LogLevel = (typeof LOG_LEVELS)[number];
+export { LOG_LEVELS, type LogLevel };
 
 /**
  * Where messages go, by the names of SYSTEMD_LOG_TARGET. `console-prefixed` has a level and a facility before each line,
@@ -22,7 +19,6 @@ export type LogPlace = 'console' | 'journal' | 'kmsg';
 /** LOG_DAEMON of syslog(3), as it is put before the level. */
 const FACILITY = 3 << 3;
 
-const JOURNAL_SOCKET = '/run/systemd/journal/socket';
 const KERNEL_LOG = '/dev/kmsg';
 
 /** Within this time, in milliseconds, only so many messages of one kind are logged: of those that matter, and of others. */
@@ -145,10 +141,7 @@ export class Log {
 
   #toJournal(priority: number, text: string): void {
     if (!this.#wants('journal', priority)) return;
-    const fields = `MESSAGE=${text}\nPRIORITY=${priority}\nSYSLOG_IDENTIFIER=${this.identifier}\n`;
-    using socket = unixSocket(SOCK_DGRAM);
-    const sent = sendMessage(socket.number, Buffer.from(fields), { to: JOURNAL_SOCKET });
-    if (sent === undefined) throw new SystemError(EAGAIN, 'sendmsg', JOURNAL_SOCKET);
+    sendJournalEntry({ MESSAGE: text, PRIORITY: priority, SYSLOG_IDENTIFIER: this.identifier });
   }
 
   #kernelLog: number | undefined;

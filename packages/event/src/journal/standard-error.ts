@@ -1,12 +1,12 @@
 import { constants, fstatSync, openSync, type Stats, writeSync } from 'node:fs';
-import { EPOLLOUT, isSystemError, pollNow, sendNow } from '@sdrx/linux';
+import { checkText, EPOLLOUT, isSystemError, pollNow, sendNow } from '@sdrx/linux';
 
 const STDERR = 2;
 
 /**
  * The standard error of a service, which nobody need read: what can't be written now is lost, and that is said with the
  * next line that can. Nothing here waits or throws, whatever the other end is: a pipe that nobody empties, a disk that is
- * full, a terminal that was stopped, a reader that is gone.
+ * full, a terminal that was stopped, a reader that is gone. `process.stderr` waits for all of these.
  */
 export class StandardError {
   #write: ((bytes: Buffer) => number | undefined) | undefined;
@@ -14,8 +14,12 @@ export class StandardError {
   /** Whether a line was written in part. */
   #cut = false;
 
-  /** Writes one line, without its end. */
+  /**
+   * Writes one line.
+   * @param text without the line's end; one with line breaks in it counts as one line that may be lost
+   */
   writeLine(text: string): void {
+    checkText('text', text);
     const notice = this.#lost === 0 ? '' : `${this.#lost} lines could not be written\n`;
     const bytes = Buffer.from(`${this.#cut ? '\n' : ''}${notice}${text}\n`);
     const written = this.#attempt(bytes);
