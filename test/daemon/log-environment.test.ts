@@ -1,7 +1,8 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { bind, ReceiveBuffer, SOCK_DGRAM, unixSocket } from '@sdrx/linux';
+import { MESSAGE_IDS } from '@sdrx/daemon';
 import t from 'tap';
 import { startDaemon } from '../support/daemon.js';
+import { FakeJournal } from '../support/fake-journal.js';
 import { Folder } from '../support/folder.js';
 import { needsRoot } from '../support/privileges.js';
 import { settled } from '../support/settled.js';
@@ -56,8 +57,25 @@ t.test('SYSTEMD_LOG_TARGET=auto is the console', needsRoot, async (t) => {
 /** Runs the daemon with JOURNAL_STREAM as the manager sets it: the very file that is its standard error. */
 const beforeJournal = 'export JOURNAL_STREAM=$(stat -L -c %d:%i /proc/self/fd/2); exec "$@"';
 
-t.test('a journal that reads the standard error is told the level of each line', needsRoot, async (t) => {
-  const daemon = await startDaemon(t, { restriction: 'require', through: ['sh', '-c', beforeJournal, 'sh'] });
+t.test('a journal that reads the standard error is told by its own protocol, with fields', needsRoot, async (t) => {
+  using folder = new Folder();
+  const places = ownPlaces(folder);
+  using journal = new FakeJournal(folder.join('run', 'systemd', 'journal', 'socket'));
+  const daemon = await startDaemon(t, {
+    restriction: 'require',
+    through: [...places, 'sh', '-c', beforeJournal, 'sh'],
+  });
+  const { MESSAGE, ...fields } = journal.takeText();
+  t.match(MESSAGE, /^userns-restrict not available/);
+  const MESSAGE_ID = MESSAGE_IDS.restrictionOff.replaceAll('-', '');
+  t.match(fields, { PRIORITY: '5', SYSLOG_IDENTIFIER: 'nsresourced', MESSAGE_ID });
+  t.notMatch(daemon.log(), 'not available', 'and nothing is said twice');
+});
+
+t.test('where it has no socket it is told the level of each line', needsRoot, async (t) => {
+  using folder = new Folder();
+  const through = [...ownPlaces(folder), 'sh', '-c', beforeJournal, 'sh'];
+  const daemon = await startDaemon(t, { restriction: 'require', through });
   t.match(daemon.log(), /^<5>userns-restrict not available/);
 });
 
@@ -112,12 +130,9 @@ const journalOrKmsg = { SYSTEMD_LOG_TARGET: 'journal-or-kmsg', SYSTEMD_LOG_LEVEL
 t.test('SYSTEMD_LOG_TARGET=journal-or-kmsg is the journal', needsRoot, async (t) => {
   using folder = new Folder();
   const through = ownPlaces(folder);
-  using journal = unixSocket(SOCK_DGRAM);
-  bind(journal.number, folder.join('run', 'systemd', 'journal', 'socket'));
+  using journal = new FakeJournal(folder.join('run', 'systemd', 'journal', 'socket'));
   const daemon = await startDaemon(t, { restriction: 'require', env: journalOrKmsg, through });
-  const buffer = new ReceiveBuffer(4096);
-  const size = buffer.receive(journal.number, []);
-  t.match(buffer.bytes.toString('utf8', 0, size), /^MESSAGE=.+\nPRIORITY=\d\nSYSLOG_IDENTIFIER=nsresourced\n$/);
+  t.match(journal.takeText(), { MESSAGE: /./, PRIORITY: /^\d$/, SYSLOG_IDENTIFIER: 'nsresourced' });
   await daemon.stop();
   t.equal(readFileSync(folder.join('kmsg'), 'utf8'), '');
   t.notMatch(daemon.log(), 'interfaces disabled');

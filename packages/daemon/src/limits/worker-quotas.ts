@@ -1,5 +1,6 @@
 import type { ServeOptions } from '@sdrx/varlink';
 import type { Log } from '../program/log.js';
+import { about } from '../program/message-ids.js';
 import type { Accounts } from '../user/account.js';
 import { Ledger } from './ledger.js';
 import type { Counted } from './ledger-format.js';
@@ -43,7 +44,7 @@ export function workerQuotas(
   }
   const slot = new LedgerSlot(ledger, number);
   const refused = (what: string) => (uid: number, reason: string) =>
-    log.notice(`${what} of user ${uid} refused: ${reason}`);
+    log.notice(`${what} of user ${uid} refused: ${reason}`, undefined, about('clientRefused', { USER_ID: uid }));
   const shared = (what: Counted, options: SharedQuotaOptions) =>
     new SharedQuota(slot, what, { ...options, exceptRoot: true });
   return {

@@ -2,6 +2,7 @@ import type { InstalledUsernsRestrict } from '@sdrx/bpf';
 import { NamespaceNotes } from '../namespace/namespace-notes.js';
 import { type Restrictor, restrictRegistered } from '../namespace/restriction.js';
 import type { Log } from '../program/log.js';
+import { about } from '../program/message-ids.js';
 import type { Registry } from '../registry/registry.js';
 import { waitAtStart } from './registry-wait.js';
 
@@ -20,7 +21,11 @@ export function adoptRegistry(
   registry.whileWaiting = undefined;
   const { removed, restored, failures } = registry.repair();
   if (removed.length + restored.length > 0) {
-    log.notice(`repaired the registry: removed ${removed.length} files, restored ${restored.length}`);
+    log.notice(
+      `repaired the registry: removed ${removed.length} files, restored ${restored.length}`,
+      undefined,
+      about('registryRepaired'),
+    );
   }
   if (failures.length > 0)
     log.warning(`${failures.length} files of the registry can't be repaired, the first`, failures[0]);

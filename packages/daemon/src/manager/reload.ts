@@ -3,6 +3,7 @@ import { type Fd, isReadable } from '@sdrx/linux';
 import { ReplaySubject, Subject } from 'rxjs';
 import type { WorkerPool } from '../pool/worker-pool.js';
 import type { Log } from '../program/log.js';
+import { about } from '../program/message-ids.js';
 import type { ExclusiveWork } from './exclusive-work.js';
 import type { FdStore } from './fd-store.js';
 import { type Inheritance, inheritancePlan } from './inheritance.js';
@@ -119,7 +120,11 @@ export class Reload implements Disposable {
         },
       });
       this.#successor = successor;
-      log.info(`process ${successor.pid} has taken over`);
+      log.info(
+        `process ${successor.pid} has taken over`,
+        undefined,
+        about('reloaded', { SUCCESSOR_PID: successor.pid }),
+      );
       if (this.#again) successor.reload();
       this.succeeded.next(successor);
     } catch (error) {
@@ -136,7 +141,7 @@ export class Reload implements Disposable {
   #sayFailed(error: unknown): void {
     const { status, log } = this.parts;
     const reason = error instanceof Error ? error.message : String(error);
-    log.warning(`not reloaded, this process goes on: ${reason}`);
+    log.warning(`not reloaded, this process goes on: ${reason}`, undefined, about('reloadFailed'));
     if (this.#stop.signal.aborted) return;
     // There is no word for a reload that failed: without this one it would never end.
     const said = `${status}. Not reloaded: ${reason.replaceAll(/\s+/g, ' ')}`;

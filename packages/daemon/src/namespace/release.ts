@@ -5,6 +5,7 @@ import { bufferCount, catchError, concat, concatMap, defer, finalize, from, merg
 import type { FdStore } from '../manager/fd-store.js';
 import { attempt } from '../program/attempt.js';
 import type { Log } from '../program/log.js';
+import { about, aboutNamespace } from '../program/message-ids.js';
 import { inSlices, type Steps } from '../program/slices.js';
 import { type EntrySnapshot, isCurrent } from '../registry/entry-snapshot.js';
 import { locked } from '../registry/locked.js';
@@ -104,7 +105,11 @@ function releaseSome(
         else if (isCurrent(registry, namespace)) current.push(namespace);
         else known.push({ namespace, outcome: 'gone' });
       } catch (error) {
-        log.warning(`releasing user namespace ${namespace.inode}: not begun`, error);
+        log.warning(
+          `releasing user namespace ${namespace.inode}: not begun`,
+          error,
+          about('releaseFailed', aboutNamespace(namespace)),
+        );
         known.push({ namespace, outcome: 'kept' });
       }
     }
@@ -115,7 +120,7 @@ function releaseSome(
             mergeMap((cleared) => locked(loop, registry, () => removeEntries(current, cleared, traces))),
             // What it was done for is done again.
             catchError((error) => {
-              log.warning('registry entries of dead user namespaces not removed', error);
+              log.warning('registry entries of dead user namespaces not removed', error, about('releaseFailed'));
               return of(current.map((namespace): Release => ({ namespace, outcome: 'kept' })));
             }),
             concatMap((releases) => from(releases)),
@@ -134,7 +139,11 @@ function* clearAway(namespaces: readonly EntrySnapshot[], traces: NamespaceTrace
   try {
     traces.restrict?.reset(...inodes);
   } catch (error) {
-    traces.log.warning(`releasing user namespaces ${inodes.join(', ')}: BPF entries not removed`, error);
+    traces.log.warning(
+      `releasing user namespaces ${inodes.join(', ')}: BPF entries not removed`,
+      error,
+      about('releaseFailed', { USERNS_INODE: inodes }),
+    );
   }
   const cleared = new Set<EntrySnapshot>();
   for (const namespace of namespaces) {
@@ -155,7 +164,11 @@ function* removeInterfaces({ inode, entry }: EntrySnapshot, { log }: NamespaceTr
     try {
       yield deleteVeth(entry, name);
     } catch (error) {
-      log.warning(`releasing user namespace ${inode}: interface ${name} not removed`, error);
+      log.warning(
+        `releasing user namespace ${inode}: interface ${name} not removed`,
+        error,
+        about('releaseFailed', aboutNamespace({ inode, entry })),
+      );
       all = false;
     }
   }
@@ -167,13 +180,14 @@ function* removeCgroups({ inode, entry }: EntrySnapshot, { log }: NamespaceTrace
   let all = true;
   for (const id of entry?.cgroups ?? []) {
     const what = `releasing user namespace ${inode}: cgroup ${id} not removed`;
+    const told = about('releaseFailed', aboutNamespace({ inode, entry }));
     try {
       const removed = yield* removeCgroup(id, entry?.range);
-      if (!removed) log.notice(`${what}, as it is in use, but given back to root`);
+      if (!removed) log.notice(`${what}, as it is in use, but given back to root`, undefined, told);
     } catch (error) {
       // What is no cgroup was never given to anybody.
       const isCgroup = !isSystemError(error, 'ENOTDIR', 'EPERM');
-      log.warning(what, error);
+      log.warning(what, error, told);
       if (isCgroup) all = false;
     }
   }
@@ -191,11 +205,12 @@ function removeEntries(
   const removable = [...current].filter((namespace) => cleared.has(namespace));
   const failures = registry.removeAll(removable.map(({ inode, entry }) => entry ?? inode));
   const released = new Set(removable.filter((namespace) => isRemoved(namespace, failures, traces)));
-  for (const { inode } of released) {
+  for (const namespace of released) {
+    const { inode } = namespace;
     // With what is on its way still.
     traces.store?.remove(inode);
     tryTwice(inode, traces, 'notes not removed', () => NamespaceNotes.beside(registry).forget(inode));
-    log.debug(`released user namespace ${inode}`);
+    log.debug(`released user namespace ${inode}`, undefined, about('namespaceReleased', aboutNamespace(namespace)));
   }
   return namespaces.map((namespace) => {
     if (!current.has(namespace)) return { namespace, outcome: 'gone' };
@@ -213,7 +228,11 @@ function isRemoved(
   if (!failures.has(inode)) return true;
   const isLeft = isCurrent(registry, namespace);
   const what = isLeft ? 'registry entry not removed' : 'not all files of its registry entry removed';
-  log.warning(`releasing user namespace ${inode}: ${what}`, failures.get(inode));
+  log.warning(
+    `releasing user namespace ${inode}: ${what}`,
+    failures.get(inode),
+    about('releaseFailed', aboutNamespace(namespace)),
+  );
   return !isLeft;
 }
 
@@ -222,6 +241,6 @@ function tryTwice(inode: number, { log }: NamespaceTraces, what: string, step: (
   try {
     if (attempt(step).length > 0) step();
   } catch (error) {
-    log.warning(`releasing user namespace ${inode}: ${what}`, error);
+    log.warning(`releasing user namespace ${inode}: ${what}`, error, about('releaseFailed', { USERNS_INODE: inode }));
   }
 }

@@ -20,6 +20,7 @@ import {
   take,
   tap,
 } from 'rxjs';
+import { about, aboutNamespace } from '../program/message-ids.js';
 import { inSlices, type Steps } from '../program/slices.js';
 import { type EntrySnapshot, entrySnapshot, isCurrent, registeredInodes } from '../registry/entry-snapshot.js';
 import { locked } from '../registry/locked.js';
@@ -229,7 +230,11 @@ export class Releases {
     const tries = (this.#tries.get(namespace.file) ?? 0) + 1;
     this.#tries.set(namespace.file, tries);
     if (tries >= TRIES) {
-      log.warning(`user namespace ${namespace.inode} could not be released, its ids are not given to another one`);
+      log.warning(
+        `user namespace ${namespace.inode} could not be released, its ids are not given to another one`,
+        undefined,
+        about('namespaceKept', aboutNamespace(namespace)),
+      );
       return EMPTY;
     }
     const after = Math.min(RETRY_FIRST * 2 ** (tries - 1), RETRY_LONGEST);

@@ -2,6 +2,7 @@ import { type InstalledUsernsRestrict, Unrestricted, type UsernsRestrict } from 
 import { isSystemError } from '@sdrx/linux';
 import { NEVER } from 'rxjs';
 import type { Log } from '../program/log.js';
+import { about } from '../program/message-ids.js';
 import type { NamespaceEntry } from '../registry/namespace-entry.js';
 import type { Registry } from '../registry/registry.js';
 import { NamespaceLiveness } from './namespace-liveness.js';
@@ -41,7 +42,7 @@ export function setUpRestriction<T extends UsernsRestrict>(
     const enforced = enforce();
     return { restrict: enforced, enforced, liveness: undefined };
   } catch (error) {
-    log.notice(NOT_AVAILABLE, error);
+    log.notice(NOT_AVAILABLE, error, about('restrictionOff'));
     return { restrict: undefined, enforced: undefined, liveness: undefined };
   }
 }
@@ -64,7 +65,7 @@ export function restrictRegistered(
     restrict.attach();
     return true;
   } catch (error) {
-    log.notice(NOT_AVAILABLE, error);
+    log.notice(NOT_AVAILABLE, error, about('restrictionOff'));
     return false;
   }
 }

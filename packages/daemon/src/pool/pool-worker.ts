@@ -1,5 +1,7 @@
+import type { JournalFields } from '@sdrx/event';
 import type { Unsubscribable } from 'rxjs';
 import type { Log } from '../program/log.js';
+import { about } from '../program/message-ids.js';
 import type { PoolLedger } from './pool-ledger.js';
 import type { WorkerProcess } from './pool-system.js';
 import { type Health, type StartPatience, WorkerHealth } from './worker-health.js';
@@ -92,23 +94,28 @@ export class PoolWorker {
     this.#state = this.#health.look(ledger.beat(slot), ledger.condition(slot), patience.looks);
     if (this.#health.started && !started) patience.succeeded(missed);
     if (this.#state === 'silent') {
-      log.warning(`worker ${this.pid} gives no sign of life, it is replaced`);
+      log.warning(`worker ${this.pid} gives no sign of life, it is replaced`, undefined, this.#told);
       this.dismiss();
     } else if (this.#state === 'stillborn') {
-      log.warning(`worker ${this.pid} has not begun to work, it is replaced`);
+      log.warning(`worker ${this.pid} has not begun to work, it is replaced`, undefined, this.#told);
       patience.failed();
       // There is nothing that it could finish.
       this.kill();
     }
   }
 
+  /** What the journal is told of one that does not answer. */
+  get #told(): JournalFields {
+    return about('workerSilent', { WORKER_PID: this.pid });
+  }
+
   #hasten(log: Log): void {
     this.#waited++;
     if (this.#end === 'told' && this.#waited >= END_LOOKS) {
-      log.warning(`worker ${this.pid} does not end, it is killed`);
+      log.warning(`worker ${this.pid} does not end, it is killed`, undefined, this.#told);
       this.kill();
     } else if (this.#end === 'killed' && this.#waited >= KILL_LOOKS) {
-      log.warning(`worker ${this.pid} hangs in the kernel and can't be killed, it is given up`);
+      log.warning(`worker ${this.pid} hangs in the kernel and can't be killed, it is given up`, undefined, this.#told);
       this.#end = 'lost';
     }
   }

@@ -13,6 +13,7 @@ import {
 } from 'rxjs';
 import type { Office } from '../manager/office.js';
 import type { Log } from '../program/log.js';
+import { about } from '../program/message-ids.js';
 import { ListeningQueue } from './listening-queue.js';
 import { Orphans } from './orphans.js';
 import type { PoolLedger } from './pool-ledger.js';
@@ -221,7 +222,11 @@ export class WorkerPool {
         for (const worker of this.#workers.values()) worker.kill();
         after(KILL_TIMEOUT, 'end of workers', () => {
           for (const pid of this.#workers.keys())
-            this.options.log.warning(`worker ${pid} hangs in the kernel, not waited for`);
+            this.options.log.warning(
+              `worker ${pid} hangs in the kernel, not waited for`,
+              undefined,
+              about('workerSilent', { WORKER_PID: pid }),
+            );
           subscriber.complete();
         });
       });
@@ -285,7 +290,7 @@ export class WorkerPool {
       return true;
     } catch (error) {
       if (slot !== undefined) ledger?.release(slot);
-      log.warning('could not start a worker', error);
+      log.warning('could not start a worker', error, about('workerNotStarted'));
       // No memory, no process or descriptor left passes; what else there is won't while nobody is there to serve.
       if (this.size === 0 && !isShortage(error)) this.#giveUp();
       else this.#backOff(this.#refusals.next(), 'no worker can be started now');
@@ -326,7 +331,7 @@ export class WorkerPool {
 
   #defer(at: number, reason: string): void {
     if (this.#deferred !== undefined) return;
-    this.options.log.warning(`${reason}, the next start is put off`);
+    this.options.log.warning(`${reason}, the next start is put off`, undefined, about('workerNotStarted'));
     this.#deferred = this.loop.time({ at, accuracy: 0, description: 'deferred start of workers' }).subscribe(() => {
       // It has come: what is refused from here on needs another one.
       this.#deferred = undefined;
@@ -403,8 +408,14 @@ function isFailure({ code, status }: ChildExit): boolean {
 }
 
 function logExit(log: Log, { pid, code, status }: ChildExit): void {
-  if (code === 'dumped') log.warning(`worker ${pid} died of ${signalName(status)} and dumped core`);
-  else if (code === 'killed') log.warning(`worker ${pid} was killed by ${signalName(status)}`);
-  else if (status !== 0) log.warning(`worker ${pid} failed with exit status ${status}`);
+  const signal = code === 'exited' ? undefined : signalName(status);
+  const told = about('workerFailed', {
+    WORKER_PID: pid,
+    EXIT_CODE: code,
+    EXIT_STATUS: signal?.replace(/^SIG/, '') ?? status,
+  });
+  if (code === 'dumped') log.warning(`worker ${pid} died of ${signal} and dumped core`, undefined, told);
+  else if (code === 'killed') log.warning(`worker ${pid} was killed by ${signal}`, undefined, told);
+  else if (status !== 0) log.warning(`worker ${pid} failed with exit status ${status}`, undefined, told);
   else log.debug(`worker ${pid} ended`);
 }

@@ -1,7 +1,16 @@
 import { constants, openSync, writeSync } from 'node:fs';
-import { isJournalStream, LOG_LEVELS, type LogLevel, StandardError, sendJournalEntry } from '@sdrx/event';
+import {
+  isJournalStream,
+  Journal,
+  type JournalFields,
+  LOG_LEVELS,
+  type LogLevel,
+  StandardError,
+  sendJournalEntry,
+} from '@sdrx/event';
 import { atLoad, isSystemError } from '@sdrx/linux';
 import { logKind, logText } from './log-text.js';
+import { about } from './message-ids.js';
 import { MessageRate } from './message-rate.js';
 
 export { LOG_LEVELS, type LogLevel };
@@ -37,6 +46,9 @@ const standardError = new StandardError();
  * To log never waits and never fails. Messages of one kind, those that differ in numbers and quoted names only, are limited
  * to 200 in 30 s (information and debug messages: 10,000), then one line says how many were suppressed: what users can cause
  * must not fill a disk. What would not be plain text is escaped.
+ *
+ * The journal is told fields beside: which kind of message it is and what it is about (see `MESSAGE_IDS`), and of an error its
+ * number. It is told by its own protocol where it is the target, and where it reads our standard error.
  */
 export class Log {
   level: LogLevel = 'info';
@@ -46,38 +58,40 @@ export class Log {
   readonly #rate = new MessageRate(RATE_INTERVAL, RATE_BURST);
   readonly #verboseRate = new MessageRate(RATE_INTERVAL, RATE_BURST_VERBOSE);
   #summary: NodeJS.Timeout | undefined;
+  #journal: Journal | undefined;
 
   /** @param identifier the program's name, which every message carries */
   constructor(readonly identifier: string) {}
 
-  warning(message: string, cause?: unknown): void {
-    this.#log('warning', message, cause);
+  warning(message: string, cause?: unknown, fields?: JournalFields): void {
+    this.#log('warning', message, cause, fields);
   }
 
-  error(message: string, cause?: unknown): void {
-    this.#log('err', message, cause);
+  error(message: string, cause?: unknown, fields?: JournalFields): void {
+    this.#log('err', message, cause, fields);
   }
 
-  notice(message: string, cause?: unknown): void {
-    this.#log('notice', message, cause);
+  notice(message: string, cause?: unknown, fields?: JournalFields): void {
+    this.#log('notice', message, cause, fields);
   }
 
-  info(message: string, cause?: unknown): void {
-    this.#log('info', message, cause);
+  info(message: string, cause?: unknown, fields?: JournalFields): void {
+    this.#log('info', message, cause, fields);
   }
 
-  debug(message: string, cause?: unknown): void {
-    this.#log('debug', message, cause);
+  debug(message: string, cause?: unknown, fields?: JournalFields): void {
+    this.#log('debug', message, cause, fields);
   }
 
-  #log(level: LogLevel, message: string, cause?: unknown): void {
+  #log(level: LogLevel, message: string, cause: unknown, fields: JournalFields = {}): void {
     const priority = LOG_LEVELS.indexOf(level);
     if (this.target === 'null' || priority > LOG_LEVELS.indexOf(this.level)) return;
     const text = logText(cause === undefined ? message : `${message}: ${describe(cause)}`);
     const rate = priority <= NOTICE ? this.#rate : this.#verboseRate;
     const now = atLoad.performanceNow();
     this.#sayWhatWasSuppressed(now);
-    if (rate.take(`${priority} ${logKind(message)}`, text, now)) this.#write(priority, text);
+    if (rate.take(`${priority} ${logKind(message)}`, text, now))
+      this.#write(priority, text, { ...fieldsOf(cause), ...fields });
     else this.#summary ??= atLoad.setTimeout(() => this.#summarize(), RATE_INTERVAL).unref();
   }
 
@@ -91,38 +105,46 @@ export class Log {
       this.#write(
         NOTICE,
         `${count} more messages of this kind were suppressed within ${RATE_INTERVAL / 1000} s: ${example}`,
+        about('suppressed'),
       );
     }
   }
 
-  #write(priority: number, text: string): void {
+  #write(priority: number, text: string, fields: JournalFields): void {
     if (this.target === 'null') return;
     try {
       switch (this.target) {
         case 'journal':
-          this.#toJournal(priority, text);
+          this.#toJournal(priority, text, fields);
           break;
         case 'journal-or-kmsg':
-          this.#toJournalOrKernelLog(priority, text);
+          this.#toJournalOrKernelLog(priority, text, fields);
           break;
         case 'kmsg':
           this.#toKernelLog(priority, text);
           break;
         default:
-          this.#toConsole(priority, text);
+          this.#toConsole(priority, text, fields);
       }
     } catch (error) {
       // Better in the wrong place than lost.
-      this.#toConsole(priority, `${text} (not to the ${this.target}: ${logText(describe(error))})`);
+      this.#toConsole(priority, `${text} (not to the ${this.target}: ${logText(describe(error))})`, fields);
     }
   }
 
-  #toConsole(priority: number, text: string): void {
+  #toConsole(priority: number, text: string, fields: JournalFields): void {
     if (!this.#wants('console', priority)) return;
     const name = `${this.identifier}[${process.pid}]: `;
     if (this.target === 'console-prefixed') writeLine(`<${FACILITY | priority}>${name}${text}`);
-    // The journal, reading our standard error, takes the level from this prefix. sd-daemon(3)
-    else writeLine(`${isJournalStream() ? `<${priority}>` : name}${text}`);
+    else if (!isJournalStream()) writeLine(`${name}${text}`);
+    // A line would have no fields.
+    else this.#stream[LOG_LEVELS[priority] ?? 'info'](text, fields);
+  }
+
+  /** For the journal that reads our standard error. */
+  get #stream(): Journal {
+    this.#journal ??= new Journal({ identifier: this.identifier, level: 'debug', target: 'journal' });
+    return this.#journal;
   }
 
   #wants(place: LogPlace, priority: number): boolean {
@@ -130,18 +152,18 @@ export class Log {
     return level === undefined || priority <= LOG_LEVELS.indexOf(level);
   }
 
-  #toJournalOrKernelLog(priority: number, text: string): void {
+  #toJournalOrKernelLog(priority: number, text: string, fields: JournalFields): void {
     try {
-      this.#toJournal(priority, text);
+      this.#toJournal(priority, text, fields);
     } catch (error) {
       if (!isSystemError(error)) throw error;
       this.#toKernelLog(priority, text);
     }
   }
 
-  #toJournal(priority: number, text: string): void {
+  #toJournal(priority: number, text: string, fields: JournalFields): void {
     if (!this.#wants('journal', priority)) return;
-    sendJournalEntry({ MESSAGE: text, PRIORITY: priority, SYSLOG_IDENTIFIER: this.identifier });
+    sendJournalEntry({ MESSAGE: text, PRIORITY: priority, SYSLOG_IDENTIFIER: this.identifier, ...fields });
   }
 
   #kernelLog: number | undefined;
@@ -156,6 +178,13 @@ export class Log {
 /** Writes one line to the standard error, whatever the log's target is, without waiting. */
 export function writeLine(text: string): void {
   standardError.writeLine(text);
+}
+
+/** What the journal is told of an error beside its words. */
+function fieldsOf(cause: unknown): JournalFields {
+  if (!isSystemError(cause)) return {};
+  const { code, errno, syscall } = cause;
+  return { ERRNO: errno === undefined ? undefined : Math.abs(errno), ERROR_CODE: code, ERROR_SYSCALL: syscall };
 }
 
 function describe(cause: unknown): string {

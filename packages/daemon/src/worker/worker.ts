@@ -10,6 +10,7 @@ import { methods } from '../methods/index.js';
 import { HelperLauncher } from '../namespace/helper-launcher.js';
 import { type Restriction, setUpRestriction } from '../namespace/restriction.js';
 import type { Log } from '../program/log.js';
+import { about } from '../program/message-ids.js';
 import { signalCommands } from '../program/signal-commands.js';
 import { surviveErrors } from '../program/survive-errors.js';
 import { UsageError } from '../program/usage-error.js';
@@ -153,17 +154,27 @@ function report(event: ServerEvent, log: Log): void {
       log.warning('out of descriptors or memory, no connections are accepted for now', event.error);
       break;
     case 'failed':
-      log.warning(`${event.method ?? 'a connection'} failed`, event.error);
+      log.warning(
+        `${event.method ?? 'a connection'} failed`,
+        event.error,
+        about('callFailed', { VARLINK_METHOD: event.method }),
+      );
       break;
     case 'stuck':
       log.warning(
         `a descriptor of user ${event.uid} hangs when it is closed: until nsresourced is started anew the user may pass no more`,
+        undefined,
+        about('descriptorHangs', { USER_ID: event.uid }),
       );
       break;
     case 'refused':
       // The quotas tell of their own refusals.
       if (event.reason !== 'admit')
-        log.notice(`user ${event.uid} was refused ${event.count} times, by the limit ${event.reason}`);
+        log.notice(
+          `user ${event.uid} was refused ${event.count} times, by the limit ${event.reason}`,
+          undefined,
+          about('clientRefused', { USER_ID: event.uid, LIMIT: event.reason }),
+        );
       break;
   }
 }
