@@ -21,7 +21,11 @@ const LIMIT_NAMES = Object.entries(LIMIT_OPTIONS).map(([name, { value }]) => `--
 const OPTIONS: readonly (readonly [program: string, options: readonly string[]])[] = [
   [
     nsresourced,
-    ['--runtime-directory=DIR', '--listen=PATH', '--userns-restrict=require|off', '--worker=PROGRAM', ...LIMIT_NAMES],
+    [
+      ...['--runtime-directory=DIR', '--listen=PATH', '--userns-restrict=require|off', '--worker=PROGRAM'],
+      ...['--metrics=unix:PATH|tcp:HOST:PORT', '--metrics-mode=MODE'],
+      ...LIMIT_NAMES,
+    ],
   ],
   [nsresourcework, ['--runtime-directory=DIR', '--userns-restrict=require|off', '--slot=N', ...LIMIT_NAMES]],
   [nsresourcectl, ['--runtime-directory=DIR', '--json']],

@@ -21,6 +21,8 @@ const PAGES = [
   'reload',
   'own-source',
   'trace',
+  'log',
+  'environment',
 ].filter(pageExists);
 
 const drawTrace = programPath('../../../packages/event/dist/bin/sdrx-trace.js', import.meta.url);
@@ -58,7 +60,7 @@ function page(name: string): string {
 
 t.test('the programs that pages begin with compile, with all checks on', (t) => {
   t.ok(PAGES.includes('reload'));
-  compilePages(folder, [...PAGES, 'simulate', 'simulate-2', 'simulate-3']);
+  compilePages(folder, [...PAGES, 'simulate', 'simulate-2', 'simulate-3', 'log-2']);
   t.end();
 });
 

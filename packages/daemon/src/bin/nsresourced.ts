@@ -1,6 +1,7 @@
 import { join, resolve } from 'node:path';
 import { LIMIT_OPTIONS, limitsOf } from '../limits/limit-options.js';
 import { runManager } from '../manager/manager.js';
+import { METRICS_MODE, MetricsAddress, Mode } from '../metrics/metrics-options.js';
 import { RESTRICTIONS } from '../namespace/restriction.js';
 import { workerCommand } from '../pool/worker-program.js';
 import { oneOf, Path, parseCommandLine } from '../program/command-line.js';
@@ -44,6 +45,12 @@ void runProgram(log, () => {
           description:
             'The program that serves connections (the nsresourcework beside this\none); it gets the socket as descriptor 3',
         },
+        metrics: {
+          value: 'unix:PATH|tcp:HOST:PORT',
+          codec: MetricsAddress,
+          description: 'Where Prometheus finds /metrics; HOST is 127.0.0.1 or [::1]',
+        },
+        'metrics-mode': { value: 'MODE', codec: Mode, description: "Of that Unix socket's path (0600)" },
         ...LIMIT_OPTIONS,
       },
     },
@@ -54,7 +61,7 @@ void runProgram(log, () => {
     return 0;
   }
   configureLog(log);
-  const { listen, worker, 'userns-restrict': restriction = 'require', ...given } = parsed.values;
+  const { listen, worker, metrics, 'userns-restrict': restriction = 'require', ...given } = parsed.values;
   const limits = limitsOf(given);
   const runtimeDirectory = resolve(given['runtime-directory'] ?? RUNTIME_DIRECTORY);
   return runManager({
@@ -67,6 +74,7 @@ void runProgram(log, () => {
         : [resolve(worker)],
     foreign: worker !== undefined,
     limits,
+    metrics: metrics && { address: metrics, mode: given['metrics-mode'] ?? METRICS_MODE },
     log,
   });
 });

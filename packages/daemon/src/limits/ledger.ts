@@ -9,7 +9,6 @@ import {
   renameSync,
   rmSync,
 } from 'node:fs';
-import { basename } from 'node:path';
 import { isSystemError, MemoryMapping, PROT_READ, PROT_WRITE, reserveSpace } from '@sdrx/linux';
 import {
   ACCEPTED,
@@ -83,12 +82,12 @@ export class Ledger implements Disposable {
     return `${runtimeDirectory}/nsresource/ledger.${manager}`;
   }
 
-  /** Removes those of managers that did not come to remove their own. */
+  /** Removes those of managers that did not come to remove their own, with what their workers counted for metrics. */
   static removeOthers(runtimeDirectory: string): void {
     const folder = `${runtimeDirectory}/nsresource`;
-    const own = basename(Ledger.path(runtimeDirectory));
+    const own = [`ledger.${process.pid}`, `metrics.${process.pid}`];
     for (const name of readdirSync(folder)) {
-      if (/^ledger(\.|$)/.test(name) && name !== own) rmSync(`${folder}/${name}`, { force: true });
+      if (/^(?:ledger|metrics)(\.|$)/.test(name) && !own.includes(name)) rmSync(`${folder}/${name}`, { force: true });
     }
   }
 

@@ -2,6 +2,7 @@ import { type BpfLog, type InstalledUsernsRestrict, installUsernsRestrict } from
 import { EventLoop, type Predecessor } from '@sdrx/event';
 import { type Fd, isSystemError } from '@sdrx/linux';
 import { Ledger } from '../limits/ledger.js';
+import { CallLedger } from '../metrics/call-ledger.js';
 import { NamespaceLiveness } from '../namespace/namespace-liveness.js';
 import { type Restrictor, setUpRestriction } from '../namespace/restriction.js';
 import type { Log } from '../program/log.js';
@@ -36,6 +37,8 @@ export interface Holdings extends Adopted {
   readonly control: ServedSocket;
   /** Undefined where the workers do without it. */
   readonly ledger: Ledger | undefined;
+  /** What the workers count for metrics. Undefined where they count nothing. */
+  readonly calls: CallLedger | undefined;
 }
 
 /**
@@ -66,7 +69,8 @@ export async function hold<T>(
   using socket = openSocket(adopted, listen, former);
   using control = openControl(adopted, former);
   using ledger = options.foreign ? undefined : createLedger(adopted, log);
-  return await work({ ...adopted, socket, control, ledger });
+  using calls = ledger && createCallLedger(options, adopted);
+  return await work({ ...adopted, socket, control, ledger, calls });
 }
 
 /** Comes before anything is touched that another manager may be using. */
@@ -140,6 +144,18 @@ function createLedger({ lock }: Adopted, log: Log): Ledger | undefined {
   } catch (error) {
     if (!isSystemError(error)) throw error;
     log.warning('no ledger: limits hold in each worker by itself, and workers that hang are not noticed', error);
+    return undefined;
+  }
+}
+
+/** Nothing is counted unless somebody wants to know. */
+function createCallLedger({ metrics, log }: ManagerOptions, { lock }: Adopted): CallLedger | undefined {
+  if (metrics === undefined) return undefined;
+  try {
+    return CallLedger.create(lock.runtimeDirectory);
+  } catch (error) {
+    if (!isSystemError(error)) throw error;
+    log.warning('no memory for what calls are counted in', error);
     return undefined;
   }
 }

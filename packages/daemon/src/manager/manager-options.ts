@@ -1,4 +1,5 @@
 import type { Limits } from '../limits/limits.js';
+import type { MetricsOptions } from '../metrics/metrics-options.js';
 import type { Restriction } from '../namespace/restriction.js';
 import type { WorkerProgram } from '../pool/worker-program.js';
 import type { Log } from '../program/log.js';
@@ -12,5 +13,7 @@ export interface ManagerOptions {
   /** Whether that is a program of others, which gives no signs of life and counts nothing. */
   readonly foreign: boolean;
   readonly limits: Limits;
+  /** Where metrics are served, if they are. */
+  readonly metrics: MetricsOptions | undefined;
   readonly log: Log;
 }

@@ -1,5 +1,6 @@
 import { type EventLoop, type Predecessor, watchdog } from '@sdrx/event';
 import { defer, EMPTY, merge, type Observable, tap } from 'rxjs';
+import { type MetricsParts, metricsWork } from '../metrics/metrics-work.js';
 import type { NamespaceLiveness } from '../namespace/namespace-liveness.js';
 import { probeNamespaces } from '../namespace/namespace-probe.js';
 import type { Releases } from '../namespace/releases.js';
@@ -11,7 +12,7 @@ import type { Shutdown } from './shutdown.js';
 import { goWithout, tryAgain } from './source-failures.js';
 import type { Succession } from './succession.js';
 
-export interface ManagerWorkParts extends ServiceStatus {
+export interface ManagerWorkParts extends ServiceStatus, MetricsParts {
   readonly loop: EventLoop;
   readonly former: Predecessor | undefined;
   /** Set where the kernel does not report the death of namespaces. */
@@ -32,6 +33,7 @@ export function managerWork(parts: ManagerWorkParts): Observable<unknown> {
     liveness === undefined ? EMPTY : probeNamespaces(loop, releases).pipe(tryAgain(log, 'search for dead namespaces')),
     // The former manager may have ended before it had released all of which it was told.
     former === undefined ? EMPTY : releaseFormer(loop, releases, [], log),
+    metricsWork(parts),
     requestsToFormer(parts),
     call(() => reload.catchUp()),
   );

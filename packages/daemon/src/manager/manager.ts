@@ -1,6 +1,7 @@
 import { type Predecessor, takeOver } from '@sdrx/event';
 import { merge, tap } from 'rxjs';
 import { namespaceResource } from '../interfaces/namespace-resource.js';
+import { meteredLedger } from '../metrics/metered-ledger.js';
 import { Releases } from '../namespace/releases.js';
 import { WorkerPool, type WorkerPoolOptions } from '../pool/worker-pool.js';
 import { backgroundWork } from './background-work.js';
@@ -64,13 +65,13 @@ async function manage(options: ManagerOptions, former: Predecessor | undefined, 
 }
 
 function poolOptions({ worker, limits, log }: ManagerOptions, held: Holdings, office: Office): WorkerPoolOptions {
-  const { socket, notifySocket, api, ledger } = held;
+  const { socket, notifySocket, api, ledger, calls } = held;
   return {
     program: worker,
     listenFd: socket.fd.number,
     notifySocket: notifySocket?.path,
     api,
-    ledger,
+    ledger: ledger && calls ? meteredLedger(ledger, calls) : ledger,
     maximum: limits.workers,
     office,
     log,

@@ -66,10 +66,18 @@ export class Releases {
   /** Inodes of dead ones whose entry could not be looked at. */
   readonly #unread = new Subject<number>();
 
+  /** How many were released, and how often that failed. */
+  readonly counts = { released: 0, failed: 0 };
+
   constructor(loop: EventLoop, traces: NamespaceTraces) {
     this.#loop = loop;
     this.#traces = traces;
     this.#notes = NamespaceNotes.beside(traces.registry);
+  }
+
+  /** How many wait to be released. */
+  get waiting(): number {
+    return this.#waiting.size;
   }
 
   /** Adds namespaces that were found dead. */
@@ -221,6 +229,8 @@ export class Releases {
 
   #settle(released: Release): void {
     const { namespace, outcome } = released;
+    if (outcome === 'released') this.counts.released++;
+    else if (outcome === 'kept') this.counts.failed++;
     if (outcome === 'released' || outcome === 'gone') this.#tries.delete(namespace.file);
     else this.#failed.next(released);
   }

@@ -94,6 +94,10 @@ export class WorkerPool {
   /** Who waits for the first workers. */
   #awaiting: Subscriber<number> | undefined;
   #lastLook = Number.NEGATIVE_INFINITY;
+  /** How many connections those accepted that are gone. */
+  #acceptedBefore = 0;
+  /** How many were started, and ended by an error or a signal. */
+  readonly counts = { started: 0, failed: 0 };
 
   constructor(
     readonly loop: EventLoop,
@@ -109,6 +113,16 @@ export class WorkerPool {
   /** How many live. */
   get size(): number {
     return this.#workers.size;
+  }
+
+  /** How many connections all workers together have accepted, as far as they say. */
+  get accepted(): number {
+    const { ledger } = this.options;
+    let sum = this.#acceptedBefore;
+    for (const { slot } of this.#workers.values()) {
+      if (slot !== undefined && ledger !== undefined) sum += ledger.accepted(slot) >>> 0;
+    }
+    return sum;
   }
 
   /** Whether a process is one of them. */
@@ -286,6 +300,7 @@ export class WorkerPool {
       this.#workers.set(worker.pid, worker);
       this.#watch(worker, child);
       this.#refusals.reset();
+      this.counts.started++;
       log.debug(`started worker ${worker.pid}, ${this.size} in all`);
       return true;
     } catch (error) {
@@ -350,14 +365,14 @@ export class WorkerPool {
     if (this.#awaiting !== undefined) return;
     this.#lastLook = now;
     for (const worker of this.#workers.values()) worker.look(ledger, this.#patience, log);
-    this.#lookAtQueue(ledger);
+    this.#lookAtQueue();
     this.#fill();
   }
 
   /** Starts one more when connections wait and nobody has accepted one since the last look. */
-  #lookAtQueue(ledger: PoolLedger): void {
+  #lookAtQueue(): void {
     const { maximum, log } = this.options;
-    if (!this.#queue.stands(this.#accepted(ledger)) || this.size >= maximum) return;
+    if (!this.#queue.stands(this.accepted) || this.size >= maximum) return;
     // One that starts is help to come.
     if ([...this.#workers.values()].some(({ serves, started, slot }) => serves && !started && slot !== undefined))
       return;
@@ -365,17 +380,15 @@ export class WorkerPool {
     this.#start();
   }
 
-  #accepted(ledger: PoolLedger): number {
-    let sum = 0;
-    for (const { slot } of this.#workers.values()) if (slot !== undefined) sum += ledger.accepted(slot);
-    return sum;
-  }
-
   #exited(worker: PoolWorker, exit: ChildExit): void {
     const { log, ledger } = this.options;
     this.#orphans.end();
     this.#workers.delete(worker.pid);
-    if (worker.slot !== undefined) ledger?.release(worker.slot);
+    if (isFailure(exit)) this.counts.failed++;
+    if (worker.slot !== undefined && ledger !== undefined) {
+      this.#acceptedBefore += ledger.accepted(worker.slot) >>> 0;
+      ledger.release(worker.slot);
+    }
     worker.process[Symbol.dispose]();
     if (this.#stopping !== undefined) {
       this.#completeIfStopped();

@@ -7,6 +7,8 @@ import { limitCalls } from '../limits/limit-calls.js';
 import type { Limits } from '../limits/limits.js';
 import { workerQuotas } from '../limits/worker-quotas.js';
 import { methods } from '../methods/index.js';
+import { CallLedger } from '../metrics/call-ledger.js';
+import { countCalls, countEvent } from '../metrics/count-calls.js';
 import { HelperLauncher } from '../namespace/helper-launcher.js';
 import { type Restriction, setUpRestriction } from '../namespace/restriction.js';
 import type { Log } from '../program/log.js';
@@ -72,6 +74,7 @@ export async function runWorker(settings: WorkerSettings): Promise<number> {
     log,
   );
   const sign = slot && new SignOfLife(loop, slot);
+  using counter = slot && CallLedger.open(runtimeDirectory, process.ppid, slot.slot);
   const served = service(
     { vendor: 'sdrx', product: 'nsresourced', version: VERSION, url: 'https://systemd.io/USER_GROUP_API' },
     ...methods({ loop, registry, restrict, liveness, log, limits, accounts, launcher, helpers, lookups }),
@@ -114,10 +117,16 @@ export async function runWorker(settings: WorkerSettings): Promise<number> {
   };
   let stuck = false;
   sign?.start();
-  const serving = serve(loop, limitCalls(served, calls), socket.number, options).pipe(
+  const serving = serve(
+    loop,
+    limitCalls(counter === undefined ? served : countCalls(served, counter), calls),
+    socket.number,
+    options,
+  ).pipe(
     tap(() => idle.restart()),
     tap((event) => {
       sign?.tell(event);
+      if (counter !== undefined) countEvent(event, counter);
       if (event.type === 'stuck') stuck = true;
     }),
     tap((event) => report(event, log)),
