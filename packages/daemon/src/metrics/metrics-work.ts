@@ -4,6 +4,7 @@ import { defer, EMPTY, from, mergeMap, type Observable, retry } from 'rxjs';
 import type { Log } from '../program/log.js';
 import type { MetricsOptions } from './metrics-options.js';
 import type { MetricSources } from './read-metrics.js';
+import { serveMetrics } from './serve-metrics.js';
 
 /** When it is tried again to have the socket, in milliseconds: at first, when a former manager may have it still, and later. */
 const SOON = 100;
@@ -18,12 +19,12 @@ export interface MetricsParts extends MetricSources {
   readonly log: Log;
 }
 
-/** Serves metrics, if that is wanted. What it needs for that, HTTP above all, is loaded only then. */
+/** Serves metrics, if that is wanted. Node's HTTP is loaded only then. */
 export function metricsWork(parts: MetricsParts): Observable<never> {
   const { loop, metrics, log } = parts;
   if (metrics === undefined) return EMPTY;
-  return defer(() => from(import('./serve-metrics.js'))).pipe(
-    mergeMap(({ serveMetrics }) => serveMetrics(metrics, parts)),
+  return defer(() => from(import('node:http'))).pipe(
+    mergeMap(({ createServer }) => serveMetrics(createServer, metrics, parts)),
     retry({
       delay: (error, count) => {
         if (!isSystemError(error)) throw error;

@@ -1,4 +1,4 @@
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import type { createServer as CreateServer, IncomingMessage, ServerResponse } from 'node:http';
 import { type ListeningSocket, listenInet, listenUnix, ServedConnections } from '@sdrx/event';
 import { Observable } from 'rxjs';
 import type { MetricsOptions } from './metrics-options.js';
@@ -10,8 +10,15 @@ const MOST_CONNECTIONS = 64;
 const REQUEST_TIMEOUT = 10_000;
 const KEEP_ALIVE_TIMEOUT = 90_000;
 
-/** Serves the metrics at /metrics while subscribed. Fails with what the socket can't be had for: EADDRINUSE, EACCES, ENOENT. */
-export function serveMetrics({ address, mode }: MetricsOptions, sources: MetricSources): Observable<never> {
+/**
+ * Serves the metrics at /metrics while subscribed. Fails with what the socket can't be had for: EADDRINUSE, EACCES, ENOENT.
+ * @param createServer of node:http, which is loaded only for this
+ */
+export function serveMetrics(
+  createServer: typeof CreateServer,
+  { address, mode }: MetricsOptions,
+  sources: MetricSources,
+): Observable<never> {
   return new Observable((subscriber) => {
     const socket: ListeningSocket =
       address.kind === 'unix' ? listenUnix(address.path, { mode }) : listenInet(address.host, address.port);
