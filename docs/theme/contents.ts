@@ -44,6 +44,7 @@ export const SECTIONS: readonly Section[] = [
       'docs/security.md',
       'docs/book/troubleshoot.md',
       'docs/daemon.md',
+      'docs/metrics.md',
       'docs/nsresourced.md',
       'docs/nsresourcectl.md',
     ],
