@@ -83,7 +83,7 @@ t.test('with none alive it waits for memory, but not for a program that is not t
   ] as const) {
     const world = new PoolWorld(OTHERS);
     await world.settle();
-    for (let time = 0; time < 5; time++) world.refusedStarts.push(new SystemError(errno, 'clone', 'setpriv'));
+    for (let time = 0; time < 5; time++) world.refusedStarts.push(new SystemError(errno, 'clone', 'sh'));
     for (const worker of world.workers) worker.finish(FAILURE);
     await world.settle();
     await world.pass(60_000);
@@ -118,6 +118,21 @@ t.test('workers that ignore a stop are killed, and those that hang in the kernel
     workers.map(({ signals }) => signals.join()),
     ['SIGTERM', 'SIGTERM,SIGKILL', 'SIGTERM,SIGKILL,SIGKILL', 'SIGTERM', 'SIGTERM,SIGKILL'],
   );
+});
+
+t.test('no more begin at a time than there are processors, and one less until the first one serves', async (t) => {
+  const late = { ...STEADY, begins: false };
+  const world = new PoolWorld({ maximum: 4096, foreign: false, fates: [late, late, STEADY, late, late, late] });
+  await world.settle();
+  const begun = () => world.workers.map(({ isWaiting }) => !isWaiting);
+  t.strictSame(begun(), [true, false, false, false, false], 'there are five');
+  await world.pass(900);
+  t.strictSame(begun(), [true, false, false, false, false]);
+  await world.pass(150);
+  t.strictSame(begun(), [true, true, false, false, false], 'one that takes long is waited for no more');
+  await world.pass(1050);
+  t.strictSame(begun(), [true, true, true, true, true], 'when one serves two more begin');
+  await world.stop();
 });
 
 t.test('one that falls silent is told to end, killed when it does not, and replaced in any case', async (t) => {

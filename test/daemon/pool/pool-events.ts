@@ -138,7 +138,7 @@ export async function happen(world: PoolWorld, event: PoolEvent): Promise<void> 
       break;
     case 'starts are refused':
       for (let time = 0; time < event.times; time++)
-        world.refusedStarts.push(new SystemError(event.errno, 'clone', 'setpriv'));
+        world.refusedStarts.push(new SystemError(event.errno, 'clone', 'sh'));
       break;
     case 'watches are refused':
       world.loop.refusals += event.times;

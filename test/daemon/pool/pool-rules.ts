@@ -17,6 +17,10 @@ const PAUSE = 30_000;
 /** Within this time a look finds out how a worker is. */
 const LOOK = 2500;
 
+/** For so long one that begins keeps others waiting, and within so long that is noticed. */
+const TURN = 1000;
+const TURN_LOOK = 20;
+
 /** Within this time it is noticed that a worker gives no sign of life, or has never begun, or does not end. */
 const SILENCE = 10_000;
 const BIRTH = 410_000;
@@ -25,6 +29,7 @@ const OBSTINACY = 15_000;
 /** What the rules are about. */
 export interface RulesOptions {
   readonly maximum: number;
+  readonly processors: number;
   /** Whether the workers are those of others, which say nothing of themselves. */
   readonly foreign: boolean;
   readonly now: () => number;
@@ -55,6 +60,7 @@ export class PoolRules {
   #taken = 0;
   #warnedWindow = 0;
   #lastAttempt = 0;
+  #lastTurn = 0;
   #lastEnd = 0;
   #lastRefusal = Number.NEGATIVE_INFINITY;
   #helpedAt = Number.NEGATIVE_INFINITY;
@@ -100,6 +106,12 @@ export class PoolRules {
   wasStarted(worker: SimulatedWorker): void {
     this.started++;
     this.living.add(worker);
+    if (!worker.isWaiting) this.hadTurn();
+  }
+
+  /** A worker begins. */
+  hadTurn(): void {
+    this.#lastTurn = this.#options.now();
   }
 
   /** The system has refused a start. */
@@ -150,6 +162,7 @@ export class PoolRules {
     if (seen.deferred > 1) this.violated(`${seen.deferred} deferred starts`);
     if (!this.isStopping) {
       this.#checkNumber(seen);
+      this.#checkTurns();
       for (const worker of this.living) this.#checkWorker(worker);
     }
     for (const worker of this.#told.splice(0)) this.#checkObituary(worker);
@@ -174,6 +187,20 @@ export class PoolRules {
     else if (deferred !== 1) this.violated(`${counted} workers, and no deferred start`);
   }
 
+  /** No more begin at a time than there are processors, and nobody waits for nothing. */
+  #checkTurns(): void {
+    const now = this.#options.now();
+    let beginning = 0;
+    let waiting = 0;
+    for (const { isWaiting, slot, condition, end, startedAt } of this.living) {
+      if (end !== undefined || slot === undefined) continue;
+      if (isWaiting) waiting++;
+      else if (condition === 'starting' && now - startedAt < TURN) beginning++;
+    }
+    if (beginning > this.#options.processors) this.violated(`${beginning} begin at a time`);
+    if (waiting > 0 && now - this.#lastTurn > TURN + TURN_LOOK) this.violated(`${waiting} wait, and nobody begins`);
+  }
+
   #failAgainAndAgain(now: number): boolean {
     const often =
       this.#failures > MANY && now - this.#firstFailure > LONG && now - this.#lastFailure <= PAUSE + LONGEST_DELAY;
@@ -192,7 +219,7 @@ export class PoolRules {
     } else if (signals.length === 0) {
       if (fate.begins && silentSince !== undefined && now - silentSince > SILENCE)
         this.violated(`worker ${pid} is silent`);
-      if (!fate.begins && now - startedAt > BIRTH) this.violated(`worker ${pid} has never begun`);
+      if (!fate.begins && !worker.isWaiting && now - startedAt > BIRTH) this.violated(`worker ${pid} has never begun`);
     } else if (signals.at(-1) !== 'SIGKILL' && now - signalledAt > OBSTINACY) this.violated(`worker ${pid} lives on`);
   }
 

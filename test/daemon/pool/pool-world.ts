@@ -52,6 +52,7 @@ const OUTSIDER = 1;
  * step of time, and after each event, the rules are checked.
  */
 export class PoolWorld implements PoolSystem {
+  readonly processors = 2;
   readonly loop = new RefusingLoop();
   readonly rules: PoolRules;
   readonly ledger: SimulatedLedger | undefined;
@@ -80,9 +81,10 @@ export class PoolWorld implements PoolSystem {
       now,
       loop,
       ended: (worker) => this.#leaveOrphans(worker.fate),
+      began: () => this.rules.hadTurn(),
       told: (worker, end) => this.rules.wasTold(worker, end),
     };
-    this.rules = new PoolRules({ maximum, foreign, now });
+    this.rules = new PoolRules({ maximum, processors: this.processors, foreign, now });
     this.ledger = foreign ? undefined : new SimulatedLedger(now);
     const log = new ObservedLog((level, message) => this.#logged(level, message));
     const options = { program: ['worker'] as const, listenFd: -1, api: true, ledger: this.ledger, maximum, log };
@@ -147,7 +149,7 @@ export class PoolWorld implements PoolSystem {
     loop[Symbol.dispose]();
   }
 
-  start({ fixed, slot }: WorkerOptions): SimulatedWorker {
+  start({ fixed, slot, waits }: WorkerOptions): SimulatedWorker {
     this.rules.attempted(fixed);
     const refusal = this.refusedStarts.shift();
     if (refusal !== undefined) {
@@ -156,7 +158,7 @@ export class PoolWorld implements PoolSystem {
     }
     const fate = this.fates[this.#drawn++ % this.fates.length] ?? STEADY;
     const virtual = this.loop.startChild();
-    const worker = new SimulatedWorker(virtual, fate, slot, this.#surroundings);
+    const worker = new SimulatedWorker(virtual, fate, { slot, waits }, this.#surroundings);
     this.#workers.set(worker.pid, worker);
     if (slot !== undefined) {
       if (this.ledger?.workers.has(slot)) this.rules.violated(`slot ${slot} is given to two`);

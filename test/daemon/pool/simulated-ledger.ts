@@ -37,7 +37,7 @@ export class SimulatedLedger implements PoolLedger {
 
   beat(slot: number): number {
     const worker = this.workers.get(slot);
-    if (worker === undefined || !worker.fate.begins) return 0;
+    if (worker === undefined || !worker.hasBegun) return 0;
     return (worker.silentSince ?? this.now()) | 1;
   }
 

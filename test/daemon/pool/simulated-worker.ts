@@ -1,4 +1,4 @@
-import type { Condition, StartedWorker, WorkerProcess } from '@sdrx/daemon';
+import type { Condition, StartedWorker, WorkerOptions, WorkerProcess } from '@sdrx/daemon';
 import type { VirtualChild } from '@sdrx/event/testing';
 import { type Signal, signalNumber } from '@sdrx/linux';
 import type { Unsubscribable } from 'rxjs';
@@ -32,6 +32,8 @@ export interface WorkerSurroundings {
   now(): number;
   /** The ids of the processes that the loop could not watch when it was asked to last, and ever. */
   readonly loop: Pick<RefusingLoop, 'unwatched' | 'refused' | 'refusedAt'>;
+  /** One that has waited begins. */
+  began(): void;
   /** It has ended. */
   ended(worker: SimulatedWorker): void;
   /** The pool has heard of its end. */
@@ -42,7 +44,10 @@ export interface WorkerSurroundings {
 export class SimulatedWorker implements WorkerProcess, StartedWorker {
   readonly process = this;
   readonly child: number;
-  readonly startedAt: number;
+  readonly begin: (() => void) | undefined;
+  readonly slot: number | undefined;
+  /** When it was started, or told to begin. */
+  startedAt: number;
   readonly signals: Signal[] = [];
   signalledAt = 0;
   /** What the log has to say of its end. */
@@ -54,23 +59,37 @@ export class SimulatedWorker implements WorkerProcess, StartedWorker {
   accepted = 0;
   /** Brings its end, if that is to come by itself. */
   clock: Unsubscribable | undefined;
+  #isWaiting: boolean;
   #end: End | undefined;
   #isTold = false;
 
   constructor(
     readonly virtual: VirtualChild,
     readonly fate: Fate,
-    readonly slot: number | undefined,
+    { slot, waits }: Pick<WorkerOptions, 'slot' | 'waits'>,
     readonly surroundings: WorkerSurroundings,
   ) {
     this.child = virtual.pid;
+    this.slot = slot;
     this.startedAt = surroundings.now();
-    this.condition = fate.begins ? 'serving' : 'starting';
+    this.condition = fate.begins && !waits ? 'serving' : 'starting';
     this.conditionSince = this.startedAt;
+    this.#isWaiting = waits;
+    this.begin = waits ? () => this.#begin() : undefined;
   }
 
   get pid(): number {
     return this.virtual.pid;
+  }
+
+  /** Whether it has begun to work, and says so. */
+  get hasBegun(): boolean {
+    return this.fate.begins && !this.#isWaiting;
+  }
+
+  /** Whether it waits until it is told to begin. */
+  get isWaiting(): boolean {
+    return this.#isWaiting;
   }
 
   /** How it has ended. */
@@ -121,9 +140,19 @@ export class SimulatedWorker implements WorkerProcess, StartedWorker {
 
   /** It says from now on that it is so. One that has no slot, or has not begun, says nothing. */
   say(condition: Condition): void {
-    if (this.slot === undefined || !this.fate.begins || this.condition === condition) return;
+    if (this.slot === undefined || !this.hasBegun || this.condition === condition) return;
     this.condition = condition;
     this.conditionSince = this.surroundings.now();
+  }
+
+  #begin(): void {
+    if (!this.#isWaiting) throw new Error(`worker ${this.pid} has begun already`);
+    this.#isWaiting = false;
+    if (this.#end !== undefined) return;
+    this.surroundings.began();
+    this.startedAt = this.surroundings.now();
+    if (this.fate.begins) this.say('serving');
+    this.conditionSince = this.startedAt;
   }
 
   [Symbol.dispose](): void {

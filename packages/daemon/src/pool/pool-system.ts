@@ -1,4 +1,5 @@
 import { readdirSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import type { Child } from '@sdrx/event';
 import { atLoad, becomeSubreaper, isSeenWaiting, isSystemError, readKernelFile, type Signal } from '@sdrx/linux';
 import { startWorker, type WorkerOptions } from './worker-program.js';
@@ -15,6 +16,8 @@ export interface StartedWorker {
   readonly process: WorkerProcess;
   /** By what a loop watches it. */
   readonly child: Child;
+  /** Lets it begin; undefined if it does not wait. To be called as well when it has ended, once. */
+  readonly begin: (() => void) | undefined;
 }
 
 /**
@@ -22,6 +25,8 @@ export interface StartedWorker {
  * Linux. A test has one that it drives itself, beside a `VirtualLoop`.
  */
 export interface PoolSystem {
+  /** How many processors there are. */
+  readonly processors: number;
   /** Throws what `spawn` throws. */
   start(options: WorkerOptions): StartedWorker;
   /** Whether connections wait at a listening socket. */
@@ -38,9 +43,10 @@ export interface PoolSystem {
 
 /** What the daemon runs on. */
 export const linuxSystem: PoolSystem = {
+  processors: availableParallelism(),
   start: (options) => {
-    const process = startWorker(options);
-    return { process, child: process };
+    const { process, begin } = startWorker(options);
+    return { process, child: process, begin };
   },
   isSeenWaiting,
   becomeSubreaper,

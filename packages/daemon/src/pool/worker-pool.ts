@@ -21,6 +21,7 @@ import { linuxSystem, type PoolSystem } from './pool-system.js';
 import { PoolWorker } from './pool-worker.js';
 import { RateLimit } from './rate-limit.js';
 import { FailureBackoff, GrowingDelay } from './start-backoff.js';
+import { StartTurns } from './start-turns.js';
 import { StartPatience } from './worker-health.js';
 import type { WorkerProgram } from './worker-program.js';
 import { worthWhile } from './worth-while.js';
@@ -86,6 +87,7 @@ export class WorkerPool {
   readonly #patience = new StartPatience();
   readonly #orphans: Orphans;
   readonly #queue: ListeningQueue;
+  readonly #turns: StartTurns;
   readonly #subscription = new Subscription();
   #deferred: Subscription | undefined;
   #backingOff = false;
@@ -105,6 +107,7 @@ export class WorkerPool {
     readonly system: PoolSystem = linuxSystem,
   ) {
     this.#queue = new ListeningQueue(options.listenFd, system);
+    this.#turns = new StartTurns(loop, options.ledger, system.processors);
     // The process that takes over from this one is a child, too, but no orphan.
     const isOurs = (pid: number) => this.has(pid) || pid === options.office?.successor;
     this.#orphans = new Orphans(loop, isOurs, () => this.#completeIfStopped(), options.log, system);
@@ -148,6 +151,7 @@ export class WorkerPool {
           worker.watch?.unsubscribe();
           worker.process.kill(signal);
           worker.process[Symbol.dispose]();
+          this.#turns.delete(worker);
         }
         this.#workers.clear();
       };
@@ -295,9 +299,16 @@ export class WorkerPool {
     }
     const slot = this.#assignSlot();
     try {
-      const { process, child } = this.system.start({ ...this.options, fixed: !this.#serves(MINIMUM), slot });
+      const waits = this.#turns.areTaken(slot);
+      const { process, child, begin } = this.system.start({
+        ...this.options,
+        fixed: !this.#serves(MINIMUM),
+        slot,
+        waits,
+      });
       const worker = new PoolWorker(process, slot, now);
       this.#workers.set(worker.pid, worker);
+      this.#turns.add(worker, begin);
       this.#watch(worker, child);
       this.#refusals.reset();
       this.counts.started++;
@@ -364,7 +375,9 @@ export class WorkerPool {
     // Who waits for the first ones knows how long.
     if (this.#awaiting !== undefined) return;
     this.#lastLook = now;
-    for (const worker of this.#workers.values()) worker.look(ledger, this.#patience, log);
+    for (const worker of this.#workers.values()) {
+      if (worker.dismissed || !this.#turns.waits(worker)) worker.look(ledger, this.#patience, log);
+    }
     this.#lookAtQueue();
     this.#fill();
   }
@@ -384,6 +397,7 @@ export class WorkerPool {
     const { log, ledger } = this.options;
     this.#orphans.end();
     this.#workers.delete(worker.pid);
+    this.#turns.delete(worker);
     if (isFailure(exit)) this.counts.failed++;
     if (worker.slot !== undefined && ledger !== undefined) {
       this.#acceptedBefore += ledger.accepted(worker.slot) >>> 0;

@@ -1,4 +1,4 @@
-import { type ChildProcess, spawn } from '@sdrx/linux';
+import { type ChildProcess, type Fd, pipe, setNonBlocking, spawn } from '@sdrx/linux';
 import { limitArguments } from '../limits/limit-options.js';
 import type { Limits } from '../limits/limits.js';
 import type { Restriction } from '../namespace/restriction.js';
@@ -43,21 +43,30 @@ export interface WorkerOptions {
   readonly notifySocket?: string | undefined;
   /** Its slot in the ledger; undefined for a program that knows of none. */
   readonly slot: number | undefined;
+  /** Whether it is to wait until it is told to begin. */
+  readonly waits: boolean;
   readonly log: Log;
+}
+
+/** A worker that was started. */
+export interface WorkerStart {
+  readonly process: ChildProcess;
+  /** Lets it begin; undefined if it does not wait. */
+  readonly begin: (() => void) | undefined;
 }
 
 /** What was meant for this process and means nothing to a worker. Those of the passed descriptors are gone with them. */
 const OWN_VARIABLES = ['WATCHDOG_USEC', 'WATCHDOG_PID'];
 
-/*
- * Two things only the new process itself can do: ask for SIGTERM at the death of its parent, and tell its own id. Both
- * last over exec, so setpriv(1) and a shell do them on the way. The parent may have died before that was asked for.
- */
-const SHELL = '[ "$PPID" = "$0" ] || exit 0; export LISTEN_PID=$$; exec "$@"';
+/** Only the new process itself can tell its id, which lasts over exec: a shell does it on the way. */
+const SHELL = 'export LISTEN_PID=$$; exec "$@"';
+
+/** The same, once nobody has the other end of descriptor 4 any more. A shell that waits is a hundredth of a Node that does. */
+const WAITING_SHELL = 'read -r _ <&4; export LISTEN_PID=$$; exec "$@" 4<&-';
 
 /** Starts a worker: the socket as descriptor 3, stdio, no other descriptor; sd_listen_fds(3) and ours in its environment. */
-export function startWorker(options: WorkerOptions): ChildProcess {
-  const { program, listenFd, fixed, api, notifySocket, slot, log } = options;
+export function startWorker(options: WorkerOptions): WorkerStart {
+  const { program, listenFd, fixed, api, notifySocket, slot, waits, log } = options;
   const assigned = slot === undefined ? [] : [`--slot=${slot}`];
   const env: NodeJS.ProcessEnv = {
     ...process.env,
@@ -68,9 +77,22 @@ export function startWorker(options: WorkerOptions): ChildProcess {
     ...(notifySocket && { NOTIFY_SOCKET: notifySocket }),
   };
   for (const variable of OWN_VARIABLES) delete env[variable];
-  return spawn('setpriv', {
-    args: ['--pdeathsig', 'TERM', '--', 'sh', '-c', SHELL, String(process.pid), ...program, ...assigned],
-    env,
-    fds: [0, 1, 2, listenFd],
-  });
+  const start = (shell: string, ...more: readonly Fd[]) =>
+    spawn('sh', {
+      args: ['-c', shell, 'sh', ...program, ...assigned],
+      env,
+      fds: [0, 1, 2, listenFd, ...more],
+      parentDeathSignal: 'SIGTERM',
+    });
+  if (!waits) return { process: start(SHELL), begin: undefined };
+  const [reading, writing] = pipe();
+  try {
+    setNonBlocking(reading.number, false);
+    return { process: start(WAITING_SHELL, reading), begin: () => writing.close() };
+  } catch (error) {
+    writing.close();
+    throw error;
+  } finally {
+    reading.close();
+  }
 }
