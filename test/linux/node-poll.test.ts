@@ -1,10 +1,46 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { openSync } from 'node:fs';
+import { createInterface } from 'node:readline';
+import type { Writable } from 'node:stream';
 import { EPOLLIN, Epoll, eventfd, Fd, NodePoll, read, write } from '@sdrx/linux';
 import t from 'tap';
 import { leavingNothing } from '../support/nothing-left.js';
 import { programPath } from '../support/program-path.js';
 import { runNode } from '../support/run-node.js';
 import { until } from '../support/until.js';
+
+/** A process that watches a descriptor exclusively. */
+class Watcher {
+  readonly #closed: Promise<unknown>;
+  readonly #input: Writable;
+  readonly #lines: AsyncIterator<string>;
+
+  constructor(fd: number) {
+    const program = programPath('programs/exclusive-poll.js', import.meta.url);
+    const child = spawn(process.execPath, [program], { stdio: ['pipe', 'pipe', 'inherit', fd] });
+    if (child.stdin === null || child.stdout === null) throw new Error('it has no pipes');
+    this.#closed = once(child, 'close');
+    this.#input = child.stdin;
+    this.#lines = createInterface(child.stdout)[Symbol.asyncIterator]();
+  }
+
+  async line(): Promise<string> {
+    return String((await this.#lines.next()).value);
+  }
+
+  /** Has it do something. @returns how often it was called by now */
+  async calls(what: 'yield' | 'resume' | 'end' | 'count' = 'count'): Promise<number> {
+    this.#input.write(`${what}\n`);
+    return Number(await this.line());
+  }
+
+  async end(): Promise<void> {
+    await this.calls('end');
+    this.#input.destroy();
+    await this.#closed;
+  }
+}
 
 const ONE = Buffer.from([1, 0, 0, 0, 0, 0, 0, 0]);
 const nextTurn = () => new Promise((resolve) => setImmediate(resolve));
@@ -117,5 +153,33 @@ t.test(
     poll[Symbol.dispose]();
     poll.pause();
     t.pass('harmless after its end');
+  }),
+);
+
+t.test(
+  'of several processes that watch exclusively one is woken, who yields last, and who resumes is told what waits still',
+  leavingNothing(async (t) => {
+    using event = eventfd();
+    const watchers: Watcher[] = [];
+    for (let count = 0; count < 4; count++) {
+      const watcher = new Watcher(event.number);
+      t.equal(await watcher.line(), 'watches');
+      // It is registered once its loop has turned.
+      t.equal(await watcher.calls(), 0);
+      watchers.push(watcher);
+    }
+    const counts = async () => {
+      const all: number[] = [];
+      for (const watcher of watchers) all.push(await watcher.calls());
+      return all;
+    };
+    await watchers[0]?.calls('yield');
+    write(event.number, ONE);
+    while (!(await counts()).some((calls) => calls > 0));
+    t.strictSame(await counts(), [0, 1, 0, 0], 'the second one, as the first has yielded');
+    await watchers[1]?.calls('resume');
+    while ((await watchers[1]?.calls()) === 1);
+    t.strictSame(await counts(), [0, 2, 0, 0]);
+    await Promise.all(watchers.map((watcher) => watcher.end()));
   }),
 );

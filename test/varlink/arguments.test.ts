@@ -172,6 +172,7 @@ const serving: [string, (fixture: Fixture) => unknown, 'TypeError' | 'RangeError
   ['NaN for a descriptor', ({ loop }) => serve(loop, service(info), Number.NaN), 'RangeError', /`listenFd`.*NaN/],
   ['options that are null', (fixture) => served(fixture, wrong(null)), 'TypeError', /`options`.*null/],
   ['a batch as text', (fixture) => served(fixture, { acceptBatch: wrong('8') }), 'RangeError', /`acceptBatch`.*"8"/],
+  ['exclusive as text', (fixture) => served(fixture, { exclusive: wrong('yes') }), 'TypeError', /`exclusive`/],
   ['a batch of 0', (fixture) => served(fixture, { acceptBatch: 0 }), 'RangeError', /`acceptBatch`.*0/],
   [
     'a promise to drain',

@@ -53,6 +53,43 @@ t.test('150 loops listen on one socket, pause and resume, and each client is ser
   await until('all to close', () => openFds() === before);
 });
 
+t.test('what the one that was woken leaves another one finds', async (t) => {
+  using folder = new Folder();
+  using socket = unixSocket();
+  const path = folder.join('socket');
+  bind(socket.number, path);
+  listen(socket.number);
+  const before = openFds();
+  const accepted: string[] = [];
+  const begin = (name: string) => {
+    const loop = new EventLoop();
+    const copy = duplicate(socket.number);
+    const subscription = serve(loop, service(info, ...exampleService()), copy.number, { exclusive: true }).subscribe(
+      ({ type }) => type === 'accepted' && accepted.push(name),
+    );
+    return { loop, copy, subscription };
+  };
+  // Watches for longest, so it is woken, and its loop does not run.
+  const first = begin('first');
+  const second = begin('second');
+  const finished = second.loop.run();
+  {
+    using client = new RawClient(second.loop, path);
+    client.send(call('Nothing'));
+    t.same(await client.replies(1), [nothing]);
+  }
+  t.strictSame(accepted, ['second']);
+  await turn();
+  second.loop.exit();
+  await finished;
+  for (const { copy, subscription, loop } of [first, second]) {
+    subscription.unsubscribe();
+    copy.close();
+    loop[Symbol.dispose]();
+  }
+  await until('all to close', () => openFds() === before);
+});
+
 t.test('as many nested epoll sets would not', (t) => {
   using folder = new Folder();
   using socket = unixSocket();

@@ -38,6 +38,8 @@ export interface ConnectionHost {
   working: Connection | undefined;
   /** Changes what the connection waits for: EPOLLIN, EPOLLOUT, 0 for a hangup only, undefined for nothing at all. */
   wait(connection: Connection, events: number | undefined, before: number | undefined): void;
+  /** The connection is one that stays, so the next ones had better be another process's. */
+  stays(): void;
   /** A call has begun. */
   begun(user: User): void;
   /** A call has ended. */
@@ -95,8 +97,9 @@ export class Connection implements AnswersOwner, InboxOwner, Waiter, Disposable 
   /** The client sends no more, and all is read. */
   #empty = false;
   #drainLeft: number | undefined;
-  /** Whether a call has come. */
+  /** Whether a call has come, and another one after it. */
   #used = false;
+  #stays = false;
   #closed = false;
 
   /**
@@ -127,6 +130,11 @@ export class Connection implements AnswersOwner, InboxOwner, Waiter, Disposable 
 
   get closed(): boolean {
     return this.#closed;
+  }
+
+  /** Whether a call has come. */
+  get used(): boolean {
+    return this.#used;
   }
 
   get user(): User {
@@ -391,6 +399,10 @@ export class Connection implements AnswersOwner, InboxOwner, Waiter, Disposable 
   }
 
   #handle(text: string): void {
+    if (this.#used && !this.#stays) {
+      this.#stays = true;
+      this.#host.stays();
+    }
     this.#used = true;
     const fds = this.#inbox.takeFds();
     let call: DecodedCall;

@@ -1,6 +1,11 @@
-import type { EventLoop, SourceOptions } from '@sdrx/event';
+import type { EventLoop } from '@sdrx/event';
 import { isSeenWaiting, NodePoll } from '@sdrx/linux';
 import type { Observable, Observer, Subscription } from 'rxjs';
+import type { ServeOptions } from './serve-options.js';
+
+/** How often one of several processes looks for connections that another one was woken for, and left, and how late, in milliseconds. */
+const LOOK_INTERVAL = 1000;
+const LOOK_ACCURACY = 250;
 
 /**
  * Tells when connections wait on a listening socket, as a source of the loop. The socket stands in Node's own epoll set, not
@@ -8,12 +13,15 @@ import type { Observable, Observer, Subscription } from 'rxjs';
  * directly, and as many processes as there are workers listen on one socket.
  */
 export class Listener implements Disposable {
+  readonly #loop: EventLoop;
   readonly #fd: number;
+  readonly #exclusive: boolean;
   readonly #next: Observable<void>;
   readonly #observer: Partial<Observer<void>>;
   readonly #ready: () => void;
   readonly #failed: (error: unknown) => void;
   #poll: NodePoll | undefined;
+  #looks: Subscription | undefined;
   #watching = false;
   /** Whether Node does not ask, as what it would say is known. */
   #silent = false;
@@ -29,11 +37,13 @@ export class Listener implements Disposable {
   constructor(
     loop: EventLoop,
     fd: number,
-    { priority, description, exitOnFailure }: SourceOptions,
+    { priority, description, exitOnFailure, exclusive = false }: ServeOptions,
     ready: () => void,
     failed: (error: unknown) => void,
   ) {
+    this.#loop = loop;
     this.#fd = fd;
+    this.#exclusive = exclusive;
     this.#next = loop.defer({
       ...(priority !== undefined && { priority }),
       ...(description !== undefined && { description }),
@@ -52,12 +62,15 @@ export class Listener implements Disposable {
   resume(): void {
     if (this.#watching) return;
     if (this.#poll === undefined) {
-      this.#poll = new NodePoll(this.#fd, () => this.#poke());
+      this.#poll = new NodePoll(this.#fd, () => this.#poke(), { exclusive: this.#exclusive });
       this.#poll.unref();
     } else {
       this.#poll.resume();
     }
     this.#watching = true;
+    if (!this.#exclusive) return;
+    const looks = { every: LOOK_INTERVAL, accuracy: LOOK_ACCURACY, description: 'look for connections' };
+    this.#looks = this.#loop.time(looks).subscribe({ next: () => this.look(), error: () => {} });
   }
 
   /**
@@ -69,11 +82,17 @@ export class Listener implements Disposable {
     this.#turn = this.#next.subscribe(this.#observer);
   }
 
+  /** Lets other processes go first, of those that serve the same socket exclusively. */
+  yield(): void {
+    if (this.#exclusive && this.#watching && !this.#silent) this.#resume(() => this.#poll?.yield());
+  }
+
   /** Tells no more until `resume`. */
   pause(): void {
     if (!this.#watching) return;
     this.#watching = false;
     this.#silent = false;
+    this.#looks?.unsubscribe();
     this.#poll?.pause();
     this.#turn?.unsubscribe();
     this.#turn = undefined;
@@ -105,8 +124,13 @@ export class Listener implements Disposable {
     this.#ready();
     if (!this.#silent) return;
     this.#silent = false;
+    this.#resume(() => this.#poll?.resume());
+  }
+
+  /** Has the kernel watch again. */
+  #resume(watch: () => void): void {
     try {
-      this.#poll?.resume();
+      watch();
     } catch (error) {
       this.#watching = false;
       this.#failed(error);

@@ -1,5 +1,5 @@
 import type { EventLoop } from '@sdrx/event';
-import { checkFunction, checkMethods, checkObject } from '@sdrx/linux';
+import { checkBoolean, checkFunction, checkMethods, checkObject } from '@sdrx/linux';
 import { requireFd, shown } from './arguments.js';
 import { SERVE_LIMITS } from './limits.js';
 import type { ServeOptions } from './serve-options.js';
@@ -27,10 +27,11 @@ export function requireService(loop: EventLoop, service: Service): void {
 /** @throws TypeError or RangeError that names the option that is none */
 export function requireServeOptions(options: ServeOptions): void {
   checkObject('options', options);
-  const { acceptBatch, drain, limits = {}, account, admit, holdFd, bars } = options;
+  const { acceptBatch, exclusive, drain, limits = {}, account, admit, holdFd, bars } = options;
   if (acceptBatch !== undefined && !(Number.isInteger(acceptBatch) && acceptBatch > 0)) {
     throw new RangeError(`\`acceptBatch\` must be a whole number above 0, not ${shown(acceptBatch)}`);
   }
+  if (exclusive !== undefined) checkBoolean('exclusive', exclusive);
   if (drain !== undefined) checkMethods('drain', drain, 'an Observable', 'subscribe');
   checkObject('limits', limits);
   for (const name of Object.keys(limits)) {

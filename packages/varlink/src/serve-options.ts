@@ -9,6 +9,12 @@ export interface ServeOptions extends SourceOptions {
   /** How many connections one wake-up accepts at most, 32 by default. */
   readonly acceptBatch?: number;
   /**
+   * Whether this process is one of several that serve the same socket, all of them with this: for a new connection the kernel wakes
+   * one of them that has nothing to do, not all, and those first that have fewer connections that stay. If that one ends or stops accepting just then, another one finds the connection
+   * within 1.25 seconds. By default false. EPOLLEXCLUSIVE of epoll_ctl(2)
+   */
+  readonly exclusive?: boolean;
+  /**
    * When it emits, the server stops accepting, answers the calls that have arrived completely, closes each connection
    * that has none, and completes when none is left. A call with `more` that never ends keeps it from that.
    *

@@ -77,6 +77,8 @@ export class Server implements ConnectionHost, GateHost, Disposable {
   readonly #subscription = new Subscription();
   /** Whose waiting calls are looked at in the next turn of Node's loop. */
   readonly #resumable = new Set<User>();
+  /** Those of the last batch that had not sent a call. */
+  readonly #silent: Connection[] = [];
   #lastId = 0;
   #lastTurn = 0;
   /** The highest number of a connection that left room for others. */
@@ -139,6 +141,7 @@ export class Server implements ConnectionHost, GateHost, Disposable {
   start(): void {
     const {
       acceptBatch: _batch,
+      exclusive: _exclusive,
       limits: _limits,
       account: _account,
       admit: _admit,
@@ -204,6 +207,10 @@ export class Server implements ConnectionHost, GateHost, Disposable {
     if (events === undefined) this.#epoll.remove(fd);
     else if (before === undefined) this.#epoll.add(fd, events, id);
     else this.#epoll.modify(fd, events, id);
+  }
+
+  stays(): void {
+    this.#listener.yield();
   }
 
   begun(user: User): void {
@@ -343,16 +350,35 @@ export class Server implements ConnectionHost, GateHost, Disposable {
   #acceptBatch(): void {
     const { acceptBatch: limit = ACCEPT_BATCH } = this.options;
     this.#inTurn = true;
+    const last = this.#lastId;
     try {
       const { count, waiting, exhausted } = acceptBatch(this.listenFd, limit, this.#connect);
       if (exhausted !== undefined) this.#exhausted(exhausted);
       this.changed?.();
       // Another process may have been faster.
       if (count > 0) this.owner.next({ type: 'accepted', count, waiting });
+      this.#greet(last);
     } catch (error) {
       this.owner.error(error);
     }
     this.#endTurn();
+  }
+
+  /**
+   * Looks at new connections at once: who connects has mostly sent its call by now, and epoll would tell of it a turn of Node's
+   * loop later. Who has not by the time that others connect is going to stay.
+   * @param last the id that was given last before the first of them
+   */
+  #greet(last: number): void {
+    this.#lastTurn++;
+    if (this.#silent.some(({ closed, used }) => !closed && !used)) this.stays();
+    this.#silent.length = 0;
+    for (let id = nextId(last); id !== nextId(this.#lastId) && !this.owner.closed; id = nextId(id)) {
+      const connection = this.#connections.get(id);
+      if (connection === undefined) continue;
+      if (this.#hasTurn(connection.user)) connection.ready(EPOLLIN);
+      if (!connection.closed && !connection.used) this.#silent.push(connection);
+    }
   }
 
   /** Takes over a connection; see `acceptBatch`. */
@@ -360,7 +386,7 @@ export class Server implements ConnectionHost, GateHost, Disposable {
     const guest = this.#gate.pass(fd, this.#connections.size);
     if (guest === undefined) return false;
     const { user, peer, admission } = guest;
-    this.#lastId = this.#lastId === 0xffff_ffff ? 1 : this.#lastId + 1;
+    this.#lastId = nextId(this.#lastId);
     try {
       this.#epoll.add(fd.number, EPOLLIN, this.#lastId);
     } catch (error) {
@@ -457,4 +483,9 @@ export class Server implements ConnectionHost, GateHost, Disposable {
   #completeIfLast(): void {
     if (this.#last && !this.#inTurn && this.#connections.size === 0) this.owner.complete();
   }
+}
+
+/** Ids of connections are numbers that epoll can give back, from 1 on, and begin anew after the last. */
+function nextId(id: number): number {
+  return id === 0xffff_ffff ? 1 : id + 1;
 }

@@ -105,6 +105,7 @@ export async function runWorker(settings: WorkerSettings): Promise<number> {
   const admit = connections && (({ uid }: PeerCredentials) => connections.take(uid));
   const options = {
     drain,
+    exclusive: true,
     limits: {
       ...serveLimits(limits),
       // These are counted over all workers, if they can be.

@@ -4,6 +4,7 @@ import { check, SystemError } from '../error/system-error.js';
 import { descriptorCall } from '../fd/descriptor-call.js';
 import { Fd } from '../fd/fd.js';
 import { addressOf, allocate, errno, libc } from '../ffi/libc.js';
+import { controlEpoll, DATA, EPOLL_CTL_ADD, EPOLL_CTL_MOD, removeFromEpoll, WORDS } from './epoll-control.js';
 
 export const EPOLLIN = 0x001;
 export const EPOLLPRI = 0x002;
@@ -17,26 +18,14 @@ export const EPOLLONESHOT = 1 << 30;
 export const EPOLLET = 0x8000_0000;
 
 const EPOLL_CLOEXEC = 0o2000000;
-const EPOLL_CTL_ADD = 1;
-const EPOLL_CTL_DEL = 2;
-const EPOLL_CTL_MOD = 3;
-
-// struct epoll_event is packed on x86-64 only.
-const [WORDS, DATA] = process.arch === 'x64' ? [3, 1] : [4, 2];
 
 /** How many events one wait fetches at most. */
 const CAPACITY = 512;
 
 const epollCreate1 = descriptorCall<(flags: number) => number>('int epoll_create1(int)');
-const epollCtl = libc<(epoll: number, operation: number, fd: number, event: Uint8Array | null) => number>(
-  'int epoll_ctl(int, int, int, void *)',
-);
 const epollWait = libc<(epoll: number, events: number, capacity: number, timeout: number) => number>(
   'int epoll_wait(int, intptr_t, int, int)',
 );
-
-const event = allocate(16);
-const eventWords = new Uint32Array(event.buffer, event.byteOffset, 4);
 
 /** An epoll instance whose entries carry a number of the caller's choice, 0 to 2³² − 1. epoll(7). */
 export class Epoll implements Disposable {
@@ -67,7 +56,7 @@ export class Epoll implements Disposable {
   /** Harmless for an fd that was closed, which epoll forgets by itself. */
   remove(fd: number): void {
     checkFd(fd);
-    epollCtl(this.fd, EPOLL_CTL_DEL, fd, null);
+    removeFromEpoll(this.fd, fd);
   }
 
   /**
@@ -97,8 +86,6 @@ export class Epoll implements Disposable {
   }
 
   #control(operation: number, fd: number, events: number, data: number): void {
-    eventWords[0] = events;
-    eventWords[DATA] = data;
-    check(epollCtl(this.fd, operation, fd, event), 'epoll_ctl', fd);
+    controlEpoll(this.fd, operation, fd, events, data);
   }
 }
