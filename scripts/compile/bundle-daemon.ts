@@ -1,14 +1,15 @@
 import { chmodSync, copyFileSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { basename } from 'node:path';
 import { build } from 'esbuild';
+import { javaScript } from '../support/command.js';
 import { root } from '../support/root.js';
 import { thirdPartyLicenses } from './third-party-licenses.js';
 
 const daemon = `${root}/packages/daemon`;
 
 /**
- * Bundles programs of the daemon's src/bin/, once compiled, into one executable file each, bin/NAME.
- * One small CommonJS file: Node starts it faster than ESM, and reading rxjs file by file takes longer than all else.
+ * Bundles programs of the daemon's src/bin/, once compiled, into one file each, bin/NAME.js: reading rxjs file by file takes longer
+ * than all else. Beside it is what V8 makes of it, and bin/NAME, which is called and runs both (`program/start-program.ts`).
  *
  * @param names of the programs; whatever else is in bin/ is removed
  * @param shellPrograms what goes there as it is, by paths below the top folder
@@ -34,7 +35,10 @@ export async function bundleDaemon(names: readonly string[], shellPrograms: read
     minifyWhitespace: true,
     minifySyntax: true,
     // esbuild's own 'use strict' follows the banner, where it means nothing.
-    banner: { js: "'use strict';const importMetaUrl=require('node:url').pathToFileURL(__filename).href;" },
+    banner: {
+      js: "(function(require,module,exports,__filename,__dirname){'use strict';const importMetaUrl=require('node:url').pathToFileURL(__filename).href;",
+    },
+    footer: { js: '})' },
     define: {
       'import.meta.url': 'importMetaUrl',
       'import.meta.filename': '__filename',
@@ -46,9 +50,12 @@ export async function bundleDaemon(names: readonly string[], shellPrograms: read
   mkdirSync(`${daemon}/bin`);
   writeFileSync(`${daemon}/bin/package.json`, '{ "type": "commonjs" }\n');
   writeFileSync(`${daemon}/bin/THIRD-PARTY-LICENSES`, thirdPartyLicenses(daemon, metafile));
+  const start = await startOf();
   for (const { path, text } of outputFiles) {
+    writeFileSync(path, text);
+    javaScript('scripts/dist/compile/cache-code.js', [path]);
     const program = path.replace(/\.js$/, '');
-    writeFileSync(program, `#!/usr/bin/env node\n${text.replace(/^#!.*\n/, '')}`);
+    writeFileSync(program, start);
     chmodSync(program, 0o755);
   }
   for (const path of shellPrograms) {
@@ -56,4 +63,23 @@ export async function bundleDaemon(names: readonly string[], shellPrograms: read
     copyFileSync(`${root}/${path}`, program);
     chmodSync(program, 0o755);
   }
+}
+
+/** The program that runs the code beside it. */
+async function startOf(): Promise<string> {
+  const { outputFiles } = await build({
+    absWorkingDir: daemon,
+    stdin: {
+      contents: `import { startProgram } from './dist/program/start-program.js'; startProgram(__filename + '.js', require);`,
+      resolveDir: daemon,
+    },
+    write: false,
+    bundle: true,
+    format: 'cjs',
+    target: 'node20.19',
+    platform: 'node',
+    banner: { js: '#!/usr/bin/env node' },
+    logLevel: 'warning',
+  });
+  return outputFiles.map(({ text }) => text).join('');
 }

@@ -25,7 +25,8 @@ export async function compile(): Promise<void> {
   const results = [
     ...compiled,
     ...bpfObjects(bpf),
-    ...[...names, ...shellPrograms().map((path) => basename(path))].map((name) => `packages/daemon/bin/${name}`),
+    ...names.flatMap((name) => [`packages/daemon/bin/${name}`, `packages/daemon/bin/${name}.js`]),
+    ...shellPrograms().map((path) => `packages/daemon/bin/${basename(path)}`),
     ...libraries.map((name) => `packages/${name}/lib/index.js`),
   ];
   const complete = () => results.every((path) => existsSync(`${root}/${path}`));

@@ -5,6 +5,8 @@ import { programPath } from './program-path.js';
 /** What the programs say that they are. */
 const VERSION = '0.1.0';
 
+type Program = 'nsresourced' | 'nsresourcework';
+
 const PACKAGE = programPath('../../../packages/daemon', import.meta.url);
 
 /** A copy of the daemon's programs, which can be replaced as an upgrade does it. */
@@ -30,8 +32,8 @@ export class InstalledDaemon implements Disposable {
     }
   }
 
-  /** Puts another program in place of one. */
-  replace(name: 'nsresourced' | 'nsresourcework', text: string): void {
+  /** Puts another program, or other code, in place of one. */
+  replace(name: Program | `${Program}.js`, text: string): void {
     writeFileSync(this.#folder.join(name), text, { mode: 0o755 });
     renameSync(this.#folder.join(name), this.#folder.join('bin', name));
   }
@@ -39,16 +41,17 @@ export class InstalledDaemon implements Disposable {
   /** Makes all of them another release. */
   upgrade(version: string): void {
     for (const name of ['nsresourced', 'nsresourcework'] as const) {
-      const text = readFileSync(`${PACKAGE}/bin/${name}`, 'utf8');
+      const text = readFileSync(`${PACKAGE}/bin/${name}.js`, 'utf8');
       // The bundler may have given the constant a number.
       const upgraded = text.replace(new RegExp(`(VERSION\\d*)="${VERSION}"`), `$1="${version}"`);
       if (upgraded === text) throw new Error(`${name} does not say that it is ${VERSION}`);
-      this.replace(name, upgraded);
+      this.replace(`${name}.js`, upgraded);
+      this.replace(name, readFileSync(`${PACKAGE}/bin/${name}`, 'utf8'));
     }
   }
 
   /** Has one run a statement first. */
-  prefix(name: 'nsresourced' | 'nsresourcework', statement: string): void {
+  prefix(name: Program, statement: string): void {
     const text = readFileSync(`${PACKAGE}/bin/${name}`, 'utf8');
     this.replace(name, text.replace('\n', `\n${statement}\n`));
   }

@@ -4,6 +4,7 @@ import { RESTRICTIONS } from '../namespace/restriction.js';
 import { oneOf, Path, parseCommandLine } from '../program/command-line.js';
 import { Log } from '../program/log.js';
 import { configureLog } from '../program/log-environment.js';
+import { keepSmall } from '../program/memory.js';
 import { runProgram } from '../program/program.js';
 import { RUNTIME_DIRECTORY } from '../program/runtime-directory.js';
 import { runWorker } from '../worker/worker.js';
@@ -11,6 +12,7 @@ import { workerEnvironment } from '../worker/worker-environment.js';
 
 const log = new Log('nsresourcework');
 
+keepSmall();
 void runProgram(log, () => {
   const parsed = parseCommandLine(
     {

@@ -9,10 +9,10 @@ import { logLevelVariable } from '../program/log-environment.js';
 export type WorkerProgram = readonly [program: string, ...args: string[]];
 
 /**
- * Workers are many and small. A young generation of 1 MB is plenty for messages that are answered at once, and of V8's
- * helper threads, which each have their own heap of the C library, one will do.
+ * Workers are many and small: of V8's helper threads, which each have their own heap of the C library, one will do. No option of V8's
+ * own, which would make it refuse what it knows of Node's code, and of ours, and compile all anew: see `keepSmall`.
  */
-const NODE_OPTIONS = ['--max-semi-space-size=1', '--v8-pool-size=1'];
+const NODE_OPTIONS = ['--v8-pool-size=1'];
 
 /** How our own worker is called: by the Node that runs this, with its options spelled out. */
 export function workerCommand(

@@ -5,6 +5,14 @@ import { libcIfPresent } from '@sdrx/linux';
 /** Of the GNU C library alone; musl keeps less. */
 const mallocTrim = libcIfPresent<(pad: number) => number>('int malloc_trim(size_t)');
 
+/**
+ * Keeps V8's young generation as small as it is. 1 MB is plenty for messages that are answered at once. To be called when all code
+ * is loaded, as V8 refuses what was compiled with other options than it has.
+ */
+export function keepSmall(): void {
+  setFlagsFromString('--semi-space-growth-factor=1');
+}
+
 /** Collects garbage and gives free memory back to the kernel. malloc_trim(3). */
 export function releaseMemory(): void {
   // Node has no call for this, but V8's can be brought out at any time.
