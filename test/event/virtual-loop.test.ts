@@ -616,3 +616,47 @@ t.test('a loop tells what it has', async (t) => {
   await finished;
   t.strictSame(loop.sources(), []);
 });
+
+t.test('loops beside each other have one time, and all get their turns', async (t) => {
+  using first = new VirtualLoop({ realtime: 5000 });
+  await first.advance(100);
+  using second = new VirtualLoop({ beside: first });
+  const came: string[] = [];
+  const loops = [
+    ['first', first],
+    ['second', second],
+  ] as const;
+  const finished = loops.map(([name, loop]) =>
+    loop.run(loop.time({ every: 10, accuracy: 0 }).pipe(tap(() => came.push(`${name} ${loop.now()}`)))),
+  );
+  await second.advance(20);
+  t.strictSame(came, ['first 110', 'second 110', 'first 120', 'second 120']);
+  t.equal(second.now('realtime'), first.now('realtime'));
+  second.setRealtime(9000);
+  await first.suspend(7);
+  t.equal(first.now('realtime'), 9007);
+  t.equal(second.now('boottime'), 127);
+  for (const [, loop] of loops) loop.exit();
+  await first.settle();
+  t.strictSame(await Promise.all(finished), [0, 0]);
+});
+
+t.test('a process that is stopped has no turns until it goes on, one that was killed never', async (t) => {
+  using world = new VirtualLoop();
+  using stopped = new VirtualLoop({ beside: world });
+  using killed = new VirtualLoop({ beside: world });
+  const came: string[] = [];
+  void stopped.run(stopped.time({ after: 10, accuracy: 0 }).pipe(tap(() => came.push('stopped'))));
+  void killed.run(killed.time({ after: 10, accuracy: 0 }).pipe(tap(() => came.push('killed'))));
+  killed.openDescriptor();
+  await world.settle();
+  stopped.freeze();
+  killed.kill();
+  await world.advance(50);
+  t.strictSame(came, []);
+  stopped.freeze(false);
+  await world.advance(0);
+  t.strictSame(came, ['stopped']);
+  stopped.exit();
+  await stopped.finish();
+});

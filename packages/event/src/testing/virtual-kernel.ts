@@ -35,12 +35,15 @@ export class VirtualKernel implements Kernel {
   readonly #pressure = new Set<PressureWatch>();
   /** Who is told by `notify`, if somebody is. */
   manager: ServiceManager | undefined;
+  /** Whether it has no turns for now, or for ever. */
+  isFrozen = false;
   #wake: () => void = () => {};
   #looks = 0;
   #turns: (() => void)[] = [];
 
-  constructor(realtime: number) {
-    this.time = new VirtualTime(this.#ready, realtime);
+  /** @param clocks what they show at first, in milliseconds */
+  constructor(clocks: Readonly<Record<'monotonic' | 'realtime' | 'boottime', number>>) {
+    this.time = new VirtualTime(this.#ready, clocks);
   }
 
   now(clock: Clock): number {
@@ -57,6 +60,7 @@ export class VirtualKernel implements Kernel {
 
   /** How long it is until something is due, in milliseconds; Infinity if nothing is. */
   get next(): number {
+    if (this.isFrozen) return Number.POSITIVE_INFINITY;
     return Math.min(
       this.time.next,
       Math.max(0, (this.manager?.deadline ?? Number.POSITIVE_INFINITY) - this.now('monotonic')),
@@ -71,6 +75,7 @@ export class VirtualKernel implements Kernel {
 
   /** Has a turn. @returns false if nobody wants one */
   turn(): boolean {
+    if (this.isFrozen) return false;
     this.manager?.look();
     this.#pipes.look();
     const turns = this.#turns;

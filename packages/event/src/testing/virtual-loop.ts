@@ -1,11 +1,12 @@
 import { EventLoop, type SourceState } from '@sdrx/event';
-import { atLoad, checkBoolean, checkNumber, checkObject, checkText, type Signal } from '@sdrx/linux';
+import { atLoad, checkBoolean, checkInstance, checkNumber, checkObject, checkText, type Signal } from '@sdrx/linux';
 import { LeftOverError } from './left-over-error.js';
 import type { VirtualChild } from './virtual-children.js';
 import type { VirtualDescriptor, VirtualDescriptorOptions } from './virtual-descriptors.js';
 import type { VirtualDirectory } from './virtual-directory.js';
 import type { VirtualFileEvent } from './virtual-files.js';
 import { VirtualKernel } from './virtual-kernel.js';
+import { VirtualMachine } from './virtual-machine.js';
 import {
   ServiceManager,
   type VirtualServiceManager,
@@ -17,6 +18,11 @@ import type { VirtualSignalInfo } from './virtual-signals.js';
 export interface VirtualLoopOptions {
   /** What the realtime clock shows at first, in milliseconds since 1970; the begin of 2026 by default. */
   readonly realtime?: number;
+  /**
+   * A loop of another process of the same machine: both have one time, clocks included. Whichever is told to let it pass, all get
+   * their turns. By default it has a machine of its own.
+   */
+  readonly beside?: VirtualLoop;
 }
 
 const BEGIN_OF_2026 = 1_767_225_600_000;
@@ -42,16 +48,20 @@ const QUIET = 3;
  */
 export class VirtualLoop extends EventLoop {
   readonly #kernel: VirtualKernel;
+  readonly #machine: VirtualMachine;
   #isFinished = false;
 
   /** @throws TypeError, RangeError */
   constructor(options: VirtualLoopOptions = {}) {
     checkObject('options', options);
-    const { realtime = BEGIN_OF_2026 } = options;
+    const { realtime = BEGIN_OF_2026, beside } = options;
     checkNumber('realtime', realtime, 0, Number.MAX_SAFE_INTEGER, 'a number of milliseconds');
-    const kernel = new VirtualKernel(realtime);
+    if (beside !== undefined) checkInstance('beside', beside, VirtualLoop);
+    const kernel = new VirtualKernel(beside === undefined ? { monotonic: 0, realtime, boottime: 0 } : beside.#clocks);
     super({ kernel });
     this.#kernel = kernel;
+    this.#machine = beside === undefined ? new VirtualMachine() : beside.#machine;
+    this.#machine.add(kernel);
   }
 
   /**
@@ -61,12 +71,14 @@ export class VirtualLoop extends EventLoop {
   async settle(): Promise<void> {
     let turns = 0;
     for (let quiet = 0; quiet < QUIET; ) {
-      quiet = this.#kernel.turn() ? 0 : quiet + 1;
+      quiet = this.#machine.turn() ? 0 : quiet + 1;
       if (++turns > MOST_TURNS) throw new Error(`the loop never comes to rest: ${named(this.#pending)}`);
       await turnOfNode();
     }
-    const failure = this.#kernel.manager?.takeFailure();
-    if (failure !== undefined) throw failure;
+    for (const { manager } of this.#machine.kernels) {
+      const failure = manager?.takeFailure();
+      if (failure !== undefined) throw failure;
+    }
   }
 
   /**
@@ -79,12 +91,12 @@ export class VirtualLoop extends EventLoop {
     const end = this.#kernel.now('monotonic') + milliseconds;
     for (;;) {
       const left = end - this.#kernel.now('monotonic');
-      const { next } = this.#kernel;
+      const { next } = this.#machine;
       if (next > left) {
-        this.#kernel.pass(left);
+        this.#machine.pass(left);
         break;
       }
-      this.#kernel.pass(next);
+      this.#machine.pass(next);
       await this.settle();
     }
     await this.settle();
@@ -97,10 +109,10 @@ export class VirtualLoop extends EventLoop {
    */
   async advanceToNext(): Promise<number> {
     await this.settle();
-    const { next } = this.#kernel;
+    const { next } = this.#machine;
     if (next === Number.POSITIVE_INFINITY)
       throw new Error(`nothing will happen any more; the loop waits for ${named(this.sources()) || 'nothing'}`);
-    this.#kernel.pass(next);
+    this.#machine.pass(next);
     await this.settle();
     return next;
   }
@@ -119,7 +131,7 @@ export class VirtualLoop extends EventLoop {
    */
   busy(milliseconds: number): void {
     checkNumber('milliseconds', milliseconds, 0);
-    this.#kernel.pass(milliseconds);
+    this.#machine.pass(milliseconds);
   }
 
   /**
@@ -128,14 +140,31 @@ export class VirtualLoop extends EventLoop {
    */
   async suspend(milliseconds: number): Promise<void> {
     checkNumber('milliseconds', milliseconds, 0);
-    this.#kernel.time.sleep(milliseconds);
+    for (const { time } of this.#machine.kernels) time.sleep(milliseconds);
     await this.settle();
   }
 
   /** Sets the realtime clock, in milliseconds since 1970. clock_settime(2). @throws RangeError */
   setRealtime(realtime: number): void {
     checkNumber('realtime', realtime, 0, Number.MAX_SAFE_INTEGER, 'a number of milliseconds');
-    this.#kernel.time.set(realtime);
+    for (const { time } of this.#machine.kernels) time.set(realtime);
+  }
+
+  /**
+   * The process is stopped, as by SIGSTOP, or goes on: it has no turns, while time passes. What its loop does in the turn that it
+   * has now it still does.
+   * @throws TypeError
+   */
+  freeze(on = true): void {
+    checkBoolean('on', on);
+    this.#kernel.isFrozen = on;
+  }
+
+  /** The process is killed, as by SIGKILL: it has no turns any more, and what is left of it is no error. `run` never resolves. */
+  kill(): void {
+    this.#isFinished = true;
+    this.#kernel.isFrozen = true;
+    this.#machine.delete(this.#kernel);
   }
 
   /** Sends the process a signal. @throws RangeError for none, and Error if nobody listens to it */
@@ -216,6 +245,7 @@ export class VirtualLoop extends EventLoop {
   override [Symbol.dispose](): void {
     if (this.#isFinished) return;
     this.#isFinished = true;
+    this.#machine.delete(this.#kernel);
     const left = [
       ...this.sources().map(describe),
       ...this.#kernel.children.left.map(({ pid, ended }) =>
@@ -226,6 +256,11 @@ export class VirtualLoop extends EventLoop {
     ];
     super[Symbol.dispose]();
     if (left.length > 0) throw new LeftOverError(left);
+  }
+
+  get #clocks(): { monotonic: number; realtime: number; boottime: number } {
+    const { time } = this.#kernel;
+    return { monotonic: time.now('monotonic'), realtime: time.now('realtime'), boottime: time.now('boottime') };
   }
 
   get #pending(): SourceState[] {

@@ -6,15 +6,17 @@ import type { ReadyList, Telling } from './ready-list.js';
 export class VirtualTime {
   readonly #ready: ReadyList;
   readonly #alarms = new Set<VirtualAlarm>();
-  #monotonic = 0;
+  #monotonic: number;
   /** How far each of the other clocks is ahead of the monotonic one. */
   #realtimeAhead: number;
-  #boottimeAhead = 0;
+  #boottimeAhead: number;
 
-  /** @param realtime what that clock shows at first, in milliseconds since 1970 */
-  constructor(ready: ReadyList, realtime: number) {
+  /** @param clocks what they show at first, in milliseconds */
+  constructor(ready: ReadyList, clocks: Readonly<Record<'monotonic' | 'realtime' | 'boottime', number>>) {
     this.#ready = ready;
-    this.#realtimeAhead = realtime;
+    this.#monotonic = clocks.monotonic;
+    this.#realtimeAhead = clocks.realtime - clocks.monotonic;
+    this.#boottimeAhead = clocks.boottime - clocks.monotonic;
   }
 
   now(clock: Clock): number {
