@@ -5,6 +5,7 @@ import { firstValueFrom, NEVER } from 'rxjs';
 import t from 'tap';
 import { children } from '../support/children.js';
 import { Folder } from '../support/folder.js';
+import { isRunning } from '../support/is-running.js';
 import { programPath } from '../support/program-path.js';
 import { runNode } from '../support/run-node.js';
 import { runProgram } from '../support/run-program.js';
@@ -70,6 +71,21 @@ for (const [how, reason, words] of oddities) {
     }),
   );
 }
+
+t.test(
+  'a new process that has ended and had not read all is refused for what it has said',
+  onLoop(async (t, loop) => {
+    const program = { file: process.execPath, args: [odd, 'fails and has read nothing'] };
+    // The old process looks when the new one is gone.
+    const onPhase = (_: string, pid: number) => {
+      while (isRunning(pid)) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 10);
+    };
+    const error = await refused(loop, { program, onPhase });
+    t.equal(error.reason, 'failed');
+    t.match(error.message, /there is no room/);
+    t.strictSame(children(), []);
+  }),
+);
 
 t.test(
   'a program that is none is refused before or after it is started, with its path',

@@ -69,6 +69,15 @@ t.test(
 );
 
 t.test(
+  'one that was never put at its path goes, also if its owner leaves it to another process',
+  inFolder((t, folder) => {
+    const file = new PidFile(folder.join('pid'));
+    file.leave();
+    t.strictSame(readdirSync(folder.path), []);
+  }),
+);
+
+t.test(
   'one that was replaced by somebody else is left there',
   inFolder((t, folder) => {
     const path = folder.join('pid');

@@ -1,4 +1,5 @@
 import { DeadlineError, EndError, Scope } from '@sdrx/event';
+import { VirtualLoop } from '@sdrx/event/testing';
 import { NEVER, of, throwError, timer } from 'rxjs';
 import t from 'tap';
 
@@ -142,4 +143,21 @@ t.test('a step that asks for the end, too, gets the one that has begun', async (
   await end;
   t.equal(inner, end);
   t.strictSame(done, ['last', 'first']);
+});
+
+t.test('deadlines are by any clock, such as that of a virtual loop', async (t) => {
+  using loop = new VirtualLoop();
+  const finished = loop.run();
+  const later = (after: number, call: () => void) => {
+    const time = loop.time({ after }).subscribe(call);
+    return () => time.unsubscribe();
+  };
+  const scope = new Scope({ deadline: 86_400_000, later });
+  scope.add('it', () => new Promise(() => {}));
+  const failed = t.rejects(scope.end(), { errors: [{ leftBehind: false }, { leftBehind: true }] });
+  await loop.advance(86_400_000 + 1000);
+  await failed;
+  loop.exit();
+  await loop.finish();
+  await finished;
 });

@@ -36,9 +36,13 @@ export {
 } from './kernel/environment.js';
 export type * from './kernel/kernel.js';
 export { EventLoop, type EventLoopOptions } from './loop.js';
-export { type HandOverPlan, handOver, type RestartPhase, type Successor } from './restart/hand-over.js';
+export { handOver } from './restart/hand-over.js';
+export type { HandOverPlan, RestartPhase } from './restart/hand-over-plan.js';
 export type { RestartProgram } from './restart/program.js';
 export { RestartError, type RestartRefusal } from './restart/restart-error.js';
+export type { RestartSystem, StartedProcess } from './restart/restart-system.js';
+export type { SealedFiles } from './restart/sealed-files.js';
+export type { Successor } from './restart/successor.js';
 export {
   type LastRequest,
   type LastState,
@@ -53,6 +57,7 @@ export { askService, type ControlCommands, ControlError, ControlSocket } from '.
 export { exitOnSignal } from './service/exit-on-signal.js';
 export * from './service/fd-store.js';
 export { type IdleOptions, idle } from './service/idle.js';
+export type { Later } from './service/later.js';
 export * from './service/listen-address.js';
 export { ListenFdsError, type ListenFdsOptions, listenFds, type PassedFd } from './service/listen-fds.js';
 export {
@@ -90,6 +95,7 @@ export type {
 } from './service/service.js';
 export type { RestartOptions, ServiceIdleOptions, ServiceOptions } from './service/service-options.js';
 export type { HandedSocket, ServiceSocket } from './service/service-socket.js';
+export type { OwnedPidFile, ServiceSystem } from './service/service-system.js';
 export type { Serving } from './service/serving.js';
 export type {
   SocketDeclaration,

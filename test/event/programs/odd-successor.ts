@@ -46,6 +46,9 @@ switch (how) {
     takeOver()?.failed(new Error('there is\nno room'));
     live();
     break;
+  case 'fails and has read nothing':
+    send('{"type":"failed","message":"there is no room"}');
+    break;
   case 'shows its hello': {
     const buffer = new ReceiveBuffer(65_536);
     const size = buffer.receive(number, []) ?? 0;

@@ -1,6 +1,7 @@
-import { EAGAIN, EPOLLIN, Fd, isSystemError, ReceiveBuffer, SystemError, sendMessage } from '@sdrx/linux';
+import { EAGAIN, EPOLLIN, type Fd, isSystemError, ReceiveBuffer, SystemError } from '@sdrx/linux';
 import type { Subscription } from 'rxjs';
 import type { EventLoop } from '../loop.js';
+import type { RestartSystem } from './restart-system.js';
 
 /** The longest message, in bytes. */
 const LONGEST = 256 * 1024;
@@ -16,6 +17,7 @@ export interface Received {
  * SOCK_SEQPACKET, whose end tells each that the other one is gone. unix(7)
  */
 export class Channel implements Disposable {
+  readonly #system: RestartSystem;
   readonly #fd: Fd;
   readonly #buffer = new ReceiveBuffer(LONGEST);
   readonly #queue: Received[] = [];
@@ -25,7 +27,8 @@ export class Channel implements Disposable {
   #subscription: Subscription | undefined;
 
   /** Takes over the descriptor. */
-  constructor(fd: Fd) {
+  constructor(system: RestartSystem, fd: Fd) {
+    this.#system = system;
     this.#fd = fd;
   }
 
@@ -42,7 +45,7 @@ export class Channel implements Disposable {
   send(message: Readonly<Record<string, unknown>>, fds: readonly number[] = []): boolean {
     if (this.#fd.number === -1) return false;
     try {
-      const sent = sendMessage(this.#fd.number, Buffer.from(JSON.stringify(message)), { fds });
+      const sent = this.#system.send(this.#fd.number, Buffer.from(JSON.stringify(message)), fds);
       if (sent === undefined) throw new SystemError(EAGAIN, 'sendmsg', 'the other process');
       return true;
     } catch (error) {
@@ -91,7 +94,7 @@ export class Channel implements Disposable {
   #read(): void {
     const fds: number[] = [];
     try {
-      const size = this.#fd.number === -1 ? 0 : this.#buffer.receive(this.#fd.number, fds);
+      const size = this.#receive(fds);
       if (size === undefined) return;
       if (size === 0) {
         this.#end();
@@ -99,16 +102,29 @@ export class Channel implements Disposable {
       }
       const message: unknown = JSON.parse(this.#buffer.bytes.toString('utf8', 0, size));
       if (typeof message !== 'object' || message === null) throw new SyntaxError('a message must be an object');
-      this.#queue.push({ message: message as Received['message'], fds: fds.splice(0).map((fd) => new Fd(fd)) });
+      this.#queue.push({
+        message: message as Received['message'],
+        fds: fds.splice(0).map((fd) => this.#system.takeFd(fd)),
+      });
       this.#waiting?.();
     } catch (error) {
       // A part of a message is none, and after it nothing can be trusted.
       if (!isSystemError(error) && !(error instanceof SyntaxError)) throw error;
-      // Its end, when it had not read all.
-      if (!isSystemError(error, 'ECONNRESET')) this.#failure = error;
+      this.#failure = error;
       this.#end();
     } finally {
-      for (const fd of fds) new Fd(fd).close();
+      for (const fd of fds) this.#system.takeFd(fd).close();
+    }
+  }
+
+  #receive(fds: number[]): number | undefined {
+    if (this.#fd.number === -1) return 0;
+    try {
+      return this.#system.receive(this.#fd.number, this.#buffer, fds);
+    } catch (error) {
+      // The other one has ended, and had not read all. That is told once, before what it has said.
+      if (!isSystemError(error, 'ECONNRESET')) throw error;
+      return this.#system.receive(this.#fd.number, this.#buffer, fds);
     }
   }
 

@@ -3,6 +3,7 @@ import { removeStoredFds, storeFds } from '../service/fd-store.js';
 import { messageOf } from '../service/message-of.js';
 import type { PassedFds } from '../service/passed-fds.js';
 import { readSealedValue, sealValue } from './json-value.js';
+import { linuxSealedFiles } from './sealed-files.js';
 
 /*
  * The other way to restart: the service manager keeps the sockets, and in its fd store what the next process is to know and have, until
@@ -45,7 +46,7 @@ export function leaveLastState(last: unknown): boolean {
 
 function storeValue(name: string, value: unknown): boolean {
   removeStoredFds(name);
-  using file = sealValue(name, value);
+  using file = sealValue(linuxSealedFiles, name, value);
   return storeFds(name, [file.number]);
 }
 
@@ -102,7 +103,7 @@ function takeValue(passed: PassedFds, name: string, report: (error: unknown) => 
   using fd = passed.take(name);
   if (fd === undefined) return undefined;
   try {
-    return readSealedValue(name, fd);
+    return readSealedValue(linuxSealedFiles, name, fd);
   } catch (error) {
     report(new Error(`what was stored as ${name} is not used: ${messageOf(error)}`, { cause: error }));
     return undefined;

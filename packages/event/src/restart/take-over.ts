@@ -6,11 +6,8 @@ import {
   checkNumber,
   checkObject,
   checkText,
-  describeFd,
-  Fd,
-  isOpen,
-  setCloseOnExec,
-  setNonBlocking,
+  type Fd,
+  isSystemError,
 } from '@sdrx/linux';
 import { Decimal, EnvironmentError, readEnvironment } from '../kernel/environment.js';
 import type { EventLoop } from '../loop.js';
@@ -20,6 +17,7 @@ import { tell } from '../service/tell.js';
 import { Channel, type Received } from './channel.js';
 import { readSealedValue } from './json-value.js';
 import { PROTOCOL, VARIABLE } from './protocol.js';
+import { checkRestartSystem, linuxRestarts, type RestartSystem } from './restart-system.js';
 
 /** What the old process says first. */
 interface Hello {
@@ -57,27 +55,31 @@ export interface LastState {
 /**
  * Looks whether this process was started by `handOver` of another one, and takes what that hands it. Removes the variable by
  * which it knows, and gives those that are about the process, as WATCHDOG_PID, this one's own values.
+ * @param system what it runs on, by default Linux; a test has another one
  * @returns undefined when it was started in any other way
  * @throws EnvironmentError for a variable that names no such channel, TakeOverError when the other process speaks otherwise or is
  * gone already
  */
-export function takeOver(environment: NodeJS.ProcessEnv = process.env): Predecessor | undefined {
+export function takeOver(
+  environment: NodeJS.ProcessEnv = process.env,
+  system: RestartSystem = linuxRestarts,
+): Predecessor | undefined {
   checkObject('environment', environment);
+  checkRestartSystem('system', system);
   const number = readEnvironment(environment, VARIABLE, Decimal);
   if (number === undefined) return undefined;
   const text = environment[VARIABLE];
   delete environment[VARIABLE];
-  if (!isChannel(number)) throw new EnvironmentError(VARIABLE, text, 'a descriptor that the former process has passed');
-  setCloseOnExec(number);
-  setNonBlocking(number);
-  const channel = new Channel(new Fd(number));
+  const end = system.takeChannel(number);
+  if (end === undefined) throw new EnvironmentError(VARIABLE, text, 'a descriptor that the former process has passed');
+  const channel = new Channel(system, end);
   try {
     const hello = readHello(channel);
-    if (hello.startedByManager) environment.SYSTEMD_EXEC_PID = String(process.pid);
-    if (environment.WATCHDOG_USEC !== undefined) environment.WATCHDOG_PID = String(process.pid);
-    return new FormerProcess(channel, hello, readFds(channel, hello));
+    if (hello.startedByManager) environment.SYSTEMD_EXEC_PID = String(system.pid);
+    if (environment.WATCHDOG_USEC !== undefined) environment.WATCHDOG_PID = String(system.pid);
+    return new FormerProcess(system, channel, hello, readFds(channel, hello));
   } catch (error) {
-    channel.send({ type: 'failed', message: messageOf(error) });
+    sayFailed(channel, error);
     channel[Symbol.dispose]();
     throw error;
   }
@@ -127,13 +129,15 @@ export interface Predecessor extends Disposable {
 }
 
 class FormerProcess implements Predecessor {
+  readonly #system: RestartSystem;
   readonly #channel: Channel;
   readonly #fds: Map<string, Fd>;
   readonly generation: number;
   readonly sockets: HandedSocket[];
   readonly draining: readonly Fd[];
 
-  constructor(channel: Channel, hello: Hello, fds: readonly Fd[]) {
+  constructor(system: RestartSystem, channel: Channel, hello: Hello, fds: readonly Fd[]) {
+    this.#system = system;
     this.#channel = channel;
     this.generation = hello.generation;
     let at = 0;
@@ -156,7 +160,7 @@ class FormerProcess implements Predecessor {
     this.#channel.start(loop);
     const received = await this.#channel.next();
     if (received?.message.type !== 'state') throw unexpected(received, 'state');
-    return receivedValue('state', received);
+    return receivedValue(this.#system, 'state', received);
   }
 
   progress(text: string, extend: number): void {
@@ -166,7 +170,7 @@ class FormerProcess implements Predecessor {
   }
 
   failed(error: unknown): void {
-    this.#channel.send({ type: 'failed', message: messageOf(error) });
+    sayFailed(this.#channel, error);
   }
 
   async ready(): Promise<void> {
@@ -184,7 +188,7 @@ class FormerProcess implements Predecessor {
       return 'main';
     }
     // The old process was ended in the middle: there is nobody but this one, and it is heard if NotifyAccess=all lets it.
-    tell({ MAINPID: process.pid, READY: 1 });
+    tell(this.#system, { MAINPID: this.#system.pid, READY: 1 });
     return 'alone';
   }
 
@@ -195,7 +199,7 @@ class FormerProcess implements Predecessor {
   async *messages(): AsyncGenerator<LastWords> {
     for (let received = await this.#channel.next(); received !== undefined; received = await this.#channel.next()) {
       const { type } = received.message;
-      if (type === 'last') yield { type, value: receivedValue('last state', received) };
+      if (type === 'last') yield { type, value: receivedValue(this.#system, 'last state', received) };
       else if (type === 'stop' || type === 'reload') yield { type };
       for (const fd of received.fds) fd.close();
     }
@@ -214,10 +218,13 @@ class FormerProcess implements Predecessor {
   }
 }
 
-function isChannel(number: number): boolean {
-  if (number < 3 || number > 0x7fff_ffff || !isOpen(number)) return false;
-  const found = describeFd(number);
-  return found.kind === 'socket' && found.family === 'unix' && found.type === 'seqpacket' && !found.listening;
+/** What can't be said is seen by this process's end. */
+function sayFailed(channel: Channel, error: unknown): void {
+  try {
+    channel.send({ type: 'failed', message: messageOf(error) });
+  } catch (failure) {
+    if (!isSystemError(failure)) throw failure;
+  }
 }
 
 /** The old process has sent it before it started this one. */
@@ -260,10 +267,10 @@ function readFds(channel: Channel, { sockets, fds, draining }: Hello): Fd[] {
   return taken;
 }
 
-function receivedValue(name: string, { fds }: Received): unknown {
+function receivedValue(system: RestartSystem, name: string, { fds }: Received): unknown {
   const [fd] = fds;
   try {
-    return fd === undefined ? undefined : readSealedValue(name, fd);
+    return fd === undefined ? undefined : readSealedValue(system, name, fd);
   } finally {
     for (const each of fds) each.close();
   }

@@ -1,15 +1,12 @@
-import { type Fd, isSystemError, localAddress, shutdown } from '@sdrx/linux';
+import { type Fd, localAddress } from '@sdrx/linux';
 import { StoredInheritance } from '../restart/stored-inheritance.js';
 import { type Predecessor, takeOver } from '../restart/take-over.js';
 import { refuseConflicts } from './conflicts.js';
 import { listenUnix } from './listening-socket.js';
-import { openAmong } from './open-sockets.js';
-import { PassedFds } from './passed-fds.js';
-import { PidFile, removeDraft } from './pid-file.js';
 import type { ServiceOptions } from './service-options.js';
 import { type HandedSocket, handedSocket, ownSocket, type ServiceSocket, toHand } from './service-socket.js';
+import type { OwnedPidFile, ServiceSystem } from './service-system.js';
 import type { SocketDeclarations, Sockets } from './socket-declaration.js';
-import { takeSockets } from './take-sockets.js';
 
 /** By which name the control socket is handed on. None of a socket that is declared may have it, as FileDescriptorName= can't. */
 const CONTROL = ':control';
@@ -30,44 +27,57 @@ export class Ground<D extends SocketDeclarations> {
   readonly #pidPath: string | undefined;
 
   private constructor(
+    private readonly system: ServiceSystem,
     readonly predecessor: Predecessor | undefined,
     readonly sockets: Sockets<D>,
     readonly control: ServiceSocket | undefined,
     /** The sockets that this process has made. */
     private readonly made: ReadonlySet<ServiceSocket>,
-    private readonly pidFile: PidFile | undefined,
+    private readonly pidFile: OwnedPidFile | undefined,
     /** What a former process has left with the service manager. */
     readonly stored: StoredInheritance,
     { pidFile: pidPath }: ServiceOptions<D>,
   ) {
     this.#pidPath = pidPath;
-    this.#unwanted = predecessor?.sockets.splice(0).map(handedSocket) ?? [];
+    this.#unwanted = predecessor?.sockets.splice(0).map((socket) => system.takeSocket(socket)) ?? [];
   }
 
   /** Takes what there is and makes what is missing. When it throws, the predecessor has been told, and all is as before. */
   static prepare<D extends SocketDeclarations>(
     options: ServiceOptions<D>,
+    system: ServiceSystem,
     report: (error: unknown) => void,
   ): Ground<D> {
     const { sockets: declared = {} as D, conflicts = {}, pidFile: pidPath, control: controlPath } = options;
-    const predecessor = takeOver();
+    const predecessor = takeOver(system.environment, system);
     const handed = new Set(predecessor?.sockets.map(({ fd }) => fd));
     const isMade = ({ fd }: ServiceSocket) => !handed.has(fd);
     const opened: ServiceSocket[] = [];
-    let pidFile: PidFile | undefined;
+    let pidFile: OwnedPidFile | undefined;
     let stored: StoredInheritance | undefined;
     try {
-      using passed = new PassedFds();
+      using passed = system.passedFds();
       stored = new StoredInheritance(passed, report);
       const sockets =
-        predecessor === undefined ? openAmong(passed, declared, conflicts) : takeSockets(declared, predecessor.sockets);
+        predecessor === undefined
+          ? system.openSockets(passed, declared, conflicts)
+          : system.takeSockets(declared, predecessor.sockets);
       opened.push(...socketsOf(sockets));
       if (predecessor !== undefined) refuseConflicts(namesOfPassed(sockets), conflicts);
       const control = controlPath === undefined ? undefined : openControl(controlPath, predecessor);
       if (control !== undefined) opened.push(control);
-      pidFile = pidPath === undefined ? undefined : new PidFile(pidPath);
+      pidFile = pidPath === undefined ? undefined : system.makePidFile(pidPath);
       if (predecessor === undefined) pidFile?.claim();
-      return new Ground(predecessor, sockets, control, new Set(opened.filter(isMade)), pidFile, stored, options);
+      return new Ground(
+        system,
+        predecessor,
+        sockets,
+        control,
+        new Set(opened.filter(isMade)),
+        pidFile,
+        stored,
+        options,
+      );
     } catch (error) {
       predecessor?.failed(error);
       stored?.[Symbol.dispose]();
@@ -106,7 +116,7 @@ export class Ground<D extends SocketDeclarations> {
   takePossession(): void {
     for (const socket of this.#unwanted.splice(0)) {
       // The predecessor has it open still: nobody is to wait in a queue that nobody looks at.
-      if (!socket.passed) endListening(socket);
+      if (!socket.passed) this.system.endListening(socket.fd);
       socket[Symbol.dispose]();
     }
     this.pidFile?.replace();
@@ -114,12 +124,12 @@ export class Ground<D extends SocketDeclarations> {
 
   /** Has nobody connect any more to the sockets that go with this process. It can be controlled to its end. */
   refuseNewcomers(): void {
-    for (const socket of socketsOf(this.sockets)) if (!socket.passed) endListening(socket);
+    for (const socket of socketsOf(this.sockets)) if (!socket.passed) this.system.endListening(socket.fd);
   }
 
   /** Removes what a process has left that was killed before it took possession. */
   cleanUpAfter(pid: number): void {
-    if (this.#pidPath !== undefined) removeDraft(this.#pidPath, pid);
+    if (this.#pidPath !== undefined) this.system.removeDraft(this.#pidPath, pid);
   }
 
   /** Closes all, and removes the paths that nobody goes on with. */
@@ -145,16 +155,6 @@ function openControl(path: string, predecessor: Predecessor | undefined): Servic
 function isAt(fd: Fd, path: string): boolean {
   const address = localAddress(fd.number);
   return address?.family === 'unix' && address.path === path;
-}
-
-/** Has nobody connect any more, whoever has it open; those that wait in its queue are told so. */
-function endListening({ fd }: ServiceSocket): void {
-  try {
-    shutdown(fd.number);
-  } catch (error) {
-    // One of datagrams has no peer.
-    if (!isSystemError(error, 'ENOTCONN')) throw error;
-  }
 }
 
 function namedSocketsOf(sockets: object): (readonly [name: string, socket: ServiceSocket])[] {

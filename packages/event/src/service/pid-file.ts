@@ -61,8 +61,9 @@ export class PidFile implements Disposable {
     this.#isClaimed = true;
   }
 
-  /** Leaves it to a process that replaces it. */
+  /** Leaves it to a process that replaces it. One that could not be put at its path is removed. */
   leave(): void {
+    if (!this.#isClaimed) rmSync(this.#draft, { force: true });
     this.#file.close();
   }
 

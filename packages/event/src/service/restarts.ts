@@ -1,8 +1,11 @@
 import { BehaviorSubject, type Observable, ReplaySubject } from 'rxjs';
 import type { EventLoop } from '../loop.js';
-import { type HandOverPlan, handOver, type Successor } from '../restart/hand-over.js';
+import { handOver } from '../restart/hand-over.js';
+import type { HandOverPlan } from '../restart/hand-over-plan.js';
 import { RestartError } from '../restart/restart-error.js';
+import type { RestartSystem } from '../restart/restart-system.js';
 import { leaveInheritance, leaveLastState } from '../restart/stored-inheritance.js';
+import type { Successor } from '../restart/successor.js';
 import { messageOf } from './message-of.js';
 import { oneLine } from './one-line.js';
 import type { ServiceEvent } from './service.js';
@@ -18,6 +21,7 @@ const NOT_KEPT =
 /** What restarts must know of the service that they are about. */
 export interface RestartingService {
   readonly loop: EventLoop;
+  readonly system: RestartSystem;
   /** Whether it has one connection, and will have no other. */
   readonly isConnection: boolean;
   /** Where it stands. */
@@ -99,7 +103,7 @@ export class Restarts {
       }
       // A reload ends with READY, which is not this process's to say then.
       if (!this.#isManagers) {
-        tell({ ...this.#reloading(), STATUS: 'restarting' });
+        tell(this.#service.system, { ...this.#reloading(), STATUS: 'restarting' });
         this.#isReload = true;
       }
       return await this.begin();
@@ -111,7 +115,7 @@ export class Restarts {
 
   /** Says that the service is reloaded: a reload was asked of the former process, and the restart has been since. */
   answerReload(): void {
-    tell({ ...this.#reloading(), READY: 1 });
+    tell(this.#service.system, { ...this.#reloading(), READY: 1 });
   }
 
   /** Breaks off what is under way, if that can be, and waits until it is over. It may succeed still. */
@@ -138,7 +142,8 @@ export class Restarts {
   /** Leaves with the service manager what the next process is to know and have, if that is the way. */
   leaveInheritance(generation: number): void {
     // Nobody would start it again.
-    if (!this.#isManagers || this.#service.isConnection || process.env.NOTIFY_SOCKET === undefined) return;
+    if (!this.#isManagers || this.#service.isConnection || this.#service.system.environment.NOTIFY_SOCKET === undefined)
+      return;
     const { state, fds } = this.#options;
     const isKept = leaveInheritance({ generation: generation + 1, state: state?.(), fds: fds?.() ?? {} });
     if (!isKept) this.#service.report(NOT_KEPT);
@@ -151,7 +156,8 @@ export class Restarts {
     if (stage === 'ending') return new RestartError('stopping');
     if (stage === 'starting') return new RestartError('not-ready');
     if (isConnection) return new RestartError('connection');
-    if (this.#isManagers && process.env.NOTIFY_SOCKET === undefined) return new RestartError('manager');
+    if (this.#isManagers && this.#service.system.environment.NOTIFY_SOCKET === undefined)
+      return new RestartError('manager');
     if (this.#attempt !== undefined) return new RestartError('in-progress');
     if (draining <= mostDraining) return undefined;
     return new RestartError('draining', `${draining} processes, at most ${mostDraining}`);
@@ -162,26 +168,20 @@ export class Restarts {
     if (this.#successor !== undefined) this.#successor.reload();
     else if (refusal.reason === 'in-progress') this.#owesReload = true;
     // READY is nothing to say of a service that is not, nor is anything of one that ends.
-    else if (this.#service.stage === 'current') tell({ ...this.#reloading(), ...failed(refusal) });
+    else if (this.#service.stage === 'current')
+      tell(this.#service.system, { ...this.#reloading(), ...failed(refusal) });
   }
 
   #answerFailed(error: RestartError): void {
     if (this.#service.stage === 'ending') return;
-    if (this.#owesReload) tell({ ...this.#reloading(), ...failed(error) });
-    else if (this.#isReload) tell(failed(error));
+    if (this.#owesReload) tell(this.#service.system, { ...this.#reloading(), ...failed(error) });
+    else if (this.#isReload) tell(this.#service.system, failed(error));
   }
 
   async #handOver(): Promise<number> {
     try {
       const successor = await this.#replaceProcess();
-      this.#successor = successor;
-      this.#handedOver.next();
-      // The signal was meant for the service, which the new process is.
-      if (this.#service.stage === 'ending') successor.stop();
-      if (this.#owesReload) successor.reload();
-      this.#service.happens({ type: 'restarted', pid: successor.pid });
-      this.#service.giveWay();
-      void successor.crashed.then(() => this.#service.successorCrashed(successor.pid));
+      this.#giveWayTo(successor);
       return successor.pid;
     } catch (error) {
       const refusal =
@@ -197,12 +197,29 @@ export class Restarts {
     }
   }
 
+  /** Whatever can't be told any more: the other process is the service. */
+  #giveWayTo(successor: Successor): void {
+    this.#successor = successor;
+    this.#handedOver.next();
+    try {
+      // The signal was meant for the service, which the new process is.
+      if (this.#service.stage === 'ending') successor.stop();
+      if (this.#owesReload) successor.reload();
+    } catch (error) {
+      this.#service.report(error);
+    }
+    this.#service.happens({ type: 'restarted', pid: successor.pid });
+    this.#service.giveWay();
+    void successor.crashed.then(() => this.#service.successorCrashed(successor.pid));
+  }
+
   async #replaceProcess(): Promise<Successor> {
     const { state, fds, readyWithin, program } = this.#options;
     let started: number | undefined;
     try {
       return await handOver(this.#service.loop, {
         ...this.#service.plan(),
+        system: this.#service.system,
         fds: fds?.() ?? {},
         onPhase: (phase, pid) => {
           started = pid;

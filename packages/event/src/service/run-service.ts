@@ -1,15 +1,13 @@
-import { atLoad, checkFunction } from '@sdrx/linux';
+import { checkFunction } from '@sdrx/linux';
 import { messageOf } from './message-of.js';
 import { oneLine } from './one-line.js';
 import { reportError } from './report.js';
 import type { Service } from './service.js';
 import { ServiceLife } from './service-life.js';
 import { checkServiceOptions, type ServiceOptions } from './service-options.js';
+import { linuxService } from './service-system.js';
 import type { SocketDeclarations } from './socket-declaration.js';
 import { tell } from './tell.js';
-
-/** How long the process may go on when all has ended, in milliseconds; then it is exited. */
-const LINGERING = 1000;
 
 /**
  * Runs a service from its start to its end: opens its sockets, calls `start`, tells the service manager that it is ready, gives
@@ -32,26 +30,16 @@ export async function runService<const D extends SocketDeclarations = Record<nev
 ): Promise<number> {
   checkServiceOptions(options);
   checkFunction('start', start);
-  const { report = reportError } = options;
+  const { report = reportError, system = linuxService } = options;
   let life: ServiceLife<D>;
   try {
-    life = new ServiceLife(options, report);
+    life = new ServiceLife(options, system, report);
   } catch (error) {
     report(error);
-    tell({ STATUS: oneLine(messageOf(error)) });
+    tell(system, { STATUS: oneLine(messageOf(error)) });
     return 1;
   }
   const status = await life.run(start);
-  exitIfNeeded(status);
+  system.exitIfNeeded(status);
   return status;
-}
-
-/** Something that the program has left open must not keep a service that has ended. */
-function exitIfNeeded(status: number): void {
-  const exit = () => {
-    console.error(`the service has ended, but the process would go on: ${process.getActiveResourcesInfo().join(', ')}`);
-    process.exit(status);
-  };
-  // If nothing is left, there is nobody to wait for it.
-  atLoad.setTimeout(exit, LINGERING).unref();
 }

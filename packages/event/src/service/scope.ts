@@ -1,5 +1,4 @@
 import {
-  atLoad,
   checkArray,
   checkBoolean,
   checkChoice,
@@ -10,6 +9,7 @@ import {
   wrongKind,
 } from '@sdrx/linux';
 import { isObservable, lastValueFrom } from 'rxjs';
+import { later as byTimer, type Later } from './later.js';
 import { messageOf } from './message-of.js';
 
 /** How long a step may take by default, in milliseconds. */
@@ -37,6 +37,8 @@ export interface StepOptions {
 export interface ScopeOptions {
   /** How long a step may take, in milliseconds, by default 30,000; Infinity for any time. */
   readonly deadline?: number;
+  /** By what it is called at a deadline, by default a timer of Node's. A test has the time of a `VirtualLoop`. */
+  readonly later?: Later;
 }
 
 /** A step that was still under way when its deadline was over, or that did not end after it. */
@@ -99,14 +101,17 @@ interface Step {
 export class Scope implements AsyncDisposable {
   readonly #steps: Step[] = [];
   readonly #deadline: number;
+  readonly #later: Later;
   readonly #immediate = new AbortController();
   #ending: Promise<void> | undefined;
 
   /** @throws RangeError for a deadline that is no time */
   constructor(options: ScopeOptions = {}) {
     checkObject('options', options);
-    const { deadline = DEADLINE } = options;
+    const { deadline = DEADLINE, later = byTimer } = options;
+    checkFunction('later', later);
     this.#deadline = checked(deadline);
+    this.#later = later;
   }
 
   /** Whether the end has begun. */
@@ -177,18 +182,19 @@ export class Scope implements AsyncDisposable {
     const errors: unknown[] = [];
     const hurry = new AbortController();
     const signal = AbortSignal.any([this.#immediate.signal, hurry.signal]);
-    const limit = startTimer(deadline, () => {
+    const late = () => {
       if (signal.aborted) return;
       errors.push(new DeadlineError(name, deadline, false));
       hurry.abort();
-    });
-    let grace: NodeJS.Timeout | undefined;
+    };
+    const unlimit = deadline === Number.POSITIVE_INFINITY ? () => {} : this.#later(deadline, late);
+    let endGrace = () => {};
     const leftBehind = new Promise<void>((resolve) => {
       const wait = () => {
-        grace = atLoad.setTimeout(() => {
+        endGrace = this.#later(GRACE, () => {
           errors.push(new DeadlineError(name, deadline, true));
           resolve();
-        }, GRACE);
+        });
       };
       if (signal.aborted) wait();
       else signal.addEventListener('abort', wait, { once: true });
@@ -198,10 +204,10 @@ export class Scope implements AsyncDisposable {
     } catch (error) {
       errors.push(error);
     }
-    atLoad.clearTimeout(limit);
+    unlimit();
     // Now, as later it would begin to wait for nobody.
     hurry.abort();
-    atLoad.clearTimeout(grace);
+    endGrace();
     return errors;
   }
 }
@@ -213,10 +219,6 @@ function isDisposable(thing: unknown): boolean {
 async function settled(end: EndStep, ending: Ending): Promise<unknown> {
   const result = end(ending);
   return isObservable(result) ? lastValueFrom(result, { defaultValue: undefined }) : result;
-}
-
-function startTimer(after: number, work: () => void): NodeJS.Timeout | undefined {
-  return after === Number.POSITIVE_INFINITY ? undefined : atLoad.setTimeout(work, after);
 }
 
 function checked(deadline: number): number {

@@ -1,6 +1,6 @@
 import { checkMethods, checkNumber, checkText, type Fd, type Signal } from '@sdrx/linux';
 import { filter, firstValueFrom, Observable, ReplaySubject, Subject, Subscription } from 'rxjs';
-import { EventLoop } from '../loop.js';
+import type { EventLoop } from '../loop.js';
 import type { Predecessor } from '../restart/take-over.js';
 import { ControlSocket } from './control-socket.js';
 import { FormerProcesses } from './former-processes.js';
@@ -12,31 +12,31 @@ import { Restarts } from './restarts.js';
 import { DeadlineError, EndError, type Ending, Scope } from './scope.js';
 import type { EndingEvent, Service, ServiceEvent } from './service.js';
 import type { RestartOptions, ServiceOptions } from './service-options.js';
+import type { ServiceSystem } from './service-system.js';
 import type { Serving } from './serving.js';
+import { Servings } from './servings.js';
+import { keepGivingSigns } from './signs-of-life.js';
 import type { SocketDeclarations, Sockets } from './socket-declaration.js';
 import { tell } from './tell.js';
-import { watchdog } from './watchdog.js';
 
 /** SIGTERM is looked at before anything else, so that what it is about is clear. */
 const SIGNAL_PRIORITY = -20;
-
-/** How long to wait until the watchdog is tried again that could not be fed, in milliseconds. */
-const WATCHDOG_PAUSE = 1000;
 
 /** A service for one connection ends when that has ended. */
 const WHEN_SERVED = { after: 0, minimumUptime: 0, always: true };
 
 /** A service from its start to its end. */
 export class ServiceLife<D extends SocketDeclarations> implements Service<D> {
-  readonly loop = new EventLoop();
+  readonly loop: EventLoop;
   readonly scope: Scope;
   readonly #options: ServiceOptions<D>;
+  readonly #system: ServiceSystem;
   readonly #report: (error: unknown) => void;
   readonly #ground: Ground<D>;
   readonly #former: FormerProcesses;
   readonly #restarts: Restarts;
   readonly #control: ControlSocket | undefined;
-  readonly #servings: Serving[] = [];
+  readonly #servings = new Servings();
   readonly #busy: Observable<number>[] = [];
   readonly #events = new Subject<ServiceEvent>();
   readonly #last = new ReplaySubject<unknown>(1);
@@ -47,28 +47,31 @@ export class ServiceLife<D extends SocketDeclarations> implements Service<D> {
   /** What this process says of itself, until another one is the service. */
   readonly #signs = new Subscription();
   #idle: Subscription | undefined;
-  #watchdogFailed = false;
   /** While it may be that this process is the service in a moment. */
   #succession: Promise<boolean> | undefined;
-  #isServing = false;
   #isCurrent = false;
   #isEnding = false;
   readonly #hurried = new AbortController();
   #stopsSinceHandOver = 0;
   state: unknown;
 
-  constructor(options: ServiceOptions<D>, report: (error: unknown) => void) {
+  constructor(options: ServiceOptions<D>, system: ServiceSystem, report: (error: unknown) => void) {
     this.#options = options;
+    this.#system = system;
+    this.loop = system.makeLoop();
     this.#report = report;
-    this.scope = new Scope(options.deadline === undefined ? {} : { deadline: options.deadline });
-    this.#ground = Ground.prepare(options, report);
+    this.scope = new Scope({
+      later: (milliseconds, call) => system.later(milliseconds, call),
+      ...(options.deadline === undefined ? {} : { deadline: options.deadline }),
+    });
+    this.#ground = Ground.prepare(options, system, report);
     const { predecessor, control, stored } = this.#ground;
     if (predecessor === undefined) {
       this.state = stored.state;
       if (stored.last !== undefined) this.#last.next(stored.last);
       this.#last.complete();
     }
-    this.#former = new FormerProcesses(this.loop, predecessor?.draining ?? []);
+    this.#former = new FormerProcesses(system, predecessor?.draining ?? []);
     this.#restarts = this.#makeRestarts();
     this.scope.add('sockets', () => this.#ground.close(this.#heir));
     if (control !== undefined) {
@@ -116,9 +119,8 @@ export class ServiceLife<D extends SocketDeclarations> implements Service<D> {
     checkMethods('serving', serving, 'a Serving', 'resume', 'pause', 'drain');
     if (this.scope.ending) throw new Error('nothing can be served any more: the service is ending');
     // All at a time: each may take as long as it may.
-    if (this.#servings.length === 0) this.scope.add('connections', (ending) => this.#drain(ending));
-    if (this.#isServing) serving.resume();
-    this.#servings.push(serving);
+    if (this.#servings.all.length === 0) this.scope.add('connections', (ending) => this.#servings.drain(ending));
+    this.#servings.add(serving);
     this.#leaveWhenIdle();
     return serving;
   };
@@ -136,7 +138,7 @@ export class ServiceLife<D extends SocketDeclarations> implements Service<D> {
     checkNumber('extend', extend, 0, 0x7fff_ffff);
     const { predecessor } = this.#ground;
     if (predecessor !== undefined) predecessor.progress(text, extend);
-    else tell({ STATUS: oneLine(text), EXTEND_TIMEOUT_USEC: extend * 1000 });
+    else tell(this.#system, { STATUS: oneLine(text), EXTEND_TIMEOUT_USEC: extend * 1000 });
   };
 
   readonly restart = (): Promise<number | undefined> => this.#restarts.begin();
@@ -154,6 +156,7 @@ export class ServiceLife<D extends SocketDeclarations> implements Service<D> {
       subscriber.add(this.#signs);
       this.#watched.add(this.#restarts.handedOver.subscribe(() => this.#signs.unsubscribe()));
       this.#obeySignals();
+      this.#former.watch(this.loop, (error) => void this.#fail(error));
       void this.#begin(start);
     });
     try {
@@ -176,7 +179,7 @@ export class ServiceLife<D extends SocketDeclarations> implements Service<D> {
 
   /** All that is served, also to those who control the service. */
   get #allServings(): readonly Serving[] {
-    return this.#control === undefined ? this.#servings : [this.#control, ...this.#servings];
+    return this.#control === undefined ? this.#servings.all : [this.#control, ...this.#servings.all];
   }
 
   #makeRestarts(): Restarts {
@@ -184,6 +187,7 @@ export class ServiceLife<D extends SocketDeclarations> implements Service<D> {
     return new Restarts(
       {
         loop: this.loop,
+        system: this.#system,
         isConnection: this.#ground.isConnection,
         get stage() {
           return life.#isEnding ? 'ending' : life.#isCurrent ? 'current' : 'starting';
@@ -219,7 +223,7 @@ export class ServiceLife<D extends SocketDeclarations> implements Service<D> {
   /** The service manager does not see it as long as this process is its parent, and starts nothing in its place. */
   #successorCrashed(pid: number): void {
     this.#report(`process ${pid}, which is the service, has ended`);
-    if (process.env.NOTIFY_SOCKET !== undefined) this.#hurry();
+    if (this.#system.environment.NOTIFY_SOCKET !== undefined) this.#hurry();
   }
 
   async #begin(start: (service: Service<D>) => unknown): Promise<void> {
@@ -253,11 +257,11 @@ export class ServiceLife<D extends SocketDeclarations> implements Service<D> {
   }
 
   #becomeCurrent(): void {
-    if (this.#ground.predecessor === undefined) tell({ READY: 1 });
+    if (this.#ground.predecessor === undefined) tell(this.#system, { READY: 1 });
     this.#isCurrent = true;
     this.#ground.stored[Symbol.dispose]();
     this.#current.next();
-    this.#feedWatchdog();
+    if (!this.#signs.closed) this.#signs.add(keepGivingSigns(this.loop, this.#system, this.#report));
     this.#leaveWhenIdle();
     this.#events.next({ type: 'ready' });
   }
@@ -291,17 +295,6 @@ export class ServiceLife<D extends SocketDeclarations> implements Service<D> {
     this.#watched.add(signals.subscribe({ next: work, error: failed }));
   }
 
-  /** Also during the end. A service manager that can't be told now may be told later. */
-  #feedWatchdog(): void {
-    const failed = (error: unknown) => {
-      if (!this.#watchdogFailed) this.#report(error);
-      this.#watchdogFailed = true;
-      const pause = this.loop.time({ after: WATCHDOG_PAUSE, description: 'watchdog' });
-      this.#signs.add(pause.subscribe({ next: () => this.#feedWatchdog(), error: this.#report }));
-    };
-    if (!this.#signs.closed) this.#signs.add(watchdog(this.loop).subscribe({ error: failed }));
-  }
-
   get #idleOptions(): IdleOptions | undefined {
     if (this.#ground.isConnection) return WHEN_SERVED;
     const { idle } = this.#options;
@@ -327,14 +320,8 @@ export class ServiceLife<D extends SocketDeclarations> implements Service<D> {
   }
 
   #resume(): void {
-    this.#isServing = true;
-    for (const serving of this.#allServings) serving.resume();
-  }
-
-  async #drain(ending: Ending): Promise<void> {
-    const outcomes = await Promise.allSettled(this.#servings.map(async (serving) => serving.drain(ending)));
-    const errors = outcomes.flatMap((outcome) => (outcome.status === 'rejected' ? [outcome.reason as unknown] : []));
-    if (errors.length > 0) throw new EndError(errors);
+    this.#control?.resume();
+    this.#servings.resume();
   }
 
   /** A process that has given way leaves it to its successor, one that is not the service to its predecessor, which is among them. */
@@ -346,20 +333,20 @@ export class ServiceLife<D extends SocketDeclarations> implements Service<D> {
     this.#report(error);
     const { predecessor } = this.#ground;
     if (this.#heir === 'predecessor') predecessor?.failed(error);
-    else if (this.#heir === 'nobody') tell({ STATUS: oneLine(messageOf(error)) });
+    else if (this.#heir === 'nobody') tell(this.#system, { STATUS: oneLine(messageOf(error)) });
     await this.#end('failed', 1);
   }
 
   async #end(why: EndingEvent['why'], status = 0): Promise<void> {
     if (this.#isEnding) return;
     this.#isEnding = true;
-    this.#isServing = false;
+    this.#servings.stop();
     await this.#restarts.giveUp();
     // If it said that it serves, it is the service in a moment.
     if (this.#succession !== undefined) await unlessAborted(this.#hurried.signal, this.#succession);
     if (this.#heir === 'nobody') {
       if (why !== 'failed') this.#tryTo(() => this.#restarts.leaveInheritance(this.generation));
-      tell({ STOPPING: 1 });
+      tell(this.#system, { STOPPING: 1 });
     } else if (this.#heir === 'predecessor' && why !== 'failed') this.#ground.predecessor?.failed('it was told to end');
     if (this.#heir === 'nobody') this.#refuseNewcomers();
     if (this.#isCurrent) this.#tryTo(() => this.#ground.predecessor?.bye());
@@ -379,7 +366,7 @@ export class ServiceLife<D extends SocketDeclarations> implements Service<D> {
 
   /** Who comes now learns that nobody is there, rather than to wait for that until the last connection has ended. */
   #refuseNewcomers(): void {
-    for (const serving of this.#servings) this.#tryTo(() => serving.pause());
+    for (const serving of this.#servings.all) this.#tryTo(() => serving.pause());
     this.#tryTo(() => this.#ground.refuseNewcomers());
   }
 
@@ -392,7 +379,7 @@ export class ServiceLife<D extends SocketDeclarations> implements Service<D> {
   #commands(): Record<string, () => string | Promise<string>> {
     const commands = {
       status: () =>
-        `process ${process.pid}, restarted ${this.generation} times, ${this.#former.running.length} former processes have connections`,
+        `process ${this.#system.pid}, restarted ${this.generation} times, ${this.#former.running.length} former processes have connections`,
       stop: () => {
         this.stop();
         return 'the service is ending';

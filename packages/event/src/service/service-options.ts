@@ -15,6 +15,7 @@ import {
 } from '@sdrx/linux';
 import { checkRestartProgram, type RestartProgram } from '../restart/program.js';
 import type { IdleOptions } from './idle.js';
+import { checkServiceSystem, type ServiceSystem } from './service-system.js';
 import type { SocketDeclarations } from './socket-declaration.js';
 
 /** How a service restarts without loss. */
@@ -61,6 +62,8 @@ export interface ServiceOptions<D extends SocketDeclarations = SocketDeclaration
   readonly deadline?: number;
   /** Gets what goes wrong, which does not end the service, or ends it. By default standard error does, one line each. */
   readonly report?: (error: unknown) => void;
+  /** What it runs on, by default Linux. A test has another one. */
+  readonly system?: ServiceSystem;
 }
 
 /** When a service ends because there is nothing to do. */
@@ -72,7 +75,7 @@ export interface ServiceIdleOptions extends IdleOptions {
 /** @throws TypeError and RangeError for what no service can be */
 export function checkServiceOptions(options: ServiceOptions): void {
   checkObject('options', options);
-  const { sockets, conflicts, idle, restart, pidFile, control, deadline, report } = options;
+  const { sockets, conflicts, idle, restart, pidFile, control, deadline, report, system } = options;
   if (sockets !== undefined) checkObject('sockets', sockets);
   if (conflicts !== undefined) checkObject('conflicts', conflicts);
   if (idle !== undefined && typeof idle !== 'object') checkNumber('idle', idle, 0);
@@ -81,6 +84,7 @@ export function checkServiceOptions(options: ServiceOptions): void {
   if (control !== undefined) checkControl(control);
   if (deadline !== undefined && deadline !== Number.POSITIVE_INFINITY) checkNumber('deadline', deadline, 0);
   if (report !== undefined) checkFunction('report', report);
+  if (system !== undefined) checkServiceSystem('system', system);
   if (typeof restart === 'object') checkRestartOptions(restart);
   else if (restart !== undefined && typeof restart !== 'boolean')
     throw wrongKind('restart', 'a boolean or an object', restart);

@@ -1,7 +1,7 @@
 import type { Fd } from '@sdrx/linux';
 import type { Observable } from 'rxjs';
 import type { EventLoop } from '../loop.js';
-import type { RestartPhase } from '../restart/hand-over.js';
+import type { RestartPhase } from '../restart/hand-over-plan.js';
 import type { RestartError } from '../restart/restart-error.js';
 import type { Scope } from './scope.js';
 import type { Serving } from './serving.js';

@@ -4,6 +4,7 @@ import { checkSourceOptions } from '../core/check-options.js';
 import type { SourceOptions } from '../core/source.js';
 import { Decimal, readEnvironment } from '../kernel/environment.js';
 import type { EventLoop } from '../loop.js';
+import type { RestartSystem } from '../restart/restart-system.js';
 import { notify } from './notify.js';
 
 /**
@@ -13,9 +14,13 @@ import { notify } from './notify.js';
  */
 export function watchdogTimeout(environment: NodeJS.ProcessEnv = process.env): number | undefined {
   checkObject('environment', environment);
+  return timeoutOf(environment, process.pid);
+}
+
+function timeoutOf(environment: NodeJS.ProcessEnv, own: number): number | undefined {
   const pid = readEnvironment(environment, 'WATCHDOG_PID', Decimal);
   // What is meant for another process may be malformed.
-  if (pid !== undefined && pid !== process.pid) return undefined;
+  if (pid !== undefined && pid !== own) return undefined;
   const microseconds = readEnvironment(environment, 'WATCHDOG_USEC', Decimal);
   return microseconds === undefined || microseconds === 0 ? undefined : microseconds / 1e3;
 }
@@ -33,8 +38,17 @@ export function watchdog(loop: EventLoop, options: SourceOptions = {}): Observab
   checkMethods('loop', loop, 'an EventLoop', 'time');
   checkObject('options', options);
   checkSourceOptions(options);
+  return signsOfLife(loop, { notify, pid: process.pid, environment: process.env }, options);
+}
+
+/** The same for a process that may be a simulated one. */
+export function signsOfLife(
+  loop: EventLoop,
+  process: Pick<RestartSystem, 'notify' | 'pid' | 'environment'>,
+  options: SourceOptions = {},
+): Observable<number> {
   return new Observable((subscriber) => {
-    const timeout = watchdogTimeout();
+    const timeout = timeoutOf(process.environment, process.pid);
     if (timeout === undefined) {
       subscriber.complete();
       return undefined;
@@ -43,7 +57,7 @@ export function watchdog(loop: EventLoop, options: SourceOptions = {}): Observab
     // A quarter before the middle, a quarter after it: room to wake up together with other timers.
     const times = loop.time({ clock: 'monotonic', after: 0, every, accuracy: timeout / 4, ...options });
     const sign = (_: unknown, index: number) => {
-      notify({ WATCHDOG: 1 });
+      process.notify({ WATCHDOG: 1 });
       return index;
     };
     return times.pipe(map(sign)).subscribe(subscriber);
