@@ -1,0 +1,151 @@
+import type { RestartError, ServiceEvent } from '@sdrx/event';
+import { ENOBUFS, ENOMEM, ENOSPC } from '@sdrx/linux';
+import fc from 'fast-check';
+import t from 'tap';
+import { happen, histories, worlds } from './restart/restart-events.js';
+import { type Fault, GOOD, RestartWorld, type WorldOptions } from './restart/restart-world.js';
+import type { Fate, ServiceConstitution, SimulatedService } from './restart/simulated-service.js';
+
+const RUNS = 200;
+
+const USUAL: ServiceConstitution = {
+  readyWithin: 3000,
+  mostDraining: 2,
+  deadline: 5000,
+  hasPidFile: true,
+  idle: 0,
+};
+
+/** A world that keeps what its services have told. */
+class HeardWorld extends RestartWorld {
+  readonly refusals: RestartError[] = [];
+
+  override happened(service: SimulatedService, event: ServiceEvent): void {
+    if (event.type === 'restart-failed') this.refusals.push(event.error);
+    super.happened(service, event);
+  }
+
+  /** Those that run. */
+  get pids(): number[] {
+    return this.living.map(({ pid }) => pid);
+  }
+}
+
+/** Runs a body in a world, which is ended after that, with all checks of the rules. */
+async function inWorld(
+  options: Partial<WorldOptions>,
+  faults: readonly Fault[],
+  body: (world: HeardWorld) => Promise<void>,
+): Promise<void> {
+  const unit = { exitType: 'main', notifyAccess: 'main', watchdog: 10_000 } as const;
+  const world = new HeardWorld({ unit, service: USUAL, fates: [GOOD], delays: [], ...options });
+  await world.begin();
+  world.faults = [...faults];
+  await body(world);
+  await world.end();
+}
+
+t.test('whatever happens to a service that restarts, the rules are kept, and nothing is left', async (t) => {
+  let [begun, succeeded, time] = [0, 0, 0];
+  await fc.assert(
+    fc.asyncProperty(worlds, histories, async (options, events) => {
+      const world = new RestartWorld(options);
+      await world.begin();
+      for (const event of events) await happen(world, event);
+      await world.end();
+      begun += world.begun;
+      succeeded += world.succeeded;
+      time += world.loop.now();
+    }),
+    { numRuns: RUNS },
+  );
+  t.comment(
+    `${begun} restarts, of which ${succeeded} succeeded, in ${Math.round(time / 60_000)} minutes of that world`,
+  );
+});
+
+t.test('a hundred restarts, one after the other', async (t) => {
+  await inWorld({}, [], async (world) => {
+    for (let time = 0; time < 100; time++) {
+      world.clientsCome(1, 50);
+      world.restart('reload');
+      await world.pass(200);
+    }
+    t.equal(world.succeeded, 100);
+    t.equal(world.pids.length, 1);
+  });
+});
+
+t.test('a new process says why it ends, also when it has not read all that it was told', async (t) => {
+  await inWorld({ fates: [{ how: 'speaks otherwise' }] }, [], async (world) => {
+    world.restart('call');
+    await world.pass(2000);
+    t.match(world.refusals, [{ reason: 'failed', message: /protocol must be 1, not 2/ }]);
+  });
+});
+
+t.test('a new process that can not be watched is killed, and reaped', async (t) => {
+  // The first one is of the channel.
+  await inWorld({}, [{ who: 'old', call: 'watch', after: 1, what: ENOMEM }], async (world) => {
+    world.restart('call');
+    await world.pass(100);
+    t.match(world.refusals, [{ reason: 'failed', message: /ENOMEM/ }]);
+    t.equal(world.pids.length, 1);
+  });
+});
+
+t.test('a new process that can not watch the former one fails, in words', async (t) => {
+  await inWorld({}, [{ who: 'new', call: 'watch', after: 0, what: ENOMEM }], async (world) => {
+    world.restart('call');
+    await world.pass(2000);
+    t.match(world.refusals, [{ reason: 'failed', message: /ENOMEM/ }]);
+    t.equal(world.pids.length, 1);
+  });
+});
+
+t.test('a new process that can not say why it fails ends', async (t) => {
+  const fates: readonly Fate[] = [{ how: 'throws', takes: 5 }];
+  await inWorld({ fates }, [{ who: 'new', call: 'send', after: 1, what: ENOBUFS }], async (world) => {
+    world.restart('call');
+    await world.pass(100);
+    t.match(world.refusals, [{ reason: 'died', message: /exited 1/ }]);
+  });
+});
+
+t.test('what can not be told to the new process any more does not undo that it is the service', async (t) => {
+  // `hello`, `fds`, `state`, `accept` and `main` go before what it is told of the second reload.
+  const faults: readonly Fault[] = [{ who: 'old', call: 'send', after: 5, what: ENOBUFS }];
+  await inWorld({ unit: undefined }, faults, async (world) => {
+    world.restart('signal');
+    await world.settle();
+    world.restart('signal');
+    await world.pass(100);
+    t.equal(world.succeeded, 1);
+    t.match(world.refusals, []);
+    t.equal(world.pids.length, 1, 'the old one has ended');
+  });
+});
+
+t.test('an unfinished PID file that could not be put at its path goes with the next restart', async (t) => {
+  await inWorld({}, [{ who: 'new', call: 'replace', after: 0, what: ENOSPC }], async (world) => {
+    world.restart('call');
+    await world.pass(100);
+    t.equal(world.pidFile.drafts.size, 1);
+    world.restart('call');
+    await world.pass(100);
+    t.equal(world.pidFile.drafts.size, 0);
+    t.same([world.pidFile.owner], world.pids);
+  });
+});
+
+t.test('when a new process that serves is given up, clients need not wait until it is dead', async (t) => {
+  // The old one stands still for so long that both have come: that the new one serves, and that it is too late.
+  await inWorld({ delays: [30] }, [{ who: 'old', call: 'send', after: 3, what: 'freeze' }], async (world) => {
+    world.restart('call');
+    await world.pass(10_000);
+    for (const process of world.living) process.raise('SIGCONT');
+    await world.pass(100);
+    t.match(world.refusals, [{ reason: 'time-out' }]);
+    t.equal(world.pids.length, 1);
+  });
+});
