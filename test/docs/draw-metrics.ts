@@ -156,6 +156,7 @@ const [width, height] = [2 * (WIDTH + 2 * MARGIN), 2 * (HEIGHT + 2 * MARGIN)];
 const parts = charts(readings).map(draw).join('\n');
 writeFileSync(
   target,
-  `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" font-family="sans-serif" font-size="11"><title>What the metrics of nsresourced look like</title>\n` +
+  `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" font-family="sans-serif" font-size="11">\n` +
+    '<title>The metrics of nsresourced under load</title>\n' +
     `<rect width="${width}" height="${height}" fill="#fff"/>\n${parts}\n</svg>\n`,
 );
