@@ -30,6 +30,8 @@ export async function bundleDaemon(names: readonly string[], shellPrograms: read
     mainFields: ['module', 'main'],
     // io-ts imports this half of fp-ts: one copy is enough.
     alias: { 'fp-ts/lib': 'fp-ts/es6' },
+    // Code that is run by node:vm has no import() (`program/start-program.ts`): it becomes require(), late as well.
+    supported: { 'dynamic-import': false },
     // koffi finds its native file beside its own.
     external: ['node:*', 'koffi'],
     minifyWhitespace: true,
