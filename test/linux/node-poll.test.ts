@@ -156,6 +156,9 @@ t.test(
   }),
 );
 
+// libuv opens /dev/null with the first pipe that it reads, and keeps it.
+t.before(() => once(spawn('true'), 'close'));
+
 t.test(
   'of several processes that watch exclusively one is woken, who yields last, and who resumes is told what waits still',
   leavingNothing(async (t) => {

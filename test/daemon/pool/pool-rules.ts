@@ -191,14 +191,13 @@ export class PoolRules {
   #checkTurns(): void {
     const now = this.#options.now();
     let beginning = 0;
-    let waiting = 0;
-    for (const { isWaiting, slot, condition, end, startedAt } of this.living) {
+    for (const { pid, isWaiting, slot, condition, end, startedAt } of this.living) {
       if (end !== undefined || slot === undefined) continue;
-      if (isWaiting) waiting++;
-      else if (condition === 'starting' && now - startedAt < TURN) beginning++;
+      if (!isWaiting && condition === 'starting' && now - startedAt < TURN) beginning++;
+      if (isWaiting && now - Math.max(startedAt, this.#lastTurn) > TURN + TURN_LOOK)
+        this.violated(`worker ${pid} waits, and nobody begins`);
     }
     if (beginning > this.#options.processors) this.violated(`${beginning} begin at a time`);
-    if (waiting > 0 && now - this.#lastTurn > TURN + TURN_LOOK) this.violated(`${waiting} wait, and nobody begins`);
   }
 
   #failAgainAndAgain(now: number): boolean {

@@ -1,5 +1,5 @@
 import koffi from 'koffi';
-import type { Fd } from '../fd/fd.js';
+import { type Fd, setNonBlocking } from '../fd/fd.js';
 import type { Address } from '../thread/thread-end.js';
 import { EPOLLEXCLUSIVE, EPOLLIN } from './epoll.js';
 import { controlEpoll, EPOLL_CTL_ADD, removeFromEpoll } from './epoll-control.js';
@@ -29,6 +29,8 @@ export class ExclusivePoll implements PollHandle {
   /** @throws EPERM, EBADF, ENOSPC, ENOMEM, EMFILE */
   constructor(fd: number, ready: () => void) {
     this.#fd = fd;
+    // As libuv does it.
+    setNonBlocking(fd);
     this.#handle = koffi.node.poll(this.#bell.number, { readable: true }, ready);
     try {
       this.#watch();
