@@ -5,6 +5,7 @@ import { logged } from '../support/command.js';
 import { root } from '../support/root.js';
 import { bundlePrograms } from './bundle-programs.js';
 import type { Machine } from './machines.js';
+import { packagesOf } from './packages.js';
 import { compilePrograms } from './programs.js';
 
 /** Packages of the workspace that no test needs to run, and that are large. */
@@ -67,6 +68,7 @@ export async function payloadDisk(folder: string, runs: readonly MachineTests[])
   for (const path of programs) rmSync(`${tree}/${path}`, { force: true });
   await bundlePrograms([...new Set(runs.flatMap(({ tests }) => tests)), ...programs], tree);
   await compilePrograms(tree);
+  if (runs.some(({ tests }) => tests.some((path) => path.includes('/vm/package.')))) packagesOf(tree);
   mkdirSync(`${tree}/bin`);
   copyFileSync(realpathSync(process.execPath), `${tree}/bin/node`);
   for (const { name, machine, tests } of runs) {

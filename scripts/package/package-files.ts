@@ -1,0 +1,128 @@
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { gzipSync } from 'node:zlib';
+import { root } from '../support/root.js';
+import { UserError } from '../support/user-error.js';
+import { debianChangelog } from './debian-changelog.js';
+import { debianCopyright } from './debian-copyright.js';
+import { koffiFiles } from './koffi-files.js';
+import { manPage, manPageTitle } from './man-page.js';
+
+/** What the package is called. */
+export const packageName = 'sdrx-nsresourced';
+
+/** What is of Debian alone. */
+export const debian = `${root}/packages/daemon/debian`;
+
+const library = `usr/lib/${packageName}`;
+const documentation = `usr/share/doc/${packageName}`;
+const units = 'usr/lib/systemd/system';
+
+/** Where each program is called from. The manager finds its worker beside itself. */
+const programs = { nsresourced: 'usr/sbin', nsresourcework: undefined, nsresourcectl: 'usr/bin' };
+
+/** A file, a program or a symbolic link of the package. */
+export type PackageFile =
+  | { readonly content: string | Buffer; readonly executable?: boolean }
+  | { readonly linkTo: string };
+
+/** By its path below the top folder. */
+type Entry = readonly [path: string, file: PackageFile];
+
+export interface PackageFilesOptions {
+  /** The folder of the daemon's programs. */
+  readonly programs: string;
+  /** Of the programs. */
+  readonly version: string;
+  /** What all files are as old as, in seconds since 1970. */
+  readonly epoch: number;
+}
+
+/** @returns what is in the Debian package, by its path below the top folder */
+export function packageFiles(options: PackageFilesOptions): Map<string, PackageFile> {
+  return new Map<string, PackageFile>([
+    ...programFiles(options.programs),
+    ...koffiFiles().map(([path, content]) => [`${library}/node_modules/${path}`, { content }] as const),
+    ...unitFiles(),
+    ...manPages(options),
+    ...ownFiles(options),
+  ]);
+}
+
+function programFiles(folder: string): Entry[] {
+  const object = 'userns-restrict.bpf.o';
+  if (!existsSync(`${folder}/${object}`)) {
+    throw new UserError(
+      `${folder}/${object} is missing, without which the daemon gives no ids: install clang and build`,
+    );
+  }
+  return [
+    ...Object.entries(programs).flatMap(([name, place]): Entry[] => {
+      // Debian's own Node, whatever else is on somebody's PATH.
+      const content = readFileSync(`${folder}/${name}`, 'utf8').replace(/^#!.*/, '#!/usr/bin/node');
+      const program: Entry = [`${library}/${name}`, { content, executable: true }];
+      return place === undefined
+        ? [program]
+        : [program, [`${place}/${name}`, { linkTo: `../lib/${packageName}/${name}` }]];
+    }),
+    [`${library}/package.json`, { content: readFileSync(`${folder}/package.json`) }],
+    [`${library}/${object}`, { content: readFileSync(`${folder}/${object}`) }],
+  ];
+}
+
+/**
+ * The units under the package's own name, since Debian's systemd-container has files with those of systemd's. Aliases make them take
+ * that one's place, and are gone when they are disabled. systemd.unit(5)
+ */
+function unitFiles(): Entry[] {
+  return ['service', 'socket'].map((kind) => {
+    const alias = `systemd-nsresourced.${kind}`;
+    const content = readFileSync(`${root}/packages/daemon/systemd/${alias}`, 'utf8')
+      .replace(/^# (.*) It has the name .*$/m, '# $1 By its alias it takes the place of systemd’s own.')
+      .replaceAll('systemd-nsresourced.', `${packageName}.`)
+      .replace('ExecStart=nsresourced', 'ExecStart=/usr/sbin/nsresourced')
+      .replace('ExecReload=nsresourcectl', 'ExecReload=/usr/bin/nsresourcectl')
+      .replace(/^Description=.*$/m, '$&\nDocumentation=man:nsresourced(8)')
+      .replace('[Install]\n', `[Install]\nAlias=${alias}\n`);
+    return [`${units}/${packageName}.${kind}`, { content }];
+  });
+}
+
+/** Those pages of docs/ that are of the manual. */
+function manPages({ version, epoch }: PackageFilesOptions): Entry[] {
+  const edition = { date: new Date(epoch * 1000).toISOString().slice(0, 10), source: `sdrx ${version}` };
+  return readdirSync(`${root}/docs`)
+    .filter((file) => file.endsWith('.md'))
+    .flatMap((file) => {
+      const markdown = readFileSync(`${root}/docs/${file}`, 'utf8');
+      const title = manPageTitle(markdown);
+      if (title === undefined) return [];
+      const path = `usr/share/man/man${title.section}/${title.name}.${title.section}.gz`;
+      return [[path, { content: compressed(manPage(markdown, edition)) }]];
+    });
+}
+
+function ownFiles({ programs, version, epoch }: PackageFilesOptions): Entry[] {
+  const read = (path: string) => readFileSync(`${debian}/${path}`, 'utf8');
+  const completions = readdirSync(`${debian}/completions`).map((name): Entry => [
+    `usr/share/bash-completion/completions/${name}`,
+    { content: read(`completions/${name}`) },
+  ]);
+  const examples = readdirSync(`${debian}/examples`, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map((entry): Entry => {
+      const path = `${entry.parentPath}/${entry.name}`.slice(debian.length + 1);
+      return [`${documentation}/${path}`, { content: read(path), executable: true }];
+    });
+  return [
+    ...completions,
+    ...examples,
+    [`${documentation}/copyright`, { content: debianCopyright(read('copyright'), programs) }],
+    [`${documentation}/changelog.gz`, { content: compressed(debianChangelog(packageName, version, epoch)) }],
+    [`usr/share/lintian/overrides/${packageName}`, { content: read('lintian-overrides') }],
+  ];
+}
+
+/** As gzip -9n does, without a time. */
+function compressed(text: string): Buffer {
+  return gzipSync(text, { level: 9 });
+}
