@@ -1,7 +1,8 @@
 import { availableParallelism } from 'node:os';
 import { inspect, parseArgs } from 'node:util';
 import { mosquitto, mosquittoPath } from './debian/mosquitto.js';
-import { testPackages } from './debian/packages.js';
+import { installDebianPackages, packagePackages, testPackages } from './debian/packages.js';
+import { runit, runitPath } from './debian/runit.js';
 import { debianTree, debianTreePath } from './debian/tree.js';
 import { testInMachines } from './machines/test-in-machines.js';
 import { setup } from './setup.js';
@@ -46,6 +47,14 @@ function broker(sources: readonly string[]): Unpacked {
   if (process.env.SDRX_MOSQUITTO || !sources.includes('test/examples/mqtt-listen.test.ts')) return nothing;
   if (process.getuid?.() === 0) return { env: { SDRX_MOSQUITTO: mosquittoPath() }, make: mosquitto };
   say('the tests with a real MQTT broker are not run: only root can unpack one');
+  return nothing;
+}
+
+/** A service manager that is not systemd. @param sources of the tests that are wanted */
+function otherServiceManager(sources: readonly string[]): Unpacked {
+  if (process.env.SDRX_RUNIT || !sources.includes('test/e2e/runit.test.ts')) return nothing;
+  if (process.getuid?.() === 0) return { env: { SDRX_RUNIT: runitPath() }, make: runit };
+  say('the tests with runit are not run: only root can unpack it');
   return nothing;
 }
 
@@ -96,7 +105,8 @@ export async function main(args: readonly string[]): Promise<void> {
   for (const path of filters.length === 0 ? wantedTests([soak]) : []) {
     say(`not run, as it takes minutes and says little more than shorter ones: ${path} (npm test -- --no-vm ${soak})`);
   }
-  const unpacked = [realClients(), broker(sources)];
+  if (sources.includes('test/package/debian.test.ts')) await installDebianPackages(packagePackages);
+  const unpacked = [realClients(), broker(sources), otherServiceManager(sources)];
   const env = Object.assign({}, ...unpacked.map(({ env }) => env));
   const others = withMatrix ? await matrixRuns(sources) : [];
 

@@ -52,6 +52,14 @@ export const testPackages: readonly DebianPackage[] = [
   { name: 'fish', provides: 'fish', why: 'does so, too', optional: true },
 ];
 
+/** To test the Debian package. */
+export const packagePackages: readonly DebianPackage[] = [
+  { name: 'binutils', provides: 'readelf', why: 'shows what a native file needs' },
+  { name: 'lintian', provides: 'lintian', why: 'checks what Debian wants of packages', optional: true },
+  { name: 'man-db', provides: 'man', why: 'shows the manual', optional: true },
+  { name: 'mandoc', provides: 'mandoc', why: 'checks the manual', optional: true },
+];
+
 /** To make the image of a virtual machine, beside `runPackages`. */
 export const vmPackages: readonly DebianPackage[] = [
   { name: 'debootstrap', provides: 'debootstrap', why: 'unpacks the Debian that the machine runs' },

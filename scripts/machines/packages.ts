@@ -1,4 +1,4 @@
-import { cpSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { debianArchitecture, debianPackage, sourceDateEpoch } from '../package/debian-package.js';
 import { command } from '../support/command.js';
 import { root } from '../support/root.js';
@@ -22,10 +22,16 @@ export function packagesOf(tree: string): void {
   debianPackage({ folder, version, epoch });
   const upgraded = `${folder}/programs`;
   cpSync(programs, upgraded, { recursive: true });
-  for (const name of ['nsresourced', 'nsresourcework', 'nsresourcectl']) {
-    const text = readFileSync(`${upgraded}/${name}`, 'utf8');
-    // The bundler may have given the constant a number.
-    writeFileSync(`${upgraded}/${name}`, text.replace(new RegExp(`(VERSION\\d*)="${version}"`), `$1="${next}"`));
+  for (const name of readdirSync(upgraded)) {
+    const path = `${upgraded}/${name}`;
+    if (name.endsWith('.js')) {
+      const text = readFileSync(path, 'utf8');
+      // The bundler may have given the constant a number.
+      writeFileSync(path, text.replace(new RegExp(`(VERSION\\d*)="${version}"`), `$1="${next}"`));
+    } else if (name.includes('.js.')) {
+      // What V8 made of the code that it was.
+      rmSync(path);
+    }
   }
   debianPackage({ folder, programs: upgraded, version: next, epoch });
   rmSync(upgraded, { recursive: true });

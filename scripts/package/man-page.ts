@@ -68,10 +68,10 @@ function protectedLines(text: string): string {
   return text.replaceAll(/^[.']/gm, '\\&$&');
 }
 
-function blocks(tokens: readonly Token[]): string {
+/** @param begun whether something comes before them: a paragraph after a heading needs no macro */
+function blocks(tokens: readonly Token[], begun = false): string {
   let text = '';
-  // A paragraph after a heading needs no macro.
-  let afterHeading = true;
+  let afterHeading = !begun;
   for (const token of tokens) {
     if (token.type === 'space') continue;
     text += block(token as Tokens.Generic, afterHeading);
@@ -120,7 +120,7 @@ function list({ ordered, start, items }: Tokens.List): string {
       const mark = ordered ? `${Number(start || 1) + index}.` : '\\(bu';
       const [first, ...rest] = tokens.filter(({ type }) => type !== 'space');
       const begin = `.IP ${mark} ${ordered ? 4 : 2}\n${first === undefined ? '' : block(first as Tokens.Generic, true)}`;
-      return rest.length === 0 ? begin : `${begin}.RS ${ordered ? 4 : 2}\n${blocks(rest)}.RE\n`;
+      return rest.length === 0 ? begin : `${begin}.RS ${ordered ? 4 : 2}\n${blocks(rest, true)}.RE\n`;
     })
     .join('');
 }
@@ -144,9 +144,9 @@ function part(token: Tokens.Generic): string {
   switch (token.type) {
     case 'text':
     case 'escape':
-      return token.tokens === undefined ? manReferences(escaped(unescapedHtml(token.text))) : inline(token.tokens);
+      return token.tokens === undefined ? manReferences(escaped(token.text)) : inline(token.tokens);
     case 'codespan':
-      return `\\fB${escaped(unescapedHtml(token.text))}\\fR`;
+      return `\\fB${escaped(token.text)}\\fR`;
     case 'strong':
       return `\\fB${inline(token.tokens ?? [])}\\fR`;
     case 'em':
@@ -156,16 +156,6 @@ function part(token: Tokens.Generic): string {
     default:
       throw new UserError(`a manual page can't show this ${token.type}: ${token.raw.trim()}`);
   }
-}
-
-/** The lexer leaves text as it stands in Markdown, but for what HTML would need. */
-function unescapedHtml(text: string): string {
-  return text
-    .replaceAll('&lt;', '<')
-    .replaceAll('&gt;', '>')
-    .replaceAll('&quot;', '"')
-    .replaceAll('&#39;', "'")
-    .replaceAll('&amp;', '&');
 }
 
 /** Names of other pages are bold, as everywhere in the manual. */

@@ -103,10 +103,9 @@ function manPages({ version, epoch }: PackageFilesOptions): Entry[] {
 
 function ownFiles({ programs, version, epoch }: PackageFilesOptions): Entry[] {
   const read = (path: string) => readFileSync(`${debian}/${path}`, 'utf8');
-  const completions = readdirSync(`${debian}/completions`).map((name): Entry => [
-    `usr/share/bash-completion/completions/${name}`,
-    { content: read(`completions/${name}`) },
-  ]);
+  const completions = readdirSync(`${debian}/completions`).map(
+    (name): Entry => [`usr/share/bash-completion/completions/${name}`, { content: read(`completions/${name}`) }],
+  );
   const examples = readdirSync(`${debian}/examples`, { recursive: true, withFileTypes: true })
     .filter((entry) => entry.isFile())
     .map((entry): Entry => {

@@ -23,6 +23,7 @@ const PAGES = [
   'trace',
   'log',
   'environment',
+  'sdrx-event',
 ].filter(pageExists);
 
 const drawTrace = programPath('../../../packages/event/dist/bin/sdrx-trace.js', import.meta.url);

@@ -11,7 +11,7 @@ import { SharedDirectory } from './shared-directory.js';
 
 const FOLDER = '/sdrx/debian';
 const PACKAGE = 'sdrx-nsresourced';
-const OWN_UNIT = `/usr/lib/systemd/system/${PACKAGE}.service`;
+const UNITS = '/lib/systemd/system';
 
 /** The longest that a change may take in an emulated machine, in milliseconds. */
 const LIMIT = 600_000;
@@ -26,6 +26,9 @@ function debFile(version: string): string {
 }
 
 const dpkg = (...args: readonly string[]) => run('dpkg', ...args);
+
+/** The service's file; that of Debian 12 calls the folder by its former name. */
+const unitFile = () => property('FragmentPath').replace(/^\/usr/, '');
 
 /** What serves says of itself. */
 async function served(): Promise<unknown> {
@@ -62,14 +65,14 @@ t.test('the Debian package', needsVirtualMachine, async (t) => {
     const { status, output } = attempt('dpkg', '--install', debFile(first));
     t.not(status, 0);
     t.match(output, `/etc/systemd/system/${SERVICE} is in the way`);
-    t.notOk(existsSync(OWN_UNIT));
+    t.notOk(existsSync(`${UNITS}/${PACKAGE}.service`));
     run('rm', `/etc/systemd/system/${SERVICE}`);
     t.end();
   });
 
   await t.test('once installed it serves, with all that was registered', async (t) => {
     dpkg('--install', debFile(first));
-    t.equal(property('FragmentPath'), OWN_UNIT);
+    t.equal(unitFile(), `${UNITS}/${PACKAGE}.service`);
     t.equal(property('ActiveState', SOCKET), 'active');
     t.match(await served(), { product: 'nsresourced', version: first });
     t.equal(property('ActiveState'), 'active');
@@ -111,7 +114,7 @@ t.test('the Debian package', needsVirtualMachine, async (t) => {
     t.equal(namespace.start, start);
     t.strictSame(refusedDeeds(namespace.run(deedsIn(directory.path)).output), DEEDS);
     if (hasOwn) {
-      t.equal(property('FragmentPath'), `/usr/lib/systemd/system/${SERVICE}`);
+      t.equal(unitFile(), `${UNITS}/${SERVICE}`);
       t.equal(property('ActiveState', SOCKET), 'active');
       t.ok(await isServed());
       t.notMatch(await served(), { product: 'nsresourced' });
