@@ -17,8 +17,11 @@ const library = `usr/lib/${packageName}`;
 const documentation = `usr/share/doc/${packageName}`;
 const units = 'usr/lib/systemd/system';
 
-/** Where each program is called from. The manager finds its worker beside itself. */
-const programs = { nsresourced: 'usr/sbin', nsresourcework: undefined, nsresourcectl: 'usr/bin' };
+/** Where programs are called from. */
+const places: Readonly<Record<string, string>> = { nsresourced: 'usr/sbin', nsresourcectl: 'usr/bin' };
+
+/** What is in the folder of the programs and not in the package: licences stand elsewhere, what V8 made is for another release. */
+const unwanted = /^THIRD-PARTY-LICENSES$|\.js\.v\d/;
 
 /** A file, a program or a symbolic link of the package. */
 export type PackageFile =
@@ -55,18 +58,23 @@ function programFiles(folder: string): Entry[] {
       `${folder}/${object} is missing, without which the daemon gives no ids: install clang and build`,
     );
   }
-  return [
-    ...Object.entries(programs).flatMap(([name, place]): Entry[] => {
-      // Debian's own Node, whatever else is on somebody's PATH.
-      const content = readFileSync(`${folder}/${name}`, 'utf8').replace(/^#!.*/, '#!/usr/bin/node');
-      const program: Entry = [`${library}/${name}`, { content, executable: true }];
+  return readdirSync(folder)
+    .filter((name) => !unwanted.test(name))
+    .flatMap((name): Entry[] => {
+      const content = readFileSync(`${folder}/${name}`);
+      const path = `${library}/${name}`;
+      if (/[.-]/.test(name)) return [[path, { content }]];
+      const program: Entry = [path, { content: withDebiansNode(content.toString()), executable: true }];
+      const place = places[name];
       return place === undefined
         ? [program]
         : [program, [`${place}/${name}`, { linkTo: `../lib/${packageName}/${name}` }]];
-    }),
-    [`${library}/package.json`, { content: readFileSync(`${folder}/package.json`) }],
-    [`${library}/${object}`, { content: readFileSync(`${folder}/${object}`) }],
-  ];
+    });
+}
+
+/** Debian's own Node, whatever else is on somebody's PATH. */
+function withDebiansNode(program: string): string {
+  return program.replace(/^#!\/usr\/bin\/env node$/m, '#!/usr/bin/node').replaceAll('exec node "$0"', 'exec /usr/bin/node "$0"');
 }
 
 /**

@@ -30,7 +30,7 @@ for (const name of names) {
   });
 
   t.test(`${name} is built before it is packed`, (t) => {
-    t.equal(manifest('packages', name).scripts.prepack, 'node ../../scripts/run.js build');
+    t.equal(manifest('packages', name).scripts.prepack, 'node ../../scripts/run.js prepack');
     t.end();
   });
 

@@ -6,7 +6,7 @@ import { varlinkCall } from '../../support/varlink-call.js';
 import { startAttempts } from './attempts.js';
 import { attempt, needsVirtualMachine, run } from './machine.js';
 import { RegisteredNamespace, traces } from './namespaces.js';
-import { install, isServed, PINS, property, REGISTRY, SERVICE, SOCKET, SOCKET_PATH } from './service.js';
+import { begun, install, isServed, PINS, property, REGISTRY, SERVICE, SOCKET, SOCKET_PATH } from './service.js';
 import { SharedDirectory } from './shared-directory.js';
 
 const FOLDER = '/sdrx/debian';
@@ -74,6 +74,9 @@ t.test('the Debian package', needsVirtualMachine, async (t) => {
     dpkg('--install', debFile(first));
     t.equal(unitFile(), `${UNITS}/${PACKAGE}.service`);
     t.equal(property('ActiveState', SOCKET), 'active');
+    // The first client starts it, and may have to wait long for an answer.
+    run('systemctl', 'start', SERVICE);
+    await begun();
     t.match(await served(), { product: 'nsresourced', version: first });
     t.equal(property('ActiveState'), 'active');
     t.equal(run('systemctl', 'is-enabled', `${PACKAGE}.socket`).trim(), 'enabled');
@@ -93,6 +96,7 @@ t.test('the Debian package', needsVirtualMachine, async (t) => {
     const pid = property('MainPID');
     dpkg('--install', debFile(second));
     t.not(property('MainPID'), pid);
+    await begun();
     t.equal(property('NRestarts'), '0');
     t.match(await served(), { product: 'nsresourced', version: second });
     t.match(readFileSync(`/proc/${property('MainPID')}/cmdline`, 'utf8'), /nsresourced\0/);
@@ -127,6 +131,7 @@ t.test('the Debian package', needsVirtualMachine, async (t) => {
   await t.test('installed again it goes on with it', async (t) => {
     dpkg('--install', debFile(second));
     t.equal(property('ActiveState'), 'active');
+    await begun();
     t.match(await served(), { product: 'nsresourced', version: second });
     t.strictSame(traces(namespace.inode), ['registry', 'BPF']);
     const { inode } = namespace;

@@ -1,8 +1,18 @@
-import { copyFileSync, cpSync, mkdirSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  copyFileSync,
+  cpSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { setTimeout } from 'node:timers/promises';
 import type { Test } from 'tap';
 import { programPath } from '../../support/program-path.js';
 import { systemdRelease } from '../../support/systemd-release.js';
-import { until } from '../../support/until.js';
+import { until, untilOr } from '../../support/until.js';
 import { varlinkCall } from '../../support/varlink-call.js';
 import { attempt, run } from './machine.js';
 
@@ -39,6 +49,9 @@ let serving: Provider | undefined;
 
 /** How long a daemon may take to forget what was before, in milliseconds. */
 const LIMIT = 5000;
+
+/** How long the workers of one may take until they work in an emulated machine, in milliseconds. */
+const START_LIMIT = 600_000;
 
 /** Has a daemon serve that knows of nothing yet, its service being active. To start one takes an emulated machine long. */
 export async function serve(provider: Provider): Promise<void> {
@@ -100,6 +113,21 @@ export function copyPrograms(): string {
 /** A property of the service as its manager knows it. systemctl(1) show */
 export function property(name: string, unit = SERVICE): string {
   return run('systemctl', 'show', '--value', `--property=${name}`, unit).trim();
+}
+
+/** Waits until the daemon's workers, and what each of them starts, are all there: an emulated machine has nothing to spare until then. */
+export async function begun(): Promise<void> {
+  const count = () =>
+    readFileSync(`/sys/fs/cgroup${property('ControlGroup')}/cgroup.procs`, 'ascii')
+      .trim()
+      .split('\n').length;
+  await untilOr(
+    START_LIMIT,
+    () => count() >= 11,
+    () => `${count()} processes`,
+    300,
+  );
+  await setTimeout(5000);
 }
 
 /** Whether calls are answered. */

@@ -10,7 +10,7 @@ import { startAttempts } from './attempts.js';
 import { Callers } from './callers.js';
 import { attemptBeside, needsVirtualMachine, run } from './machine.js';
 import { RegisteredNamespace, traces } from './namespaces.js';
-import { copyPrograms, install, isServed, property, SERVICE, SOCKET } from './service.js';
+import { begun, copyPrograms, install, isServed, property, SERVICE, SOCKET } from './service.js';
 import { SharedDirectory } from './shared-directory.js';
 
 const RELOADS = 2;
@@ -67,21 +67,6 @@ function managers(): string[] {
       return false;
     }
   });
-}
-
-/** Waits until the daemon's workers, and what each of them starts, are all there: an emulated machine has nothing to spare until then. */
-async function begun(): Promise<void> {
-  const count = () =>
-    readFileSync(`/sys/fs/cgroup${property('ControlGroup')}/cgroup.procs`, 'ascii')
-      .trim()
-      .split('\n').length;
-  await untilOr(
-    LIMIT,
-    () => count() >= 11,
-    () => `${count()} processes`,
-    PAUSE,
-  );
-  await setTimeout(5000);
 }
 
 /** What userdbctl(1) says of a user, again and again; nothing where it is not installed. */
