@@ -85,7 +85,7 @@ function unitFiles(): Entry[] {
   return ['service', 'socket'].map((kind) => {
     const alias = `systemd-nsresourced.${kind}`;
     const content = readFileSync(`${root}/packages/daemon/systemd/${alias}`, 'utf8')
-      .replace(/^# (.*) It has the name .*$/m, '# $1 By its alias it takes the place of systemd’s own.')
+      .replace(/^# (.*) It has the name .*$/m, "# $1 By its alias it takes the place of systemd's own.")
       .replaceAll('systemd-nsresourced.', `${packageName}.`)
       .replace('ExecStart=nsresourced', 'ExecStart=/usr/sbin/nsresourced')
       .replace('ExecReload=nsresourcectl', 'ExecReload=/usr/bin/nsresourcectl')

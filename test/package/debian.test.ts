@@ -16,6 +16,9 @@ const needs = (...programs: readonly string[]) => {
   return missing.length === 0 ? {} : { skip: `not installed: ${missing.join(' ')}` };
 };
 
+// lintian takes a busy machine minutes.
+t.setTimeout(900_000);
+
 /** Where it is made once, and where it is unpacked. */
 const folder = new Folder();
 t.teardown(() => folder[Symbol.dispose]());

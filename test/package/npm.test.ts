@@ -13,6 +13,9 @@ const theirs: Readonly<Record<string, string>> = Object.fromEntries(
   ['rxjs', 'io-ts', 'fp-ts', '@types/node', 'esbuild'].map((name) => [name, devDependencies[name]]),
 );
 
+// It starts compilers and package managers, which take a busy machine long.
+t.setTimeout(1_200_000);
+
 /** This Node, and the other releases that `npm test` fetches. */
 const nodes = [
   process.execPath,
