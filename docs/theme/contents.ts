@@ -29,6 +29,7 @@ export const SECTIONS: readonly Section[] = [
       'docs/environment.md',
       'docs/log.md',
       'docs/keep-running.md',
+      'docs/bundle.md',
       'docs/own-source.md',
       'docs/simulate.md',
       'docs/trace.md',
@@ -40,6 +41,7 @@ export const SECTIONS: readonly Section[] = [
     pages: [
       'docs/book/README.md',
       'docs/book/install.md',
+      'docs/install.md',
       'docs/book/operate.md',
       'docs/security.md',
       'docs/book/troubleshoot.md',

@@ -63,7 +63,7 @@ function programFiles(folder: string): Entry[] {
     .flatMap((name): Entry[] => {
       const content = readFileSync(`${folder}/${name}`);
       const path = `${library}/${name}`;
-      if (/[.-]/.test(name)) return [[path, { content }]];
+      if (name.includes('.')) return [[path, { content }]];
       const program: Entry = [path, { content: withDebiansNode(content.toString()), executable: true }];
       const place = places[name];
       return place === undefined
@@ -74,7 +74,9 @@ function programFiles(folder: string): Entry[] {
 
 /** Debian's own Node, whatever else is on somebody's PATH. */
 function withDebiansNode(program: string): string {
-  return program.replace(/^#!\/usr\/bin\/env node$/m, '#!/usr/bin/node').replaceAll('exec node "$0"', 'exec /usr/bin/node "$0"');
+  return program
+    .replace(/^#!\/usr\/bin\/env node$/m, '#!/usr/bin/node')
+    .replaceAll('exec node "$0"', 'exec /usr/bin/node "$0"');
 }
 
 /**
