@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { gzipSync } from 'node:zlib';
 import { root } from '../support/root.js';
@@ -22,6 +23,13 @@ const places: Readonly<Record<string, string>> = { nsresourced: 'usr/sbin', nsre
 
 /** What is in the folder of the programs and not in the package: licences stand elsewhere, what V8 made is for another release. */
 const unwanted = /^THIRD-PARTY-LICENSES$|\.js\.v\d/;
+
+/** Where shells look for what `nsresourcectl completion SHELL` prints. */
+const completionPlaces = {
+  bash: 'usr/share/bash-completion/completions/nsresourcectl',
+  zsh: 'usr/share/zsh/vendor-completions/_nsresourcectl',
+  fish: 'usr/share/fish/vendor_completions.d/nsresourcectl.fish',
+};
 
 /** A file, a program or a symbolic link of the package. */
 export type PackageFile =
@@ -124,6 +132,10 @@ function ownFiles({ programs, version, epoch }: PackageFilesOptions): Entry[] {
     });
   return [
     ...completions,
+    ...Object.entries(completionPlaces).map(([shell, path]): Entry => {
+      const words = [`${programs}/nsresourcectl`, 'completion', shell];
+      return [path, { content: execFileSync(process.execPath, words) }];
+    }),
     ...examples,
     [`${documentation}/copyright`, { content: debianCopyright(read('copyright'), programs) }],
     [`${documentation}/changelog.gz`, { content: compressed(debianChangelog(packageName, version, epoch)) }],

@@ -9,7 +9,7 @@ t.test('log-level reaches the manager and each of its workers', needsRoot, async
   const daemon = await startDaemon(t);
   t.strictSame(control(daemon, ['log-level', 'debug']), { output: '', errors: '', status: 0 });
   await daemon.waitForLog(/nsresourced\[\d+\]: log level is now debug/);
-  await daemon.waitForLog(/(nsresourcework\[\d+\]: log level is now debug\n){5}/);
+  await daemon.waitForLog(/(nsresourcework\[\d+\]: log level is now debug\n.*){5}/s);
 });
 
 t.test('it is for root, and for a daemon that runs', needsRoot, async (t) => {
