@@ -2,7 +2,7 @@ import { openUsernsRestrict } from '@sdrx/bpf';
 import { EventLoop, listenFds } from '@sdrx/event';
 import { exitAtOnce, type Fd, isListeningUnixStream, isNeverFlushed, type PeerCredentials } from '@sdrx/linux';
 import { type ServeLimits, type ServerEvent, serve, service } from '@sdrx/varlink';
-import { EMPTY, finalize, map, merge, mergeMap, Subject, share, take, takeUntil, tap } from 'rxjs';
+import { defer, EMPTY, finalize, map, merge, mergeMap, Subject, share, take, takeUntil, tap } from 'rxjs';
 import { limitCalls } from '../limits/limit-calls.js';
 import type { Limits } from '../limits/limits.js';
 import { workerQuotas } from '../limits/worker-quotas.js';
@@ -117,7 +117,6 @@ export async function runWorker(settings: WorkerSettings): Promise<number> {
     ...(bars && { bars }),
   };
   let stuck = false;
-  sign?.start();
   const serving = serve(
     loop,
     limitCalls(counter === undefined ? served : countCalls(served, counter), calls),
@@ -135,7 +134,12 @@ export async function runWorker(settings: WorkerSettings): Promise<number> {
     takeUntil(overdue),
     finalize(() => loop.exit(0)),
   );
-  const code = await loop.run(merge(serving, signalCommands(loop, log)));
+  // Last: who is told that it serves may send it commands, by a signal that would end it before.
+  const told = defer(() => {
+    sign?.start();
+    return EMPTY;
+  });
+  const code = await loop.run(merge(signalCommands(loop, log), serving, told));
   // A thread that the user database does not answer, or that closes what can't be closed, would keep the process from ending.
   if (lookups.busy || stuck) exitAtOnce(code);
   return code;
