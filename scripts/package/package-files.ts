@@ -133,7 +133,8 @@ function ownFiles({ programs, version, epoch }: PackageFilesOptions): Entry[] {
   return [
     ...completions,
     ...Object.entries(completionPlaces).map(([shell, path]): Entry => {
-      const words = [`${programs}/nsresourcectl`, 'completion', shell];
+      // Of the programs as they were built, as it needs what it stands beside.
+      const words = [`${root}/packages/daemon/bin/nsresourcectl`, 'completion', shell];
       return [path, { content: execFileSync(process.execPath, words) }];
     }),
     ...examples,
