@@ -74,14 +74,14 @@ ${example}}
 }
 
 /**
- * Runs examples, one after another, each in a virtual loop that runs; says which it has run. All of our modules are loaded at first: once
+ * Runs examples, one after another, each in a virtual loop that runs; says which it has run. All modules are loaded at first: once
  * somebody has looked at a socket, Node finds what is behind symbolic links a second time, by another path.
  */
 function mainOf(names: readonly string[]): string {
-  return `import '@sdrx/event/pino';
-import { VirtualLoop } from '@sdrx/event/testing';
-for (const name of ${JSON.stringify(names)}) {
-  const { example } = await import('./' + name + '.js');
+  return `import { VirtualLoop } from '@sdrx/event/testing';
+const examples = new Map();
+for (const name of ${JSON.stringify(names)}) examples.set(name, (await import('./' + name + '.js')).example);
+for (const [name, example] of examples) {
   using loop = new VirtualLoop();
   const finished = loop.run();
   await example(loop);
