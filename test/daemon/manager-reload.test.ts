@@ -171,6 +171,8 @@ t.test(
     for (const worker of workers) process.kill(worker, 'SIGSTOP');
     await reloadBySignal(daemon);
     t.ok(isRunning(daemon.pid), 'it waits');
+    // Before it knows, SIGTERM is for the service, which the new one then ends.
+    await daemon.waitForLog(/process \d+ has taken over/);
     daemon.kill('SIGTERM');
     await idle(daemon.pid);
     for (const worker of workers) process.kill(worker, 'SIGCONT');
