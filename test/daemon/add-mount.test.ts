@@ -9,7 +9,7 @@ import { detachedMount } from '../support/mount.js';
 import { needsRoot } from '../support/privileges.js';
 import { runProgram } from '../support/run-program.js';
 import { ServiceManager } from '../support/service-manager.js';
-import { leavingNoTrace } from '../support/traces.js';
+import { leavingNoTrace, settled } from '../support/traces.js';
 import { untilOr } from '../support/until.js';
 import { UserNamespace } from '../support/user-namespace.js';
 import { type RawReply, varlinkCall } from '../support/varlink-call.js';
@@ -58,6 +58,7 @@ t.test('AddMountToUserNamespace takes a mount, and keeps nothing of it', needsRo
     ['none', {}],
   ] as const) {
     const daemon = await startDaemon(t, { env });
+    await settled(daemon, () => true);
     const before = keptMounts(daemon);
     const test = (name: string, body: (t: Test, namespace: UserNamespace) => Promise<unknown>) =>
       t.test(
@@ -128,6 +129,7 @@ t.test('AddMountToUserNamespace refuses', needsRoot, async (t) => {
   using folder = new Folder();
   writeFileSync(folder.join('file'), '');
   symlinkSync('.', folder.join('link'));
+  await settled(daemon, () => true);
   const before = keptMounts(daemon);
 
   const test = (name: string, body: (t: Test, namespace: UserNamespace) => unknown) =>

@@ -175,7 +175,7 @@ t.test('packed and installed in an empty folder', async (t) => {
   });
 
   await t.test('its commands are installed as programs', async (t) => {
-    for (const name of ['sdrx-control', 'sdrx-trace', 'varlink2ts'])
+    for (const name of ['sdrx-control', 'sdrx-trace'])
       t.match(run(folder.path, join('node_modules', '.bin', name), '--help'), new RegExp(`^Usage: ${name} `));
   });
 

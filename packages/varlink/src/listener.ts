@@ -1,3 +1,4 @@
+import { AsyncResource } from 'node:async_hooks';
 import type { EventLoop } from '@sdrx/event';
 import { isSeenWaiting, NodePoll } from '@sdrx/linux';
 import type { Observable, Observer, Subscription } from 'rxjs';
@@ -18,6 +19,8 @@ export class Listener implements Disposable {
   readonly #exclusive: boolean;
   readonly #next: Observable<void>;
   readonly #observer: Partial<Observer<void>>;
+  /** Calls are answered in the context of who serves, whoever tells that there are connections. */
+  readonly #context = new AsyncResource('SDRX_VARLINK_LISTENER', { requireManualDestroy: true });
   readonly #ready: () => void;
   readonly #failed: (error: unknown) => void;
   #poll: NodePoll | undefined;
@@ -79,7 +82,7 @@ export class Listener implements Disposable {
    */
   look(): void {
     if (!this.#watching || this.#turn !== undefined || !isSeenWaiting(this.#fd)) return;
-    this.#turn = this.#next.subscribe(this.#observer);
+    this.#await();
   }
 
   /** Lets other processes go first, of those that serve the same socket exclusively. */
@@ -115,7 +118,12 @@ export class Listener implements Disposable {
       this.#poll?.pause();
       return;
     }
-    this.#turn = this.#next.subscribe(this.#observer);
+    this.#await();
+  }
+
+  /** Waits for the loop's turn. */
+  #await(): void {
+    this.#turn = this.#context.runInAsyncScope(() => this.#next.subscribe(this.#observer));
   }
 
   #take(): void {
