@@ -52,7 +52,9 @@ export async function runFile(
   child.on('message', (message) => {
     if (typeof message !== 'object' || message === null || !('setTimeout' in message)) return;
     clearTimeout(end);
-    end = globalThis.setTimeout(kill, Number(message.setTimeout) + grace * 1000);
+    const limit = Number(message.setTimeout);
+    // 0 is none.
+    if (limit > 0) end = globalThis.setTimeout(kill, limit + grace * 1000);
   });
   child.stderr?.setEncoding('utf8').on('data', (text: string) => {
     errors = (errors + text).slice(-SHOWN);

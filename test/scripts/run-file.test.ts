@@ -46,3 +46,12 @@ t.test('what hangs and does not look at the time is killed, when it says or is t
   const program = 'process.send({ setTimeout: 1000 }, () => { for (;;); });';
   t.strictSame(await outcomes(program, {}, { timeout: 10_000, grace: 1 }), killed);
 });
+
+t.test('what says that it has no limit is waited for', async (t) => {
+  // Longer than the grace, which is what a limit of 0 would leave it.
+  const program = `process.send({ setTimeout: 0 }, () => setTimeout(() => {
+    console.log('TAP version 14\\nok 1 - one\\n1..1');
+    process.exit();
+  }, 300));`;
+  t.strictSame(await outcomes(program, {}, { timeout: 100, grace: 0.1 }), ['passed: file > one']);
+});
