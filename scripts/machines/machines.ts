@@ -69,8 +69,8 @@ export const machines: readonly Machine[] = [
     kernelArguments: bare,
     memory: 1024,
     tests: /^test\/(bpf\/|e2e\/vm\/(http-service|kept-service|kernel|package|upgrade)\.|soak\/machine-)/,
-    // Ten minutes for what is the same as on trixie but for the release of systemd.
-    ifNamed: /^test\/e2e\/vm\/(kept-service|upgrade)\./,
+    // Ten minutes for what is the same as on trixie but for the release of systemd; the package, five to seventeen.
+    ifNamed: /^test\/e2e\/vm\/(kept-service|package|upgrade)\./,
     limit: 3000,
   },
   // What the next release will bring: newer clients and a newer kernel. It changes every day, so that a failure need not be
