@@ -1,10 +1,11 @@
-import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync, openSync, rmSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { isSystemError, namespaceInode } from '@sdrx/linux';
 import { UsageError } from '../program/usage-error.js';
 import { ALLOCATE } from './allocate-options.js';
 import type { Command } from './command.js';
+import { runMountProgram } from './mount-program.js';
 import { openNamespaceOf } from './namespace-holder.js';
 import { allocateRange, namespaceRequest } from './namespace-request.js';
 import { parseOrHelp } from './parse-or-help.js';
@@ -46,14 +47,11 @@ function requirePid({ pid }: ChildProcess): number {
 /** Mounts a namespace at a file that is made for that, and removed when it fails. @throws Error */
 function bindMount(namespace: string, path: string): void {
   const isNew = makeFile(path);
-  const { status, stderr, error } = spawnSync('mount', ['--bind', namespace, path], {
-    encoding: 'utf8',
-    stdio: ['ignore', 'ignore', 'pipe'],
-  });
-  if (status === 0) return;
+  const failure = runMountProgram('mount', '--bind', namespace, path);
+  if (failure === undefined) return;
   if (isNew) rmSync(path, { force: true });
   const hint = process.getuid?.() === 0 ? '' : '; only root may: take a descriptor, nsresourcectl allocate -- COMMAND';
-  throw new Error(`it can't be mounted at ${path}: ${(error?.message ?? stderr).trim()}${hint}`);
+  throw new Error(`it can't be mounted at ${path}: ${failure}${hint}`);
 }
 
 /** @returns false if there was one */

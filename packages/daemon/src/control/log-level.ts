@@ -1,9 +1,10 @@
 import { setTimeout } from 'node:timers/promises';
 import { isSystemError, sigqueue } from '@sdrx/linux';
+import { childrenOf } from '../program/children-of.js';
 import { LOG_LEVELS } from '../program/log.js';
 import { UsageError } from '../program/usage-error.js';
 import type { Command } from './command.js';
-import { childrenOf, findManager, workersOf } from './manager-processes.js';
+import { findManager, workersOf } from './manager-processes.js';
 import { parseOrHelp } from './parse-or-help.js';
 import { RUNTIME_DIRECTORY_OPTION, runtimeDirectoryOf } from './registry-view.js';
 
@@ -48,6 +49,7 @@ export const logLevel: Command = {
 /** Tells all that there are now. One that does not serve yet would die of the signal, and began with the level of before. */
 async function tellWorkers(runtimeDirectory: string, manager: number, command: number): Promise<void> {
   const end = performance.now() + START_TIME;
+  // Workers that wait for their turn to begin are among them, and now and then somebody else.
   let untold = new Set(childrenOf(manager));
   for (;;) {
     for (const pid of workersOf(runtimeDirectory, manager)) if (untold.delete(pid)) tell(pid, command);

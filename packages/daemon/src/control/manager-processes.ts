@@ -1,4 +1,4 @@
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { isSystemError, openFile, tryLockExclusive } from '@sdrx/linux';
 import { Ledger } from '../limits/ledger.js';
 
@@ -35,16 +35,5 @@ export function readManager(runtimeDirectory: string): number | undefined {
 export function workersOf(runtimeDirectory: string, manager: number): number[] {
   using ledger = Ledger.open(runtimeDirectory, manager);
   if (ledger === undefined) return [];
-  return Array.from({ length: ledger.usedSlots }, (_, slot) => slot)
-    .filter((slot) => ledger.condition(slot) !== 'starting')
-    .map((slot) => ledger.pid(slot))
-    .filter((pid) => pid !== 0);
-}
-
-/** The manager's child processes: its workers, those that only wait for their turn to begin included, and now and then others. */
-export function childrenOf(manager: number): number[] {
-  const tasks = `/proc/${manager}/task`;
-  return readdirSync(tasks).flatMap((task) =>
-    readFileSync(`${tasks}/${task}/children`, 'ascii').split(' ').filter(Boolean).map(Number),
-  );
+  return ledger.taken.filter((slot) => ledger.condition(slot) !== 'starting').map((slot) => ledger.pid(slot));
 }

@@ -1,4 +1,3 @@
-import { spawnSync } from 'node:child_process';
 import { readdirSync, readFileSync, readlinkSync, rmSync, statSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { isSystemError } from '@sdrx/linux';
@@ -6,6 +5,7 @@ import { type Mount, mounts } from '../namespace/mountinfo.js';
 import type { Registry } from '../registry/registry.js';
 import { findEntries } from '../registry/registry-report.js';
 import type { Command } from './command.js';
+import { runMountProgram } from './mount-program.js';
 import { parseOrHelp } from './parse-or-help.js';
 import { RUNTIME_DIRECTORY_OPTION, runtimeDirectoryOf, viewRegistry } from './registry-view.js';
 import { remark } from './say.js';
@@ -64,11 +64,8 @@ function requireNamespace(registry: Registry, which: string): number {
  * @throws Error
  */
 function unmount(path: string): void {
-  const { status, stderr, error } = spawnSync('umount', ['--lazy', path], {
-    encoding: 'utf8',
-    stdio: ['ignore', 'ignore', 'pipe'],
-  });
-  if (status !== 0) throw new Error(`${path} can't be unmounted: ${(error?.message ?? stderr).trim()}`);
+  const failure = runMountProgram('umount', '--lazy', path);
+  if (failure !== undefined) throw new Error(`${path} can't be unmounted: ${failure}`);
   if (statSync(path).size === 0) rmSync(path);
   process.stdout.write(`${path}\n`);
 }

@@ -35,7 +35,7 @@ export const show: Command = {
 };
 
 /** What is meant, the innermost last. @throws Error where there is none */
-export function requireEntries(registry: Registry, which: string): readonly NamespaceEntry[] {
+function requireEntries(registry: Registry, which: string): readonly NamespaceEntry[] {
   const entries = findEntries(registry, which);
   if (entries.length === 0) throw new Error(`no user namespace '${which}' is registered`);
   return entries;

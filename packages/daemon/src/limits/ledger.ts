@@ -171,6 +171,21 @@ export class Ledger implements Disposable {
     return Atomics.load(this.words, wordAt(slot, PID));
   }
 
+  /** The slots whose workers have begun. */
+  get taken(): number[] {
+    return Array.from({ length: this.usedSlots }, (_, slot) => slot).filter((slot) => this.pid(slot) !== 0);
+  }
+
+  /** How many of them are in each condition. */
+  get conditions(): Record<Condition, number> {
+    const of = this.taken.map((slot) => this.condition(slot));
+    const count = (wanted: Condition) => of.filter((condition) => condition === wanted).length;
+    return Object.fromEntries(CONDITIONS.map((condition) => [condition, count(condition)])) as Record<
+      Condition,
+      number
+    >;
+  }
+
   /** Changes with each sign of life; 0 before the first. */
   beat(slot: number): number {
     return Atomics.load(this.words, wordAt(slot, BEAT));
@@ -182,7 +197,7 @@ export class Ledger implements Disposable {
 
   /** How many connections a worker has accepted so far, modulo 2³². */
   accepted(slot: number): number {
-    return Atomics.load(this.words, wordAt(slot, ACCEPTED));
+    return Atomics.load(this.words, wordAt(slot, ACCEPTED)) >>> 0;
   }
 
   /** What all workers together have of something. */

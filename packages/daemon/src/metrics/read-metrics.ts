@@ -71,16 +71,9 @@ function ofWorkers({ pool, ledger }: MetricSources) {
 
 /** Those of another program are `unknown`, as are those that have no slot yet. */
 function workerStates(pool: WorkerPool, ledger: Ledger | undefined): Sample[] {
-  const states = new Map<string, number>(CONDITIONS.map((condition) => [condition, 0]));
-  let known = 0;
-  for (let slot = 0; slot < (ledger?.usedSlots ?? 0); slot++) {
-    if (ledger === undefined || ledger.pid(slot) === 0) continue;
-    const condition = ledger.condition(slot);
-    states.set(condition, (states.get(condition) ?? 0) + 1);
-    known++;
-  }
-  states.set('unknown', Math.max(pool.size - known, 0));
-  return [...states].map(([state, value]) => ({ labels: [state], value }));
+  const known = CONDITIONS.map((condition) => [condition, ledger?.conditions[condition] ?? 0] as const);
+  const unknown = pool.size - known.reduce((sum, [, count]) => sum + count, 0);
+  return [...known, ['unknown', Math.max(unknown, 0)] as const].map(([state, value]) => ({ labels: [state], value }));
 }
 
 function ofCalls({ calls }: MetricSources) {

@@ -1,7 +1,7 @@
-import { readdirSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import type { Child } from '@sdrx/event';
-import { atLoad, becomeSubreaper, isSeenWaiting, isSystemError, readKernelFile, type Signal } from '@sdrx/linux';
+import { atLoad, becomeSubreaper, isSeenWaiting, type Signal } from '@sdrx/linux';
+import { childrenOf } from '../program/children-of.js';
 import { startWorker, type WorkerOptions } from './worker-program.js';
 
 /** A process, as far as the pool has to do with it. */
@@ -50,24 +50,10 @@ export const linuxSystem: PoolSystem = {
   },
   isSeenWaiting,
   becomeSubreaper,
-  children: childrenOfAllThreads,
+  children: () => childrenOf('self'),
   kill: (pid) => void process.kill(pid, 'SIGKILL'),
   later: (milliseconds, call) => {
     const timer = atLoad.setTimeout(call, milliseconds).unref();
     return () => atLoad.clearTimeout(timer);
   },
 };
-
-/** proc_pid_task(5) */
-function childrenOfAllThreads(): number[] {
-  return readdirSync('/proc/self/task').flatMap((tid) => {
-    try {
-      const list = readKernelFile(`/proc/self/task/${tid}/children`);
-      return list.split(' ').filter(Boolean).map(Number);
-    } catch (error) {
-      // A thread that has ended has none. Nor has a kernel that was built without this file.
-      if (isSystemError(error, 'ENOENT', 'ESRCH')) return [];
-      throw error;
-    }
-  });
-}

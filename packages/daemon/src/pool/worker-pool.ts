@@ -123,7 +123,7 @@ export class WorkerPool {
     const { ledger } = this.options;
     let sum = this.#acceptedBefore;
     for (const { slot } of this.#workers.values()) {
-      if (slot !== undefined && ledger !== undefined) sum += ledger.accepted(slot) >>> 0;
+      if (slot !== undefined && ledger !== undefined) sum += ledger.accepted(slot);
     }
     return sum;
   }
@@ -400,7 +400,7 @@ export class WorkerPool {
     this.#turns.delete(worker);
     if (isFailure(exit)) this.counts.failed++;
     if (worker.slot !== undefined && ledger !== undefined) {
-      this.#acceptedBefore += ledger.accepted(worker.slot) >>> 0;
+      this.#acceptedBefore += ledger.accepted(worker.slot);
       ledger.release(worker.slot);
     }
     worker.process[Symbol.dispose]();

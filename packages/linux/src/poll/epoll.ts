@@ -42,7 +42,7 @@ export class Epoll implements Disposable {
     checkFd(fd);
     checkMask('events', events);
     checkUint32('data', data);
-    this.#control(EPOLL_CTL_ADD, fd, events, data);
+    controlEpoll(this.fd, EPOLL_CTL_ADD, fd, events, data);
   }
 
   /** Changes what to wait for, and the number; wakes an EPOLLONESHOT entry again. @throws ENOENT, EBADF */
@@ -50,7 +50,7 @@ export class Epoll implements Disposable {
     checkFd(fd);
     checkMask('events', events);
     checkUint32('data', data);
-    this.#control(EPOLL_CTL_MOD, fd, events, data);
+    controlEpoll(this.fd, EPOLL_CTL_MOD, fd, events, data);
   }
 
   /** Harmless for an fd that was closed, which epoll forgets by itself. */
@@ -83,9 +83,5 @@ export class Epoll implements Disposable {
 
   [Symbol.dispose](): void {
     this.#fd.close();
-  }
-
-  #control(operation: number, fd: number, events: number, data: number): void {
-    controlEpoll(this.fd, operation, fd, events, data);
   }
 }

@@ -3,7 +3,7 @@ import type { EventLoop } from '@sdrx/event';
 import { isSystemError } from '@sdrx/linux';
 import { connect, varlinkService } from '@sdrx/varlink';
 import { Ledger } from '../../limits/ledger.js';
-import { CONDITIONS, type Condition } from '../../limits/ledger-format.js';
+import type { Condition } from '../../limits/ledger-format.js';
 import { socketPath } from '../../program/runtime-directory.js';
 import type { Registry } from '../../registry/registry.js';
 import { readRegistry } from '../../registry/registry-report.js';
@@ -74,7 +74,7 @@ export function sampler(loop: EventLoop, runtimeDirectory: string, registry: Reg
       namespaces: entries.length,
       owners: [...owners].sort(([, a], [, b]) => b - a),
       manager,
-      workers: told && conditions(told),
+      workers: told?.conditions,
       connections: told?.connections,
       accepted: rate(told?.accepted, former?.accepted, seconds),
       calls: told?.calls,
@@ -104,7 +104,8 @@ interface Told {
   readonly connections: number;
   readonly accepted: number;
   readonly calls: number;
-  readonly workers: readonly { readonly pid: number; readonly beat: number; readonly condition: Condition }[];
+  readonly conditions: Readonly<Record<Condition, number>>;
+  readonly workers: readonly { readonly pid: number; readonly beat: number }[];
 }
 
 /** What the ledger tells; undefined where it may not be read, or is not there. */
@@ -112,26 +113,18 @@ function readLedger(runtimeDirectory: string, manager: number): Told | undefined
   try {
     using ledger = Ledger.open(runtimeDirectory, manager);
     if (ledger === undefined) return undefined;
-    const slots = Array.from({ length: ledger.usedSlots }, (_, slot) => slot).filter((slot) => ledger.pid(slot) !== 0);
+    const slots = ledger.taken;
     return {
       connections: ledger.total('connections'),
       calls: ledger.total('calls'),
-      accepted: sum(slots.map((slot) => ledger.accepted(slot) >>> 0)),
-      workers: slots.map((slot) => ({
-        pid: ledger.pid(slot),
-        beat: ledger.beat(slot),
-        condition: ledger.condition(slot),
-      })),
+      accepted: sum(slots.map((slot) => ledger.accepted(slot))),
+      conditions: ledger.conditions,
+      workers: slots.map((slot) => ({ pid: ledger.pid(slot), beat: ledger.beat(slot) })),
     };
   } catch (error) {
     if (isSystemError(error, 'EACCES', 'EPERM')) return undefined;
     throw error;
   }
-}
-
-function conditions({ workers }: Told): Record<Condition, number> {
-  const count = (wanted: Condition) => workers.filter(({ condition }) => condition === wanted).length;
-  return Object.fromEntries(CONDITIONS.map((condition) => [condition, count(condition)])) as Record<Condition, number>;
 }
 
 function beatsOf(told: Told | undefined, former: Former | undefined): Former['beats'] {
