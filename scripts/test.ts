@@ -1,9 +1,10 @@
 import { availableParallelism } from 'node:os';
 import { inspect, parseArgs } from 'node:util';
-import { mosquitto, mosquittoPath } from './debian/mosquitto.js';
+import { mosquitto } from './debian/mosquitto.js';
 import { installDebianPackages, packagePackages, testPackages } from './debian/packages.js';
-import { runit, runitPath } from './debian/runit.js';
+import { runit } from './debian/runit.js';
 import { debianTree, debianTreePath } from './debian/tree.js';
+import type { UnpackedPrograms } from './debian/unpacked.js';
 import { testInMachines } from './machines/test-in-machines.js';
 import { setup } from './setup.js';
 import { javaScript } from './support/command.js';
@@ -42,19 +43,17 @@ function realClients(): Unpacked {
   return nothing;
 }
 
-/** An MQTT broker. @param sources of the tests that are wanted */
-function broker(sources: readonly string[]): Unpacked {
-  if (process.env.SDRX_MOSQUITTO || !sources.includes('test/examples/mqtt-listen.test.ts')) return nothing;
-  if (process.getuid?.() === 0) return { env: { SDRX_MOSQUITTO: mosquittoPath() }, make: mosquitto };
-  say('the tests with a real MQTT broker are not run: only root can unpack one');
-  return nothing;
-}
-
-/** A service manager that is not systemd. @param sources of the tests that are wanted */
-function otherServiceManager(sources: readonly string[]): Unpacked {
-  if (process.env.SDRX_RUNIT || !sources.includes('test/e2e/runit.test.ts')) return nothing;
-  if (process.getuid?.() === 0) return { env: { SDRX_RUNIT: runitPath() }, make: runit };
-  say('the tests with runit are not run: only root can unpack it');
+/**
+ * Programs that one test needs.
+ *
+ * @param variable tells the test where they are; who has set it has others
+ * @param what in words
+ * @param isWanted whether the test is to be run
+ */
+function programs(variable: string, unpacked: UnpackedPrograms, what: string, isWanted: boolean): Unpacked {
+  if (process.env[variable] || !isWanted) return nothing;
+  if (process.getuid?.() === 0) return { env: { [variable]: unpacked.path() }, make: unpacked.make };
+  say(`the tests with ${what} are not run: only root can unpack it`);
   return nothing;
 }
 
@@ -106,7 +105,12 @@ export async function main(args: readonly string[]): Promise<void> {
     say(`not run, as it takes minutes and says little more than shorter ones: ${path} (npm test -- --no-vm ${soak})`);
   }
   if (sources.includes('test/package/debian.test.ts')) await installDebianPackages(packagePackages);
-  const unpacked = [realClients(), broker(sources), otherServiceManager(sources)];
+  const isWanted = (source: string) => sources.includes(source);
+  const unpacked = [
+    realClients(),
+    programs('SDRX_MOSQUITTO', mosquitto, 'a real MQTT broker', isWanted('test/examples/mqtt-listen.test.ts')),
+    programs('SDRX_RUNIT', runit, 'runit', isWanted('test/e2e/runit.test.ts')),
+  ];
   const env = Object.assign({}, ...unpacked.map(({ env }) => env));
   const others = withMatrix ? await matrixRuns(sources) : [];
 

@@ -3,28 +3,38 @@ import { cachedFolder, cachedPath } from '../support/cache.js';
 import { logged } from '../support/command.js';
 import { step } from '../support/step.js';
 import { aptGet } from './apt.js';
+import { isInstalled } from './packages.js';
 import { debianRelease } from './release.js';
 
-/** Where `unpackedPackages` has them, or will have them. */
-export function unpackedPath(name: string, packages: readonly string[]): string {
-  return cachedPath(name, inputs(packages));
+/** Programs that tests run, which need not be installed. */
+export interface UnpackedPrograms {
+  /** The folder that they are in, or will be: `/` where they are installed. */
+  readonly path: () => string;
+  /** Has them be there. Needs root where they are not installed, as apt does. @returns the folder */
+  readonly make: () => Promise<string>;
 }
 
 /**
- * Debian's packages, with what they need and this machine has not, unpacked in the cache and not installed: services of theirs would
- * begin to serve on this machine. Needs root, as apt does.
+ * Programs of Debian's packages, with what these need and this machine has not, unpacked in the cache and not installed: services
+ * of theirs would begin to serve on this machine.
  *
  * @param name of the folder
- * @returns a folder that has `usr` in it
+ * @param programs absolute paths, by which it is known whether they are installed
  */
-export async function unpackedPackages(name: string, packages: readonly string[]): Promise<string> {
-  return cachedFolder(name, inputs(packages), (folder) =>
-    step(`unpacking ${name}`, 10, () => unpack(packages, folder)),
-  );
-}
-
-function inputs(packages: readonly string[]): unknown {
-  return [packages, debianRelease(), process.arch];
+export function unpackedPrograms(
+  name: string,
+  packages: readonly string[],
+  programs: readonly string[],
+): UnpackedPrograms {
+  const isThere = () => programs.every(isInstalled);
+  const inputs = () => [packages, debianRelease(), process.arch];
+  return {
+    path: () => (isThere() ? '/' : cachedPath(name, inputs())),
+    make: async () => {
+      if (isThere()) return '/';
+      return cachedFolder(name, inputs(), (folder) => step(`unpacking ${name}`, 10, () => unpack(packages, folder)));
+    },
+  };
 }
 
 async function unpack(packages: readonly string[], folder: string): Promise<void> {
