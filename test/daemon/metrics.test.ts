@@ -27,6 +27,9 @@ interface Metered {
   read(): Promise<Map<string, ParsedFamily>>;
 }
 
+/** The longest that a daemon may take to find out that a namespace has ended, in milliseconds. */
+const LIMIT = 60_000;
+
 /** Starts a daemon that serves metrics, and waits until it does. */
 async function startMetered(t: Test, args: readonly string[] = []): Promise<Metered> {
   const socketPath = `/tmp/sdrx-test-${process.pid}-metrics-${sockets++}`;
@@ -38,8 +41,9 @@ async function startMetered(t: Test, args: readonly string[] = []): Promise<Mete
 
 /** Waits until a metric has a value. */
 async function comes({ read }: Metered, key: string, value: number): Promise<void> {
-  let seen: number | undefined;
-  for (let tries = 0; seen !== value && tries < 1000; tries++) seen = sampleOf(await read(), key);
+  const end = performance.now() + LIMIT;
+  let seen = sampleOf(await read(), key);
+  while (seen !== value && performance.now() < end) seen = sampleOf(await read(), key);
   if (seen !== value) throw new Error(`${key} is ${seen}, not ${value}`);
 }
 
