@@ -32,7 +32,7 @@ t.test('descriptors and processes are as many after the sixth reload as after th
 t.test('a reload that fails loses no call that the new workers had taken', needsRoot, async (t) => {
   using installed = new InstalledDaemon();
   const daemon = await startDaemon(t, { program: installed.path });
-  using clients = new SteadyClients();
+  await using clients = new SteadyClients();
   const method = 'org.varlink.service.GetInfo';
   for (const kept of [true, false]) clients.start(daemon.socketPath, kept, { method });
   // The last one of them fails when others serve.

@@ -42,7 +42,7 @@ t.test('where runit manages services, the daemon keeps what it promises', needsR
 
   {
     const former = managerPid(service);
-    using clients = new SteadyClients();
+    await using clients = new SteadyClients();
     clients.start(service.socketPath, false, { method: 'org.varlink.service.GetInfo' });
     t.match(service.ctl('reload'), { output: `has taken over from process ${former}` });
     t.not(managerPid(service), former);

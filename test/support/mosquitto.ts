@@ -3,6 +3,7 @@ import { readdirSync, writeFileSync } from 'node:fs';
 import type { Test } from 'tap';
 import { Folder } from './folder.js';
 import { inNetwork } from './in-network.js';
+import { killed } from './killed.js';
 import { Network } from './network.js';
 import { needsRoot } from './privileges.js';
 import { untilOr } from './until.js';
@@ -44,8 +45,8 @@ export class Mosquitto {
     this.#child.stderr?.setEncoding('utf8').on('data', (text: string) => {
       this.log += text;
     });
-    t.teardown(() => {
-      this.kill();
+    t.teardown(async () => {
+      await killed(this.#child);
       this.network[Symbol.dispose]();
       own[Symbol.dispose]();
     });

@@ -24,7 +24,7 @@ const LIMIT = 60_000;
 export async function reloadUnderLoad(t: Test, reloads: number): Promise<void> {
   using folder = new Folder();
   const daemon = await startDaemon(t, { runtimeDirectory: folder.path });
-  using clients = new SteadyClients();
+  await using clients = new SteadyClients();
   for (const kept of [true, false]) clients.start(daemon.socketPath, kept, RECORD);
   using staying = new UserNamespace();
   {

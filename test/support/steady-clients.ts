@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { Folder } from './folder.js';
+import { killed } from './killed.js';
 import { programPath } from './program-path.js';
 import { withoutTap } from './without-tap.js';
 
@@ -22,7 +23,7 @@ export interface SteadyCall {
 }
 
 /** Processes that call a service without a pause. */
-export class SteadyClients implements Disposable {
+export class SteadyClients implements AsyncDisposable {
   readonly #folder = new Folder();
   readonly #clients: { readonly child: ChildProcess; readonly output: Promise<string> }[] = [];
 
@@ -44,8 +45,8 @@ export class SteadyClients implements Disposable {
     return texts.map((text) => JSON.parse(text) as ClientOutcome);
   }
 
-  [Symbol.dispose](): void {
-    for (const { child } of this.#clients) child.kill('SIGKILL');
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.all(this.#clients.map(({ child }) => killed(child)));
     this.#folder[Symbol.dispose]();
   }
 

@@ -103,7 +103,7 @@ t.test('drained, a connection whose first call has not come yet has its time for
 t.test('drained again and again, it loses no call of those who call all the time', (t) =>
   withServer(exampleService(), async (fixture) => {
     fixture.subscription.unsubscribe();
-    using clients = new SteadyClients();
+    await using clients = new SteadyClients();
     const serveUntil = async (rounds: number) => {
       for (let round = 0; round < rounds; round++) {
         const drain = new Subject<void>();

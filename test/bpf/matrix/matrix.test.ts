@@ -50,7 +50,7 @@ t.test('attempts, mounts and namespaces, each with each', needsMachine, async (t
   const [restrict, log] = install(t, loop, place(t));
   t.comment(log.join('; '));
   const [program, pids] = await prepare();
-  t.teardown(() => program[Symbol.dispose]());
+  t.teardown(() => program[Symbol.asyncDispose]());
   const [registered, denied] = inodesOf(pids);
 
   await t.test('where nothing is registered all is as in any Linux', async (t) => {

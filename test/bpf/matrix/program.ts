@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
+import { killed } from '../../support/killed.js';
 import { programPath } from '../../support/program-path.js';
 import type { Environment } from './environments.js';
 import type { Mount, UserNamespace } from './facts.js';
@@ -23,7 +24,7 @@ export interface Left {
 const lines = (map: IdMap | undefined) => map?.map((line) => line.join(':')).join(',') ?? '-';
 
 /** The program that tries it all, which was compiled for the machine. It ends when it is disposed of. */
-export class Program implements Disposable {
+export class Program implements AsyncDisposable {
   readonly #child: ChildProcess;
   readonly #lines: AsyncIterator<string>;
 
@@ -79,8 +80,7 @@ export class Program implements Disposable {
     return [results, left];
   }
 
-  [Symbol.dispose](): void {
-    this.#child.stdin?.end();
-    this.#child.kill('SIGKILL');
+  async [Symbol.asyncDispose](): Promise<void> {
+    await killed(this.#child);
   }
 }
