@@ -22,12 +22,13 @@ export class RegisteredNamespace implements Disposable {
     this.inode = statSync(this.path).ino;
   }
 
-  static async create(name: string): Promise<RegisteredNamespace> {
+  /** @param more parameters of AllocateUserRange */
+  static async create(name: string, more: Readonly<Record<string, unknown>> = {}): Promise<RegisteredNamespace> {
     const namespace = new RegisteredNamespace();
     succeeded(
       await callAs(0, {
         method: `${API}.AllocateUserRange`,
-        parameters: { name, size: 65_536, userNamespaceFileDescriptor: 0 },
+        parameters: { name, size: 65_536, userNamespaceFileDescriptor: 0, ...more },
         files: [{ path: namespace.path }],
       }),
     );

@@ -78,12 +78,27 @@ async function isUnused(): Promise<boolean> {
  * @param programs the folder of our programs
  */
 export function install(provider: Provider, settings = '', programs = ownPrograms): void {
+  stop();
+  rmSync(`${RUNTIME_DIRECTORY}/nsresource`, { recursive: true, force: true });
+  for (const folder of [PINS, `${PINS}-sdrx`, FORMER_PINS]) rmSync(folder, { recursive: true, force: true });
+  putUnits(provider, settings, programs);
+}
+
+/** Has another daemon serve, with all that the one before has left. */
+export function change(provider: Provider): void {
+  stop();
+  putUnits(provider, '', ownPrograms);
+  run('systemctl', 'start', SOCKET, SERVICE);
+}
+
+function stop(): void {
   serving = undefined;
   // A systemd that has no such daemon knows the units by our files only.
   const { status, output } = attempt('systemctl', 'stop', SOCKET, SERVICE);
   if (status !== 0 && !/not loaded/.test(output)) throw new Error(output);
-  rmSync(`${RUNTIME_DIRECTORY}/nsresource`, { recursive: true, force: true });
-  for (const folder of [PINS, `${PINS}-sdrx`, FORMER_PINS]) rmSync(folder, { recursive: true, force: true });
+}
+
+function putUnits(provider: Provider, settings: string, programs: string): void {
   rmSync(DROP_INS, { recursive: true, force: true });
   for (const file of readdirSync(ownUnits)) {
     if (provider === 'sdrx') copyFileSync(`${ownUnits}/${file}`, `${UNITS}/${file}`);
