@@ -292,8 +292,11 @@ t.test(
         .subscribe({ next: () => count++, error: resolve });
     });
     t.equal(error, failure);
-    t.equal(count, 2);
+    // On a slow machine windows may have passed in which it had no time for both.
+    const last = count;
+    t.ok(last >= 2);
     await iterations(loop, ready.fd, 10);
+    t.equal(count, last);
   }),
 );
 

@@ -88,6 +88,14 @@ function nspawn(t: Test, script: string, ...options: readonly string[]): string 
 const since258 =
   systemdRelease() >= 258 ? {} : { skip: "systemd 258 brought it: run the machine with Debian's next release" };
 
+const since260 =
+  systemdRelease() >= 260 ? {} : { skip: "systemd 260 brought it: run the machine with Debian's next release" };
+
+/** The lines of a map: first id inside, first outside, how many. */
+function mapLines(output: string): number[][] {
+  return [...output.matchAll(/^ +(\d+) +(\d+) +(\d+)$/gm)].map((match) => match.slice(1).map(Number));
+}
+
 withEach(t, 'real clients', needsVirtualMachine, async (t, provider: Provider) => {
   using namespace = await RegisteredNamespace.create('probe');
   const { start } = namespace;
@@ -150,6 +158,27 @@ withEach(t, 'real clients', needsVirtualMachine, async (t, provider: Provider) =
 
   await t.test('so it does when it is told where the ids come from', since258, async (t) => {
     t.match(nspawn(t, 'busybox cat /proc/self/uid_map', '--private-users=managed'), /^ +0 +\d+ +65536$/m);
+  });
+
+  await t.test('and has ranges to give to containers of its own', since260, async (t) => {
+    const options = ['--private-users=managed', '--private-users-delegate=2'];
+    const [own, ...delegated] = mapLines(nspawn(t, 'busybox cat /proc/self/uid_map', ...options));
+    t.match(own, [0, Number, 65_536]);
+    // What it may give away it sees by the numbers of the host.
+    for (const [inside, outside, count] of delegated.slice(0, 2)) t.strictSame([inside, count], [outside, 65_536]);
+    t.ok(delegated.length >= 2, `${delegated.length} more lines`);
+  });
+
+  await t.test('and a network between it and the host', since260, async (t) => {
+    const options = ['--private-users=managed', '--network-veth'];
+    t.match(nspawn(t, 'busybox ip link show host0', ...options), /: host0@/);
+  });
+
+  await t.test('a service has a namespace with ids of its own', since260, async (t) => {
+    const options = ['--pipe', '--wait', '--quiet', '--property=PrivateUsers=managed'];
+    const { status, output } = attempt('systemd-run', ...options, 'cat', '/proc/self/uid_map');
+    t.equal(status, 0, output);
+    t.match(mapLines(output)[0], [0, Number, 65_536]);
   });
 
   await t.test("a user's service runs in an image, in a user namespace of its own", async (t) => {
