@@ -13,7 +13,7 @@ import { UserNamespace } from '../support/user-namespace.js';
 import { Inhabitant } from './user-namespace.js';
 
 /** How long a namespace's ids may stay taken after its death, in milliseconds. */
-const RELEASE = 5000;
+const RELEASE = 60_000;
 
 const isRegistered = (daemon: Daemon, name: string) =>
   readdirSync(daemon.registryDirectory).includes(`n${name}.userns`);
