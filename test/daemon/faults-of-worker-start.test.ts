@@ -77,15 +77,27 @@ class Replacements {
   /** Has a worker replaced, and waits until there are as many that serve as before. */
   async #replace(fault?: Fault): Promise<{ pid: number; seen: SeenCalls; wrong: string[] }> {
     const wrong: string[] = [];
+    await this.#endSurplus();
     this.#stop.arm();
     // The one that was replaced last.
-    const [old = 0] = this.#serving().sort((a, b) => b - a);
+    const serving = this.#serving();
+    const [old = 0] = serving.toSorted((a, b) => b - a);
     process.kill(old, 'SIGKILL');
-    const pid = await this.#stop.stopped();
+    const pid = await this.#stop.stopped().catch((error) => {
+      const state = `${old} of ${serving}, children ${this.daemon.children()}`;
+      throw new Error(`${error}, ${state}:\n${lastOf(this.daemon.log()).join('\n')}`);
+    });
     const watch = await SystemCalls.watch(pid, CALLS, { fault, untilExec: true });
     process.kill(pid, 'SIGCONT');
     await this.#complete().catch((error: unknown) => wrong.push(String(error)));
     return { pid, seen: await watch.end(), wrong };
+  }
+
+  /** Ends who was started because a connection waited while all others were stopped: one more that ends would not be replaced. */
+  async #endSurplus(): Promise<void> {
+    const [, , , , , ...surplus] = this.daemon.children();
+    signalAll(surplus, 'SIGKILL');
+    await this.#complete();
   }
 
   async #complete(): Promise<void> {
