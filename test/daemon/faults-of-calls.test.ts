@@ -4,9 +4,9 @@ import { namespaceInode } from '@sdrx/linux';
 import t, { type Test } from 'tap';
 import { allocate, ask, keptFiles, kernelMap, USERNS } from '../support/allocation.js';
 import { childrenOf } from '../support/children.js';
+import { difference } from '../support/difference.js';
 import {
   CALLS,
-  difference,
   type FaultResult,
   faultOptions,
   faultsFor,

@@ -5,9 +5,9 @@ import { namespaceInode } from '@sdrx/linux';
 import t, { type Test } from 'tap';
 import { ask, keptFiles } from '../support/allocation.js';
 import { type Daemon, launchDaemon } from '../support/daemon.js';
+import { difference } from '../support/difference.js';
 import {
   CALLS,
-  difference,
   type FaultResult,
   faultOptions,
   faultsFor,

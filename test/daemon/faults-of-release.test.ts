@@ -7,9 +7,9 @@ import t, { type Test } from 'tap';
 import { keptFiles } from '../support/allocation.js';
 import { cgroupId, cgroupRoot, needsCgroups } from '../support/cgroup.js';
 import { type Daemon, startDaemon } from '../support/daemon.js';
+import { difference } from '../support/difference.js';
 import {
   CALLS,
-  difference,
   type FaultResult,
   faultOptions,
   faultsFor,

@@ -2,9 +2,9 @@ import { Ledger } from '@sdrx/daemon';
 import t, { type Test } from 'tap';
 import { allocate } from '../support/allocation.js';
 import { type Daemon, startDaemon } from '../support/daemon.js';
+import { difference } from '../support/difference.js';
 import {
   CALLS,
-  difference,
   type FaultResult,
   faultOptions,
   faultsFor,

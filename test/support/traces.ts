@@ -3,10 +3,15 @@ import type { Test } from 'tap';
 import { keptFiles } from './allocation.js';
 import { childrenOf, descendants } from './children.js';
 import type { Daemon } from './daemon.js';
+import { difference } from './difference.js';
 import { untilOr } from './until.js';
 
 /** How long a daemon may take to clear up, in milliseconds. */
 const LIMIT = 60_000;
+
+/** How many looks in a row have to find the same, and the time between two, in milliseconds: a busy machine lets a process stand still. */
+const LOOKS = 4;
+const PAUSE = 15;
 
 /**
  * A process's open descriptors, by what they stand for, without what says which of its kind it is. Not its standard error, which a
@@ -57,25 +62,27 @@ export function leavingNoTrace(
   return async (t) => {
     const before = await settled(daemon, () => true);
     await body(t);
-    await settled(daemon, (now) => String(now) === String(before));
+    const isAsBefore = (now: readonly string[]) => String(now) === String(before);
+    await settled(daemon, isAsBefore).catch((error) => {
+      throw new Error(`${difference(before.join('\n'), atRest(daemon)?.join('\n') ?? '')}\n${error}`);
+    });
   };
 }
 
-/** Resolves when a daemon has been at rest for two looks in a row, in a state that `holds`. */
-export async function settled(
-  daemon: Daemon,
-  holds: (state: readonly string[]) => boolean,
-): Promise<string[] | undefined> {
-  let last: string[] | undefined;
+/** Resolves when a daemon has been at rest for some looks in a row, in a state that `holds`. @returns that state */
+export async function settled(daemon: Daemon, holds: (state: readonly string[]) => boolean): Promise<string[]> {
+  let last: string[] = [];
+  let same = 0;
   await untilOr(
     LIMIT,
     () => {
       const now = atRest(daemon);
-      const same = now !== undefined && String(now) === String(last);
-      last = now;
-      return same && holds(now);
+      same = now !== undefined && String(now) === String(last) ? same + 1 : 0;
+      last = now ?? [];
+      return same >= LOOKS && holds(last);
     },
     () => `not at rest: ${atRest(daemon)?.join('\n') ?? descendants(daemon.pid).join(' ')}\n${daemon.log()}`,
+    PAUSE,
   );
   return last;
 }
