@@ -172,8 +172,8 @@ class Turmoil {
       using fd = namespace.open();
       this.#made.push({ inode: namespaceInode(fd.number), id: namespaceId(fd.number) });
       try {
-        const { error } = await allocate(await this.#serving, fd, `kill-${number}-${index}`);
-        if (error !== undefined) this.t.fail(`a client got ${error}`);
+        const reply = await allocate(await this.#serving, fd, `kill-${number}-${index}`);
+        if (reply.error !== undefined) this.t.fail(`a client got ${JSON.stringify(reply)}`);
         else if (mapOf(namespace) === '') this.t.fail('a client was told that it has ids, but it has none');
         this.allocations++;
       } catch {
