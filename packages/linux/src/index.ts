@@ -27,6 +27,7 @@ export * from './namespace/namespace.js';
 export * from './netlink/netlink.js';
 export * from './netlink/netlink-attribute.js';
 export * from './netlink/rtnetlink.js';
+export * from './netlink/tun.js';
 export * from './poll/epoll.js';
 export * from './poll/eventfd.js';
 export * from './poll/node-poll.js';
