@@ -248,8 +248,14 @@ async function allTests(t: Test, daemon: Daemon): Promise<void> {
     ['a name of 16 characters', { [NAME]: 'a'.repeat(16) }, invalid('interfaceName')],
     ['a name that is a number', { [NAME]: '1' }, invalid('interfaceName')],
     ['a name that is no text', { [NAME]: 1 }, invalid(NAME)],
-    ['a wrong mode before a wrong name', { mode: 'x', [NAME]: '' }, invalid('mode')],
+    ['a wrong name before a wrong mode', { mode: 'x', [NAME]: '' }, invalid('interfaceName')],
     ['no network', { [NETWORK]: undefined }, invalid(NETWORK)],
+    ['no network after a wrong name', { [NETWORK]: undefined, [NAME]: '' }, invalid('interfaceName')],
+    ['no network in another mode for the mode', { [NETWORK]: undefined, mode: 'x' }, invalid('mode')],
+    ['a network for a tap', { mode: 'tap' }, invalid(NETWORK)],
+    ['a name inside for a tap, which has none', { mode: 'tap', [NAME]: 'eth0', [NETWORK]: undefined }, invalid(NAME)],
+    ['a name for a tap before a network', { mode: 'tap', [NAME]: 'eth0' }, invalid(NAME)],
+    ['a wrong name for a tap', { mode: 'tap', [NAME]: 'a/b' }, invalid('interfaceName')],
     ['a network that was not passed', { [NETWORK]: 2 }, failed('ENXIO', 6)],
     ['no namespace', { [USERNS]: undefined }, invalid(USERNS)],
     ['a namespace that was not passed', { [USERNS]: 2 }, failed('ENXIO', 6)],
@@ -292,5 +298,15 @@ async function allTests(t: Test, daemon: Daemon): Promise<void> {
     const denied: RawReply = { error: 'org.varlink.service.PermissionDenied', parameters: {} };
     t.strictSame(add(daemon, namespace, { uid: UID }), denied);
     t.strictSame(namesOf(daemon.pid), ['lo']);
+  });
+
+  await t.test('tells anybody that there are too many before it looks who asks', async (t) => {
+    using namespace = new UserNamespace(UID, '--net');
+    using fd = namespace.open();
+    const userns = namespaceInode(fd.number);
+    forget(daemon, userns);
+    const netifs = Array.from({ length: 17 }, (_, index) => `ns-${index}`);
+    using _planted = plant(daemon, { userns, netifs });
+    t.strictSame(add(daemon, namespace, { uid: UID }), refused('TooManyNetworkInterfaces'));
   });
 }

@@ -48,14 +48,21 @@ export const namespaceResource = varlinkInterface({
       },
     },
     AddNetworkToUserNamespace: {
-      description: 'Connects a network namespace of a registered user namespace with the host.',
+      description: 'Connects a registered user namespace with the network of the host.',
       parameters: {
         userNamespaceFileDescriptor: usernsFd,
-        networkNamespaceFileDescriptor: field(fdIndex, 'The network namespace, as the index of a passed descriptor.'),
-        namespaceInterfaceName: optional(t.string, 'The name of the interface inside, host0 by default.'),
-        mode: field(t.string, 'How to connect it: veth.'),
+        networkNamespaceFileDescriptor: optional(
+          fdIndex,
+          'For veth, a network namespace of the user namespace, as the index of a passed file descriptor.',
+        ),
+        namespaceInterfaceName: optional(t.string, 'For veth, the name of the interface inside, host0 by default.'),
+        mode: field(t.string, 'veth: by a cable to the network namespace. tap: by a descriptor of Ethernet frames.'),
       },
-      reply: { hostInterfaceName: field(t.string), namespaceInterfaceName: field(t.string) },
+      reply: {
+        hostInterfaceName: field(t.string, 'The name of the interface that the host has.'),
+        namespaceInterfaceName: optional(t.string, 'For veth, the name of the one inside.'),
+        interfaceFileDescriptor: optional(fdIndex, 'For tap, the index of the descriptor that comes with the reply.'),
+      },
     },
   },
   errors: {

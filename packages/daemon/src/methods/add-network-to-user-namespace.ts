@@ -2,19 +2,24 @@ import { statSync } from 'node:fs';
 import {
   CLONE_NEWNET,
   duplicate,
+  type Fd,
   namespaceInode,
   namespaceOwner,
   namespaceType,
   owningUserNamespace,
   type PeerCredentials,
 } from '@sdrx/linux';
-import { type HandlersOf, varlinkService } from '@sdrx/varlink';
-import { lastValueFrom, Observable, switchMap } from 'rxjs';
+import { type Call, type HandlersOf, varlinkService } from '@sdrx/varlink';
+import { firstValueFrom, lastValueFrom, map, Observable, switchMap } from 'rxjs';
 import { namespaceResource } from '../interfaces/namespace-resource.js';
 import { isInterfaceName } from '../namespace/interface-name.js';
 import { rememberNamespace } from '../namespace/namespace-identity.js';
-import { createVeth, deleteVeth, hasVeth } from '../namespace/veth.js';
-import { hostName } from '../namespace/veth-names.js';
+import { enterUserNamespace } from '../namespace/namespace-process.js';
+import { deleteNetif, hasNetif } from '../namespace/netif.js';
+import { hostName } from '../namespace/netif-names.js';
+import { rootOutside } from '../namespace/root-outside.js';
+import { createTap } from '../namespace/tap.js';
+import { createVeth } from '../namespace/veth.js';
 import { entrySnapshot } from '../registry/entry-snapshot.js';
 import { locked } from '../registry/locked.js';
 import type { NamespaceEntry } from '../registry/namespace-entry.js';
@@ -33,37 +38,53 @@ const DEFAULT_NAME = 'host0';
 /** A namespace that has more gets no others; systemd lets it have one more than this, so do we. */
 const INTERFACES = 16;
 
-/** Connects a network namespace of a registered user namespace with the one that we are in. */
-export function addNetworkToUserNamespace(
-  context: WorkerContext,
-): Required<HandlersOf<typeof namespaceResource>>['AddNetworkToUserNamespace'] {
+type Handler = Required<HandlersOf<typeof namespaceResource>>['AddNetworkToUserNamespace'];
+
+/** What a client is told of its interface. */
+interface Reply {
+  readonly hostInterfaceName: string;
+  readonly namespaceInterfaceName?: string;
+  readonly interfaceFileDescriptor?: number;
+}
+
+/** Connects a registered user namespace with the network that we are in: its network namespace, or who gets a tap's descriptor. */
+export function addNetworkToUserNamespace(context: WorkerContext): Handler {
   return (parameters, call) => {
     requireRestrict(context);
     const fd = call.fd(parameters.userNamespaceFileDescriptor);
     const userns = requireUserNamespace(fd, call.peer);
-    const network = call.fd(parameters.networkNamespaceFileDescriptor);
-    requireNetworkNamespace(network, userns, call.peer);
-    if (parameters.mode !== 'veth') throw InvalidParameter({ parameter: 'mode' });
-    const { namespaceInterfaceName: wanted } = parameters;
+    const { networkNamespaceFileDescriptor: index, namespaceInterfaceName: wanted, mode } = parameters;
+    const network = index === undefined ? undefined : call.fd(index);
+    if (network !== undefined) requireNetworkNamespace(network, userns, call.peer);
     // By this name, which no parameter has, systemd tells of it.
     if (wanted !== undefined && !isInterfaceName(wanted)) throw InvalidParameter({ parameter: 'interfaceName' });
-    const cable: Cable = { fd, userns, network, wanted, inside: wanted ?? DEFAULT_NAME };
-    return locked(context.loop, context.registry, () => announce(context, cable, call.peer)).pipe(
-      switchMap((announced) => lay(context, cable, announced)),
+    requireMode(mode, network, wanted);
+    const netif: Netif = { fd, userns, network, wanted };
+    return locked(context.loop, context.registry, () => announce(context, netif, call.peer)).pipe(
+      switchMap((announced) => connect(context, netif, announced, call)),
     );
   };
 }
 
-/** What is to be connected. */
-interface Cable {
+/** What is to be made. */
+interface Netif {
   /** The user namespace: its descriptor and inode. */
   readonly fd: number;
   readonly userns: number;
-  /** The descriptor of its network namespace. */
-  readonly network: number;
+  /** The descriptor of the network namespace that gets the other end of a veth pair; undefined for a tap. */
+  readonly network: number | undefined;
   /** The name of the interface inside, if the client said one. */
   readonly wanted: string | undefined;
-  readonly inside: string;
+}
+
+/** Throws InvalidParameter for another mode, and for what one of the two lacks or has too much. */
+function requireMode(mode: string, network: number | undefined, wanted: string | undefined): void {
+  if (mode === 'veth') {
+    if (network === undefined) refuseNetwork();
+  } else if (mode === 'tap') {
+    if (wanted !== undefined) throw InvalidParameter({ parameter: 'namespaceInterfaceName' });
+    if (network !== undefined) refuseNetwork();
+  } else throw InvalidParameter({ parameter: 'mode' });
 }
 
 /** What stands in the registry before anything is made, so that whatever is made is removed with the namespace. */
@@ -73,7 +94,7 @@ interface Announced {
 }
 
 /** With the registry's lock held. */
-function announce(context: WorkerContext, { fd, userns, wanted }: Cable, peer: PeerCredentials): Announced {
+function announce(context: WorkerContext, { fd, userns, wanted }: Netif, peer: PeerCredentials): Announced {
   const entry = requireRegistered(context, fd, userns);
   const netifs = entry.netifs ?? [];
   if (netifs.length > INTERFACES) throw TooManyNetworkInterfaces();
@@ -83,49 +104,64 @@ function announce(context: WorkerContext, { fd, userns, wanted }: Cable, peer: P
   return { entry, host };
 }
 
-/** Lays the cable, which may take a while; what was made is removed if the client leaves meanwhile. */
-function lay(
-  context: WorkerContext,
-  cable: Cable,
-  announced: Announced,
-): Observable<{ hostInterfaceName: string; namespaceInterfaceName: string }> {
-  const { inside, network, wanted } = cable;
+/** Makes the interface, which may take a while; what was made is removed if the client leaves meanwhile. */
+function connect(context: WorkerContext, netif: Netif, announced: Announced, call: Call): Observable<Reply> {
   const { entry, host } = announced;
   return new Observable((subscriber) => {
-    // Of our own: those of a call are closed when its client leaves.
-    const [ownFd, ownNetwork] = [duplicate(cable.fd), duplicate(network)];
     let left = false;
-    const made = createVeth(entry, wanted, inside, ownNetwork.number, context.log);
-    const takeBack = async (remove: boolean): Promise<void> => {
-      if (remove) await deleteVeth(entry, host);
-      await lastValueFrom(locked(context.loop, context.registry, () => withdraw(context, ownFd.number, announced)));
-    };
-    made
-      .then(
-        () => (left ? takeBack(true) : undefined),
-        async (error) => {
-          await takeBack(false);
-          throw error;
-        },
-      )
-      .then(
-        () => {
-          subscriber.next({ hostInterfaceName: host, namespaceInterfaceName: inside });
+    const finish = async (): Promise<void> => {
+      // Of our own: those of a call are closed when its client leaves.
+      using fd = duplicate(netif.fd);
+      using network = netif.network === undefined ? undefined : duplicate(netif.network);
+      const takeBack = () =>
+        lastValueFrom(locked(context.loop, context.registry, () => withdraw(context, fd.number, announced)));
+      try {
+        const own = { ...netif, fd: fd.number, network: network?.number };
+        const tap = await make(context, own, entry, call.peer);
+        if (!left) {
+          const inside =
+            tap === undefined
+              ? { namespaceInterfaceName: insideName(netif.wanted) }
+              : { interfaceFileDescriptor: call.passFd(tap) };
+          subscriber.next({ hostInterfaceName: host, ...inside });
           subscriber.complete();
-        },
-        (error) => {
-          if (left) context.log.warning(`interface ${host}, for which nobody waits any more`, error);
-          else subscriber.error(error);
-        },
-      )
-      .finally(() => {
-        ownFd.close();
-        ownNetwork.close();
-      });
+          return;
+        }
+        using _closed = tap;
+        await deleteNetif(entry, host);
+      } catch (error) {
+        await takeBack();
+        throw error;
+      }
+      await takeBack();
+    };
+    finish().catch((error: unknown) => {
+      if (left) context.log.warning(`interface ${host}, for which nobody waits any more`, error);
+      else subscriber.error(error);
+    });
     return () => {
       left = true;
     };
   });
+}
+
+/** @returns the descriptor of a tap */
+async function make(
+  context: WorkerContext,
+  { fd, network, wanted }: Netif,
+  entry: NamespaceEntry,
+  { uid }: PeerCredentials,
+): Promise<Fd | undefined> {
+  if (network !== undefined) {
+    await createVeth(entry, wanted, insideName(wanted), network, context.log);
+    return undefined;
+  }
+  const root = await firstValueFrom(enterUserNamespace(context, fd, uid).pipe(map(rootOutside)));
+  return await createTap(entry, root, context.log);
+}
+
+function insideName(wanted: string | undefined): string {
+  return wanted ?? DEFAULT_NAME;
 }
 
 /** Takes an interface off the list that is not there. With the registry's lock held. */
@@ -133,7 +169,7 @@ function withdraw(context: WorkerContext, fd: number, { entry, host }: Announced
   const namespace = entrySnapshot(context.registry, entry.userns);
   const netifs = namespace?.entry?.netifs ?? [];
   // Another call may have made it meanwhile, or before.
-  if (namespace?.entry === undefined || !netifs.includes(host) || hasVeth(entry, host)) return;
+  if (namespace?.entry === undefined || !netifs.includes(host) || hasNetif(entry, host)) return;
   writeInterfaces(
     context,
     fd,
@@ -155,12 +191,13 @@ function writeInterfaces(
 /** Throws InvalidParameter unless it is a network namespace of this user namespace, not ours, and the client may have it. */
 function requireNetworkNamespace(fd: number, userns: number, peer: PeerCredentials): void {
   requireSafeFlags(fd);
-  if (namespaceType(fd) !== CLONE_NEWNET || namespaceInode(fd) === statSync('/proc/thread-self/ns/net').ino) refuse();
+  if (namespaceType(fd) !== CLONE_NEWNET || namespaceInode(fd) === statSync('/proc/thread-self/ns/net').ino)
+    refuseNetwork();
   using owning = owningUserNamespace(fd);
-  if (namespaceInode(owning.number) !== userns) refuse();
-  if (peer.uid !== 0 && namespaceOwner(owning.number) !== peer.uid) refuse();
+  if (namespaceInode(owning.number) !== userns) refuseNetwork();
+  if (peer.uid !== 0 && namespaceOwner(owning.number) !== peer.uid) refuseNetwork();
 }
 
-function refuse(): never {
+function refuseNetwork(): never {
   throw InvalidParameter({ parameter: 'networkNamespaceFileDescriptor' });
 }

@@ -13,7 +13,7 @@ import type { Registry } from '../registry/registry.js';
 import { removeCgroup } from './cgroup.js';
 import type { NamespaceLiveness } from './namespace-liveness.js';
 import { NamespaceNotes } from './namespace-notes.js';
-import { deleteVeth } from './veth.js';
+import { deleteNetif } from './netif.js';
 
 /** How many entries are removed while the lock is held once: about 3 ms. */
 const ENTRIES_A_LOCK = 8;
@@ -162,7 +162,7 @@ function* removeInterfaces({ inode, entry }: EntrySnapshot, { log }: NamespaceTr
   for (const name of entry?.netifs ?? []) {
     if (entry === undefined) continue;
     try {
-      yield deleteVeth(entry, name);
+      yield deleteNetif(entry, name);
     } catch (error) {
       log.warning(
         `releasing user namespace ${inode}: interface ${name} not removed`,
