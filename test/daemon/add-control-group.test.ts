@@ -171,6 +171,34 @@ async function allTests(t: Test, daemon: Daemon): Promise<void> {
     t.strictSame(ownership(path), before);
   });
 
+  await t.test('hands it to the group that the groups begin at, where that is another number', async (t) => {
+    using namespace = new UserNamespace();
+    using fd = namespace.open();
+    const userns = namespaceInode(fd.number);
+    forget(daemon, userns);
+    using _planted = plant(daemon, { userns, range: { start: 0x9_0000, size: 1, target: 0, startGid: 0xa_0000 } });
+    const path = makeCgroup(t);
+    t.strictSame(add(daemon, namespace, path), { parameters: {} });
+    t.match(ownership(path), { '.': `${0x9_0000}:${0xa_0000} 755`, 'cgroup.procs': `${0x9_0000}:${0xa_0000} 644` });
+  });
+
+  await t.test('looks at the list before it looks who asks', async (t) => {
+    using namespace = new UserNamespace(UID);
+    using fd = namespace.open();
+    const userns = namespaceInode(fd.number);
+    forget(daemon, userns);
+    const [path, others] = [makeCgroup(t), Array.from({ length: 17 }, (_, index) => BigInt(index + 1))];
+    for (const [cgroups, reply] of [
+      [others, refused('TooManyControlGroups')],
+      [[cgroupId(path), ...others], refused('ControlGroupAlreadyAdded')],
+      [[], DENIED],
+    ] as const) {
+      using _planted = plant(daemon, { userns, range: { start: 0x9_0000, size: 1, target: 0 }, cgroups });
+      t.strictSame(add(daemon, namespace, path, { uid: UID }), reply);
+    }
+    t.equal(statSync(path).uid, 0);
+  });
+
   await test('refuses a namespace of somebody else', (t, namespace) => {
     t.strictSame(add(daemon, namespace, makeCgroup(t), { uid: UID }), invalid(USERNS));
   });
