@@ -19,6 +19,7 @@ import {
 } from '@sdrx/linux';
 import t, { type Test } from 'tap';
 import { allocate, failed, mapOf, refused, USERNS } from '../support/allocation.js';
+import { asUser } from '../support/as-user.js';
 import { UID } from '../support/call-as.js';
 import { type Daemon, startDaemon } from '../support/daemon.js';
 import { inNetwork } from '../support/in-network.js';
@@ -52,22 +53,13 @@ interface Answer {
   readonly tap: Fd;
 }
 
-/** Calls as another user: who one is counts at the connection, which is made before anything is waited for. */
 async function callAsUser(uid: number, daemon: Daemon, method: string, parameters: object, fd: Fd): Promise<Answer> {
   const received: number[] = [];
-  process.setegid?.(uid);
-  process.seteuid?.(uid);
-  let reply: Promise<RawReply>;
-  try {
-    reply = varlinkCall(daemon.socketPath, method, parameters, { fds: [fd.number], received });
-  } finally {
-    process.seteuid?.(0);
-    process.setegid?.(0);
-  }
-  const answer = await reply;
+  const call = () => varlinkCall(daemon.socketPath, method, parameters, { fds: [fd.number], received });
+  const reply = await asUser(uid, call);
   const [tap = -1, ...others] = received;
   if (others.length > 0) throw new Error('more than one descriptor came');
-  return { reply: answer, tap: new Fd(tap) };
+  return { reply, tap: new Fd(tap) };
 }
 
 function add(daemon: Daemon, namespace: UserNamespace, uid = 0): Promise<Answer> {

@@ -22,6 +22,7 @@ const text = fc.oneof(
     'io.systemd.UserDatabase',
     'ns-probe-0',
     'veth',
+    'tap',
     '__proto__',
     '0',
     '\u0000',

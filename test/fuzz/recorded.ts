@@ -60,6 +60,7 @@ const allocations = [
     },
     2,
   ),
+  allocation('AddNetworkToUserNamespace', { userNamespaceFileDescriptor: 0, mode: 'tap' }, 1),
 ];
 
 export const recordedCalls: readonly RecordedCall[] = [...lookups.map((text) => ({ text, fds: 0 })), ...allocations];

@@ -275,6 +275,8 @@ function judgeNamespace(method: string, given: Json, { fds, uid }: Arrival): rea
     .filter((name) => !name.endsWith('FileDescriptor'))
     .map(invalid);
   const network = method.endsWith('AddNetworkToUserNamespace') ? [invalid('interfaceName'), invalid('mode')] : [];
+  // Of taps: without the device, taken already, beside a veth pair, of a namespace without a root.
+  const tap = network.length > 0 ? ['EOPNOTSUPP', 'EBUSY', 'EINVAL', 'ENOMSG', 'EUCLEAN'].map(system) : [];
   const early = [...values, ...network, error('TooManyDelegations')];
   const index = given.userNamespaceFileDescriptor;
   const kind = fds[Number(index)]?.kind;
@@ -291,6 +293,7 @@ function judgeNamespace(method: string, given: Json, { fds, uid }: Arrival): rea
     ...['TooManyControlGroups', 'TooManyNetworkInterfaces'].map(error),
     ...['networkNamespaceFileDescriptor', 'controlGroupFileDescriptor', 'mountFileDescriptor'].map(invalid),
     ...['ENXIO', 'ENOTDIR', 'ELOOP', 'EUSERS', 'EPERM', 'EEXIST'].map(system),
+    ...tap,
     varlink('PermissionDenied'),
     success(() => true),
   ];

@@ -1,4 +1,5 @@
 import { closeSync, openSync } from 'node:fs';
+import { asUser } from '../../support/as-user.js';
 import { type RawReply, varlinkCall } from '../../support/varlink-call.js';
 import { SOCKET_PATH } from './service.js';
 
@@ -21,26 +22,15 @@ export interface Call {
 /** The reply, or why there was none. */
 export type Answer = RawReply | { readonly closed: string };
 
-/** Calls the daemon as a user. */
+/** Calls the daemon as a user. What comes with the reply is closed. */
 export async function callAs(uid: number, { method, parameters = {}, files = [], keys = {} }: Call): Promise<Answer> {
   const fds = files.map(({ path, flags = 0 }) => openSync(path, flags));
+  const received: number[] = [];
   try {
-    return await asUser(uid, () => varlinkCall(SOCKET_PATH, method, parameters, { fds, keys }));
+    return await asUser(uid, () => varlinkCall(SOCKET_PATH, method, parameters, { fds, keys, received }));
   } catch (error) {
     return { closed: String(error) };
   } finally {
-    for (const fd of fds) closeSync(fd);
-  }
-}
-
-/** Runs what `body` does at once as a user. The peer of a socket is who connected it: unix(7) SO_PEERCRED. */
-function asUser<T>(uid: number, body: () => T): T {
-  process.setegid?.(uid);
-  process.seteuid?.(uid);
-  try {
-    return body();
-  } finally {
-    process.seteuid?.(0);
-    process.setegid?.(0);
+    for (const fd of [...fds, ...received]) closeSync(fd);
   }
 }

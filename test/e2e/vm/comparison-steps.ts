@@ -13,6 +13,8 @@ export interface Step {
   readonly keys?: Readonly<Record<string, unknown>>;
   /** A difference that is meant, and why; the replies must differ indeed. */
   readonly differs?: string;
+  /** The release from which on systemd's daemon does the same; an older one must do something else. */
+  readonly since?: number;
 }
 
 const START = 1_429_471_232;
@@ -55,6 +57,15 @@ function add(kind: 'Mount' | 'ControlGroup' | 'Network', index: string) {
 const addMount = add('Mount', 'mountFileDescriptor');
 const addCgroup = add('ControlGroup', 'controlGroupFileDescriptor');
 const addNetwork = add('Network', 'networkNamespaceFileDescriptor');
+
+/** One whose other end is a descriptor. */
+const addTap = (what: string, things: readonly string[], parameters: object = {}, more: More = {}): Step =>
+  addNetwork(
+    `a tap, ${what}`,
+    things,
+    { mode: 'tap', networkNamespaceFileDescriptor: undefined, ...parameters },
+    { since: 258, ...more },
+  );
 
 const alice = { as: ALICE } as const;
 
@@ -113,20 +124,18 @@ const registrations: readonly Step[] = [
 
 const mountCalls: readonly Step[] = [
   addMount('a user asks', ['mapped', '/tmp O_PATH'], {}, alice),
-  addMount(
-    'a user asks, with a parameter missing',
-    [],
-    { mountFileDescriptor: undefined },
-    {
-      ...alice,
-      differs: 'ours asks first whether it is root',
-    },
-  ),
+  addMount('a user asks, with a parameter missing', [], { mountFileDescriptor: undefined }, { ...alice, since: 262 }),
   addMount('an unregistered namespace', ['fresh', '/tmp O_PATH']),
   addMount('no mount', ['fresh probe'], { mountFileDescriptor: undefined }),
   addMount('no such descriptor', ['fresh probe']),
   addMount('a socket instead', ['fresh probe', '/dev/null']),
   addMount('not a namespace', ['/etc/passwd', '/tmp O_PATH']),
+  addMount('a network namespace', ['network/net', '/tmp O_PATH']),
+  addMount('no namespace', [], { userNamespaceFileDescriptor: undefined }),
+  addMount('an unknown parameter', ['fresh probe', '/tmp O_PATH'], { unknown: 1 }),
+  addMount('a non-blocking directory', ['fresh probe', '/tmp O_NONBLOCK']),
+  addMount('a file', ['fresh probe', '/etc/passwd O_PATH']),
+  addMount('a non-blocking directory for an unregistered namespace', ['fresh', '/tmp O_NONBLOCK']),
   addMount('a mount', ['fresh probe', '/tmp O_PATH']),
   addMount('the same again', ['fresh probe', '/tmp O_PATH']),
   addMount('a directory of another one', ['fresh probe', '/run/lock']),
@@ -138,6 +147,14 @@ const cgroupCalls: readonly Step[] = [
   addCgroup('no descriptor', ['fresh probe', 'cgroup a'], { controlGroupFileDescriptor: undefined }),
   addCgroup('not a control group', ['fresh probe', '/tmp']),
   addCgroup('a file of one', ['fresh probe', 'cgroup a/cgroup.procs']),
+  addCgroup('no such descriptor', ['fresh probe']),
+  addCgroup('not a namespace', ['/etc/passwd', 'cgroup a']),
+  addCgroup('no namespace', [], { userNamespaceFileDescriptor: undefined }),
+  addCgroup('an unknown parameter', ['fresh probe', 'cgroup a'], { unknown: 1 }),
+  addCgroup('a path only', ['fresh probe', 'cgroup a O_PATH']),
+  addCgroup('a non-blocking descriptor', ['fresh probe', 'cgroup a O_NONBLOCK']),
+  addCgroup('not a control group to an unregistered namespace', ['fresh', '/tmp']),
+  addCgroup("one of the control group's files with O_NONBLOCK", ['fresh probe', 'cgroup a/cgroup.procs O_NONBLOCK']),
   addCgroup('a namespace without a range', ['mapped', 'cgroup a'], {}, alice),
   addCgroup("a user gives root's", ['alices web', 'cgroup a'], {}, alice),
   addCgroup('root gives', ['fresh probe', 'cgroup a']),
@@ -145,11 +162,13 @@ const cgroupCalls: readonly Step[] = [
   addCgroup('a user gives its own', ['alices web', 'cgroup of alice'], {}, alice),
   addCgroup("a user gives to root's", ['fresh probe', 'cgroup of alice 2'], {}, alice),
   addCgroup("root gives to a user's", ['alices web', 'cgroup b']),
+  addCgroup('a user gives to one that root registered', ['alices byroot', 'cgroup of alice 3'], {}, alice),
   ...Array.from({ length: 17 }, (_, index) => addCgroup(`number ${index + 2}`, ['fresh probe', `cgroup n${index}`])),
 ];
 
 const networkCalls: readonly Step[] = [
-  addNetwork('a wrong mode', ['network', 'network/net'], { mode: 'tap' }, alice),
+  addNetwork('a wrong mode', ['network', 'network/net'], { mode: 'bridge' }, alice),
+  addTap('an unregistered namespace', ['network'], {}, alice),
   addNetwork('no mode', ['network', 'network/net'], {}, alice),
   addNetwork('an unregistered namespace', ['network', 'network/net'], { mode: 'veth' }, alice),
   register('one with a network', 'network', { name: 'net' }, alice),
@@ -157,6 +176,24 @@ const networkCalls: readonly Step[] = [
   addNetwork('not a network', ['network', 'network'], { mode: 'veth' }, alice),
   addNetwork('the network of the host', ['network', '/proc/1/ns/net'], { mode: 'veth' }),
   addNetwork('that of another namespace', ['network', 'network other/net'], { mode: 'veth' }, alice),
+  addNetwork('no such descriptor', ['network'], { mode: 'veth' }, alice),
+  addNetwork('a file', ['network', '/etc/passwd'], { mode: 'veth' }, alice),
+  addNetwork('a path only', ['network', 'network/net O_PATH'], { mode: 'veth' }, alice),
+  addNetwork('a non-blocking descriptor', ['network', 'network/net O_NONBLOCK'], { mode: 'veth' }, alice),
+  addNetwork('no namespace', [], { mode: 'veth', userNamespaceFileDescriptor: undefined }, alice),
+  addNetwork('not a namespace', ['/etc/passwd', 'network/net'], { mode: 'veth' }, alice),
+  addNetwork('an unknown parameter', ['network', 'network/net'], { mode: 'veth', unknown: 1 }, alice),
+  addNetwork("root's network in a wrong mode", ['network', '/proc/1/ns/net'], { mode: 'bridge' }, alice),
+  addNetwork(
+    'a wrong interface in a wrong mode',
+    ['network', 'network/net'],
+    { mode: 'bridge', namespaceInterfaceName: 'a/b' },
+    { ...alice, since: 258 },
+  ),
+  addNetwork('a tap with a network', ['network', 'network/net'], { mode: 'tap' }, { ...alice, since: 258 }),
+  addTap('an interface inside', ['network'], { namespaceInterfaceName: 'eth0' }, alice),
+  addTap('a wrong interface inside', ['network'], { namespaceInterfaceName: 'a/b' }, alice),
+  addTap("a user asks for root's", ['mapped by root'], {}, alice),
   ...['', 'a/b', 'a b', '.', 'a'.repeat(16), '1', 'all', 5].map((name) =>
     addNetwork(
       `the interface '${name}'`,
@@ -169,6 +206,33 @@ const networkCalls: readonly Step[] = [
   addNetwork('the same again', ['network', 'network/net'], { mode: 'veth' }, alice),
   addNetwork('another interface', ['network', 'network/net'], { mode: 'veth', namespaceInterfaceName: 'up0' }, alice),
   addNetwork('root asks', ['network', 'network/net'], { mode: 'veth', namespaceInterfaceName: 'root0' }),
+  ...['a.b', 'a'.repeat(15), '-', '0x'].map((name) =>
+    addNetwork(
+      `the interface '${name}'`,
+      ['network', 'network/net'],
+      { mode: 'veth', namespaceInterfaceName: name },
+      alice,
+    ),
+  ),
+  addTap('a user asks while a veth pair has the name', ['network'], {}, alice),
+  register('another one with a network', 'network other', { name: 'net2' }, alice),
+  addTap('a user asks', ['network other'], {}, alice),
+  addTap('one whose root is a lent id', ['fresh probe']),
+  addTap('one without a root', ['fresh target']),
+  ...Array.from({ length: 10 }, (_, index) =>
+    addNetwork(
+      `number ${index + 8}`,
+      ['network', 'network/net'],
+      { mode: 'veth', namespaceInterfaceName: `n${index}` },
+      alice,
+    ),
+  ),
+  addNetwork(
+    'one too many',
+    ['network', 'network/net'],
+    { mode: 'veth', namespaceInterfaceName: 'last' },
+    { ...alice, since: 260 },
+  ),
 ];
 
 function record(what: string, method: string, parameters: object, more: More = {}): Step {

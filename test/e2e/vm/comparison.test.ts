@@ -1,5 +1,6 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import t from 'tap';
+import { systemdRelease } from '../../support/systemd-release.js';
 import { type Answer, callAs } from './caller.js';
 import { steps } from './comparison-steps.js';
 import { needsVirtualMachine, run } from './machine.js';
@@ -98,6 +99,11 @@ function plain(answer: Answer): Answer {
 
 let theirs: readonly Result[] = [];
 
+/** Why this machine's systemd does something else, if it is too old. */
+function earlier(since: number): string | undefined {
+  return systemdRelease() < since ? `systemd does so from ${since} on` : undefined;
+}
+
 withEach(t, `${steps.length} calls have the same results with either`, needsVirtualMachine, async (t, provider) => {
   const found = await results();
   t.ok(
@@ -108,7 +114,7 @@ withEach(t, `${steps.length} calls have the same results with either`, needsVirt
     theirs = found;
     return;
   }
-  for (const [index, { what, differs }] of steps.entries()) {
+  for (const [index, { what, since = 0, differs = earlier(since) }] of steps.entries()) {
     if (differs === undefined) t.strictSame(found[index], theirs[index], what);
     else t.notSame(found[index], theirs[index], `${what}, not the same: ${differs}`);
   }
