@@ -17,6 +17,7 @@ export const debian = `${root}/packages/daemon/debian`;
 const library = `usr/lib/${packageName}`;
 const documentation = `usr/share/doc/${packageName}`;
 const units = 'usr/lib/systemd/system';
+const networks = 'usr/lib/systemd/network';
 
 /** Where programs are called from. */
 const places: Readonly<Record<string, string>> = { nsresourced: 'usr/sbin', nsresourcectl: 'usr/bin' };
@@ -54,6 +55,7 @@ export function packageFiles(options: PackageFilesOptions): Map<string, PackageF
     ...programFiles(options.programs),
     ...koffiFiles().map(([path, content]) => [`${library}/node_modules/${path}`, { content }] as const),
     ...unitFiles(),
+    ...networkFiles(),
     ...manPages(options),
     ...ownFiles(options),
   ]);
@@ -103,6 +105,12 @@ function unitFiles(): Entry[] {
       .replace('[Install]\n', `[Install]\nAlias=${alias}\n`);
     return [`${units}/${packageName}.${kind}`, { content }];
   });
+}
+
+/** What systemd-networkd and udev are told of the interfaces that the daemon makes. systemd.network(5), systemd.link(5) */
+function networkFiles(): Entry[] {
+  const folder = `${root}/packages/daemon/network`;
+  return readdirSync(folder).map((name) => [`${networks}/${name}`, { content: readFileSync(`${folder}/${name}`) }]);
 }
 
 /** Those pages of docs/ that are of the manual. */

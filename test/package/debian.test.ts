@@ -50,6 +50,8 @@ const PLACES = [
   'usr/bin/nsresourcectl',
   'usr/sbin/nsresourced',
   'usr/lib/sdrx-nsresourced/userns-restrict.bpf.o',
+  'usr/lib/systemd/network/80-sdrx-nsresourced.link',
+  'usr/lib/systemd/network/80-sdrx-nsresourced.network',
   'usr/lib/systemd/system/sdrx-nsresourced.service',
   'usr/lib/systemd/system/sdrx-nsresourced.socket',
   'usr/share/bash-completion/completions/nsresourced',
