@@ -1,4 +1,4 @@
-import { writeFileSync } from 'node:fs';
+import { readdirSync, writeFileSync } from 'node:fs';
 import type { Test } from 'tap';
 import { Folder } from './folder.js';
 import { needsRoot } from './privileges.js';
@@ -10,6 +10,17 @@ const tree = process.env.SDRX_DEBIAN_TREE ?? '';
 /** Options for a test that runs programs of that Debian. */
 export const needsDebianTree =
   tree === '' ? { skip: 'SDRX_DEBIAN_TREE names no Debian tree: npm test makes one as root' } : needsRoot;
+
+/** The release of the tree's systemd, such as 257; 0 without a tree. */
+export function treeRelease(): number {
+  if (tree === '') return 0;
+  const files = readdirSync(`${tree}/usr/lib/systemd`).concat(
+    ...readdirSync(`${tree}/usr/lib`)
+      .filter((name) => name.endsWith('-linux-gnu'))
+      .map((name) => readdirSync(`${tree}/usr/lib/${name}/systemd`)),
+  );
+  return Math.max(0, ...files.map((name) => Number(/^libsystemd-shared-(\d+)/.exec(name)?.[1] ?? 0)));
+}
 
 /**
  * In a mount namespace of its own, which takes all this with it: the tree, read-only, with a runtime directory of ours as
