@@ -21,6 +21,7 @@ import t, { type Test } from 'tap';
 import { allocate, failed, mapOf, refused, USERNS } from '../support/allocation.js';
 import { asUser } from '../support/as-user.js';
 import { UID } from '../support/call-as.js';
+import { childrenOf } from '../support/children.js';
 import { type Daemon, startDaemon } from '../support/daemon.js';
 import { inNetwork } from '../support/in-network.js';
 import { forget, plant } from '../support/plant.js';
@@ -200,6 +201,27 @@ async function allTests(t: Test, daemon: Daemon): Promise<void> {
     t.ok(find(daemon));
     await namespace.end();
     await untilAlone(daemon);
+  });
+
+  await test('has it on the list when it is made, whatever other calls did meanwhile', async (t, namespace) => {
+    const launchers = daemon.children().flatMap(childrenOf);
+    for (const pid of launchers) process.kill(pid, 'SIGSTOP');
+    const answer = add(daemon, namespace);
+    await untilOr(
+      LIMIT,
+      () => String(netifsOf(daemon)) === HOST,
+      () => `on the list is ${netifsOf(daemon)}`,
+    );
+    // As one that failed at the same time.
+    using registry = Registry.open(daemon.runtimeDirectory);
+    const entry = registry.byName('web');
+    if (entry === undefined) throw new Error('not registered');
+    registry.update({ ...entry, netifs: [] });
+    for (const pid of launchers) process.kill(pid, 'SIGCONT');
+    const { reply, tap } = await answer;
+    using _open = tap;
+    t.strictSame(reply, made);
+    t.strictSame(netifsOf(daemon), [HOST]);
   });
 
   await test("leaves another's alone that has the name", async (t, namespace) => {

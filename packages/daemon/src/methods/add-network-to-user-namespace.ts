@@ -31,7 +31,7 @@ import { requireUserNamespace } from './userns.js';
 
 const { InvalidParameter, PermissionDenied } = varlinkService.errors;
 
-const { TooManyNetworkInterfaces } = namespaceResource.errors;
+const { TooManyNetworkInterfaces, UserNamespaceNotRegistered } = namespaceResource.errors;
 
 const DEFAULT_NAME = 'host0';
 
@@ -113,27 +113,35 @@ function connect(context: WorkerContext, netif: Netif, announced: Announced, cal
       // Of our own: those of a call are closed when its client leaves.
       using fd = duplicate(netif.fd);
       using network = netif.network === undefined ? undefined : duplicate(netif.network);
-      const takeBack = () =>
-        lastValueFrom(locked(context.loop, context.registry, () => withdraw(context, fd.number, announced)));
+      const withLock = (change: typeof confirm) =>
+        lastValueFrom(locked(context.loop, context.registry, () => change(context, fd.number, announced)));
       try {
         const own = { ...netif, fd: fd.number, network: network?.number };
         const tap = await make(context, own, entry, call.peer);
-        if (!left) {
-          const inside =
-            tap === undefined
-              ? { namespaceInterfaceName: insideName(netif.wanted) }
-              : { interfaceFileDescriptor: call.passFd(tap) };
-          subscriber.next({ hostInterfaceName: host, ...inside });
-          subscriber.complete();
-          return;
+        let isGiven = false;
+        try {
+          await withLock(confirm);
+          isGiven = !left;
+          if (isGiven) {
+            const otherEnd =
+              tap === undefined
+                ? { namespaceInterfaceName: insideName(netif.wanted) }
+                : { interfaceFileDescriptor: call.passFd(tap) };
+            subscriber.next({ hostInterfaceName: host, ...otherEnd });
+            subscriber.complete();
+            return;
+          }
+        } finally {
+          if (!isGiven) {
+            using _closed = tap;
+            await deleteNetif(entry, host);
+          }
         }
-        using _closed = tap;
-        await deleteNetif(entry, host);
       } catch (error) {
-        await takeBack();
+        await withLock(withdraw);
         throw error;
       }
-      await takeBack();
+      await withLock(withdraw);
     };
     finish().catch((error: unknown) => {
       if (left) context.log.warning(`interface ${host}, for which nobody waits any more`, error);
@@ -162,6 +170,17 @@ async function make(
 
 function insideName(wanted: string | undefined): string {
   return wanted ?? DEFAULT_NAME;
+}
+
+/**
+ * Puts an interface that is there on the list again, if another call for the same one has failed meanwhile and took it off. With the
+ * registry's lock held.
+ */
+function confirm(context: WorkerContext, fd: number, { entry, host }: Announced): void {
+  const namespace = entrySnapshot(context.registry, entry.userns);
+  if (namespace?.entry === undefined) throw UserNamespaceNotRegistered();
+  const { netifs = [] } = namespace.entry;
+  if (!netifs.includes(host)) writeInterfaces(context, fd, namespace.entry, [...netifs, host]);
 }
 
 /** Takes an interface off the list that is not there. With the registry's lock held. */
