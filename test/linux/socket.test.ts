@@ -1,16 +1,19 @@
-import { chmodSync, existsSync, openSync } from 'node:fs';
+import { chmodSync, existsSync, openSync, readFileSync } from 'node:fs';
 import {
   accept,
   bind,
   connect,
   Fd,
   isListeningUnixStream,
+  isReadable,
+  isSystemError,
   libc,
   listen,
   makeSocket,
   O_NONBLOCK,
   O_PATH,
   peerCredentials,
+  peerPidfd,
   read,
   SOCK_DGRAM,
   SOCK_SEQPACKET,
@@ -243,6 +246,32 @@ t.test(
   }),
 );
 
+t.test(
+  'a pidfd of the peer is of this process',
+  leavingNothing((t) => {
+    using pidfd = socketPairPidfd();
+    if (pidfd === undefined) {
+      t.pass('this kernel has none to give');
+      return;
+    }
+    t.match(readFileSync(`/proc/self/fdinfo/${pidfd.number}`, 'ascii'), new RegExp(`^Pid:\\s*${process.pid}$`, 'm'));
+    t.notOk(isReadable(pidfd.number), 'which runs');
+  }),
+);
+
+t.test(
+  'a pidfd of the peer throws ESRCH where there is none, ENOTSOCK, EBADF',
+  leavingNothing((t) => {
+    using unconnected = unixSocket();
+    using file = new Fd(openSync('/dev/null', 'r'));
+    const known = errorCode(() => peerPidfd(unconnected.number));
+    using own = socketPairPidfd();
+    t.equal(known, own === undefined ? '' : 'ESRCH');
+    t.throws(() => peerPidfd(file.number), { code: 'ENOTSOCK', syscall: 'getsockopt' });
+    t.throws(() => peerPidfd(9999), { code: 'EBADF' });
+  }),
+);
+
 t.test('the peer is who connected, another user and process', needsRoot, async (t) => {
   const { readable } = await import('../support/readable.js');
   using folder = new Folder();
@@ -255,7 +284,31 @@ t.test('the peer is who connected, another user and process', needsRoot, async (
   using connection = accept(listener.number);
   t.strictSame(peerCredentials(connection?.number ?? -1), { pid: child.pid, uid: 65534, gid: 65533 });
   waitForExit(child);
+  // Kernels since 6.16 have one of a process that is gone, too.
+  using pidfd = connection && goneOr(() => peerPidfd(connection.number));
+  t.ok(pidfd === undefined || isReadable(pidfd.number), 'its pidfd tells that it has ended, if there is one');
 });
+
+/** Of this process; undefined on kernels that have none to give. */
+function socketPairPidfd(): Fd | undefined {
+  const [one, two] = socketPair();
+  try {
+    return peerPidfd(one.number);
+  } finally {
+    one.close();
+    two.close();
+  }
+}
+
+/** Undefined for a process that is gone. */
+function goneOr<T>(body: () => T): T | undefined {
+  try {
+    return body();
+  } catch (error) {
+    if (isSystemError(error, 'ESRCH')) return undefined;
+    throw error;
+  }
+}
 
 t.test(
   'a socket without a peer has nobody for one',

@@ -199,6 +199,7 @@ export const linux: Table = {
   parseIdMap: [text('text')],
   peerAddress: [fd()],
   peerCredentials: [fd()],
+  peerPidfd: [fd()],
   pidfdOpen: [pid()],
   pidfdSendSignal: [fd('pidfd'), signal()],
   pidfdSignalGroup: [

@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { SystemError } from '@sdrx/linux';
 import { type VarlinkError, varlinkService } from '@sdrx/varlink';
 import { concat, from, NEVER, Observable, of, Subject, throwError } from 'rxjs';
@@ -298,6 +299,32 @@ t.test('a handler sees who calls', (t) => {
     const client = fixture.raw();
     client.send(call('Later', { value: 0 }));
     t.same(await client.replies(1), [{ parameters: { value: process.pid } }]);
+  });
+});
+
+t.test('a handler is given a pidfd of who calls, for as long as that one is connected', (t) => {
+  let left = false;
+  const service = exampleService({
+    Later: (_, call) => {
+      using pidfd = call.peerPidfd();
+      // Before Linux 6.5 there is none.
+      if (pidfd === undefined) return { value: process.pid };
+      return { value: Number(/^Pid:\s*(\d+)$/m.exec(readFileSync(`/proc/self/fdinfo/${pidfd.number}`, 'ascii'))?.[1]) };
+    },
+    Count: (_, call) =>
+      new Observable(() => () => {
+        t.throws(() => call.peerPidfd(), { code: 'ESRCH' });
+        left = true;
+      }),
+  });
+  return withServer(service, async (fixture) => {
+    const client = fixture.raw();
+    client.send(call('Later', { value: 0 }));
+    t.same(await client.replies(1), [{ parameters: { value: process.pid } }]);
+    client.send(call('Count', { to: 1 }));
+    await until('the call', () => fixture.events.some((event) => event.type === 'worked' && event.unanswered === 1));
+    client[Symbol.dispose]();
+    await until('its end', () => left);
   });
 });
 

@@ -1,4 +1,4 @@
-import type { PeerCredentials } from '@sdrx/linux';
+import { ESRCH, type Fd, type PeerCredentials, peerPidfd, SystemError } from '@sdrx/linux';
 import { from, isObservable, type Observable, type ObservableInput, observable, take, takeWhile } from 'rxjs';
 import { shown } from './arguments.js';
 import { type CallHost, type HeldReply, ReceivedCall } from './call.js';
@@ -20,6 +20,8 @@ const NO_REPLY: HeldReply = { text: '{}', fds: [] };
 export interface AnswersOwner {
   readonly peer: PeerCredentials;
   readonly user: User;
+  /** The connection's descriptor. */
+  readonly fd: number;
   /** Whether nothing can be sent any more. */
   readonly closed: boolean;
   /** The call waits for a reply from now on, or not any more. */
@@ -56,6 +58,11 @@ export class Answers implements CallHost {
 
   get peer(): PeerCredentials {
     return this.#owner.peer;
+  }
+
+  peerPidfd(): Fd | undefined {
+    if (this.#owner.closed) throw new SystemError(ESRCH, 'getsockopt', 'a closed connection');
+    return peerPidfd(this.#owner.fd);
   }
 
   /** Has a call answered. @param fds came with it, and are ours from now on */

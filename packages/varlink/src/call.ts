@@ -21,6 +21,14 @@ export interface Call<R = object> {
   readonly fdCount: number;
 
   /**
+   * A pidfd of the process that connected, which is the caller's: of that process for certain, also if its id has been given to
+   * another one since. unix(7) SO_PEERPIDFD
+   * @returns undefined on kernels before 6.5, which have none to give
+   * @throws ESRCH when the process is gone, or the connection is, EMFILE
+   */
+  peerPidfd(): Fd | undefined;
+
+  /**
    * A descriptor that came with the call. It stays the call's, which closes it once it is answered: when the handler returned,
    * its promise settled or its Observable ended, also after the client went away.
    * @throws a VarlinkError `io.systemd.System` with ENXIO, as systemd, when there is none of that index or it was taken,
@@ -50,6 +58,7 @@ export interface Call<R = object> {
 /** What a call needs of its connection. */
 export interface CallHost {
   readonly peer: PeerCredentials;
+  peerPidfd(): Fd | undefined;
   notify(call: ReceivedCall, reply: object): void;
   /** The call is over. */
   callEnded(): void;
@@ -100,6 +109,10 @@ export class ReceivedCall implements Call, Disposable {
 
   get peer(): PeerCredentials {
     return this.#host.peer;
+  }
+
+  peerPidfd(): Fd | undefined {
+    return this.#host.peerPidfd();
   }
 
   get fdCount(): number {

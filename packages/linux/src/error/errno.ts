@@ -35,6 +35,7 @@ export const EBADMSG = 74;
 export const ENOTUNIQ = 76;
 export const EUSERS = 87;
 export const EMSGSIZE = 90;
+export const ENOPROTOOPT = 92;
 export const EOPNOTSUPP = 95;
 export const ENOTSUP = EOPNOTSUPP;
 export const ECONNABORTED = 103;

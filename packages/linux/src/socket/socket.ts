@@ -1,5 +1,17 @@
 import { checkBoolean, checkChoice, checkFd, checkInteger, checkNumber, checkText } from '../arguments.js';
-import { EAGAIN, ECONNABORTED, EINPROGRESS, EINTR, EINVAL, EMSGSIZE, EPERM, EPROTO } from '../error/errno.js';
+import {
+  EAGAIN,
+  ECONNABORTED,
+  EINPROGRESS,
+  EINTR,
+  EINVAL,
+  EMSGSIZE,
+  ENODATA,
+  ENOPROTOOPT,
+  EPERM,
+  EPROTO,
+  ESRCH,
+} from '../error/errno.js';
 import { check, isSystemError, SystemError } from '../error/system-error.js';
 import { descriptorCall, descriptorPair, descriptorPairCall } from '../fd/descriptor-call.js';
 import { Fd, isOpen } from '../fd/fd.js';
@@ -23,6 +35,7 @@ const SO_PEERCRED = 17;
 const SO_ACCEPTCONN = 30;
 const SO_SNDBUFFORCE = 32;
 const SO_DOMAIN = 39;
+const SO_PEERPIDFD = 77;
 const SUN_PATH_SIZE = 108;
 
 const socketCall =
@@ -202,6 +215,23 @@ export function peerCredentials(fd: number): PeerCredentials {
   checkFd(fd);
   const credentials = socketOption(fd, SO_PEERCRED);
   return { pid: credentials.readInt32LE(0), uid: credentials.readUInt32LE(4), gid: credentials.readUInt32LE(8) };
+}
+
+/**
+ * A pidfd of the process that `peerCredentials` tells of, close-on-exec: of that process for certain, also if its id has been given
+ * to another one since. unix(7) SO_PEERPIDFD.
+ * @returns undefined on kernels before 6.5, which have none to give
+ * @throws ESRCH when the process has ended and was reaped, or there is none; EMFILE, ENOTSOCK, EBADF
+ */
+export function peerPidfd(fd: number): Fd | undefined {
+  checkFd(fd);
+  optionSize.writeUInt32LE(4);
+  if (getsockopt(fd, SOL_SOCKET, SO_PEERPIDFD, option, optionSize) === 0) return new Fd(option.readInt32LE());
+  const error = errno();
+  if (error === ENOPROTOOPT) return undefined;
+  // Kernels differ in how they say that it is gone.
+  const gone = error === EINVAL || error === ENODATA;
+  throw new SystemError(gone ? ESRCH : error, 'getsockopt', String(fd));
 }
 
 /** Lets every message tell who sent it: `ReceiveBuffer.sender`. unix(7) SO_PASSCRED. @throws ENOTSOCK, EBADF */
