@@ -48,6 +48,14 @@ export const testPackages: readonly DebianPackage[] = [
   { name: 'libnbd-bin', provides: 'nbdcopy', why: 'is a client of the example that exports a disk' },
   { name: 'python3-libnbd', provides: 'nbdsh', why: 'activates that example, and asks it what others do not' },
   { name: 'qemu-utils', provides: 'qemu-img', why: 'is a client of it, too' },
+  { name: 'dbus-daemon', provides: 'dbus-daemon', why: 'is the bus over which polkit is asked' },
+  {
+    name: 'python3-dbus',
+    provides: '/usr/lib/python3/dist-packages/dbus',
+    why: 'answers in the place of polkit, by a D-Bus that is not ours',
+  },
+  { name: 'python3-gi', provides: '/usr/lib/python3/dist-packages/gi', why: 'is its event loop' },
+  { name: 'polkitd', provides: 'pkaction', why: 'is the real one', optional: true },
   { name: 'zsh', provides: 'zsh', why: 'completes what nsresourcectl takes', optional: true },
   { name: 'fish', provides: 'fish', why: 'does so, too', optional: true },
 ];

@@ -1,5 +1,13 @@
 export { graph } from './control/monitor/graph.js';
 export { findVerb } from './control/verb.js';
+export { systemBusAddresses } from './dbus/bus-address.js';
+export { BusConnection } from './dbus/bus-connection.js';
+export { BusError } from './dbus/bus-error.js';
+export { decodeAnswer, encodeCall, HEAD_SIZE, type MethodCall, messageSize } from './dbus/message.js';
+export { NoBusError } from './dbus/no-bus-error.js';
+export { SystemBus } from './dbus/system-bus.js';
+export { MalformedMessageError, WireReader } from './dbus/wire-reader.js';
+export { WireWriter } from './dbus/wire-writer.js';
 export { namespaceResource } from './interfaces/namespace-resource.js';
 export { userDatabase } from './interfaces/user-database.js';
 export { Ledger } from './limits/ledger.js';
