@@ -11,6 +11,9 @@ import { within } from './within.js';
 /** The built daemon. */
 export const nsresourced = programPath('../../../packages/daemon/bin/nsresourced', import.meta.url);
 
+/** The polkit of this machine has no say in tests. */
+const NO_BUS = { DBUS_SYSTEM_BUS_ADDRESS: 'unix:path=/nonexistent' };
+
 /** The longest that anything here may take, in milliseconds. */
 const LIMIT = 60_000;
 
@@ -87,7 +90,7 @@ export function launchDaemon(t: Test, options: DaemonOptions = {}): Daemon {
     passed.length === 0 ? [] : ['sh', '-c', `export LISTEN_FDS=${passed.length} LISTEN_PID=$$; exec "$@"`, 'sh'];
   const [file = '', ...rest] = [...listen, ...through, process.execPath, ...program];
   const child = spawn(file, rest, {
-    env: { PATH: process.env.PATH, ...env },
+    env: { PATH: process.env.PATH, ...NO_BUS, ...env },
     stdio: ['ignore', 'inherit', 'pipe', ...passed],
   });
   const { pid, stderr } = child;

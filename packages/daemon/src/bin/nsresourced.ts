@@ -1,4 +1,5 @@
 import { join, resolve } from 'node:path';
+import { systemBusAddresses } from '../dbus/bus-address.js';
 import { LIMIT_OPTIONS, limitsOf } from '../limits/limit-options.js';
 import { runManager } from '../manager/manager.js';
 import { METRICS_MODE, MetricsAddress, Mode } from '../metrics/metrics-options.js';
@@ -62,6 +63,8 @@ void runProgram(log, () => {
   }
   configureLog(log);
   const { listen, worker, metrics, 'userns-restrict': restriction = 'require', ...given } = parsed.values;
+  // Our own workers refuse to work with a wrong one.
+  if (worker === undefined) systemBusAddresses(process.env);
   const limits = limitsOf(given);
   const runtimeDirectory = resolve(given['runtime-directory'] ?? RUNTIME_DIRECTORY);
   return runManager({

@@ -1,11 +1,14 @@
 import { chmodSync, chownSync, fstatSync, type Stats, statSync } from 'node:fs';
 import { isCgroup, isSystemError, O_DIRECTORY, type PeerCredentials, statx } from '@sdrx/linux';
 import { type HandlersOf, varlinkService } from '@sdrx/varlink';
+import { switchMap } from 'rxjs';
 import { namespaceResource } from '../interfaces/namespace-resource.js';
 import { rememberNamespace } from '../namespace/namespace-identity.js';
+import { ACTIONS } from '../polkit/action.js';
 import { locked } from '../registry/locked.js';
 import { firstGid } from '../registry/namespace-entry.js';
 import type { WorkerContext } from '../worker/worker-context.js';
+import { requireAuthorization } from './require-authorization.js';
 import { requireRegistered } from './require-registered.js';
 import { requireRestrict } from './require-restrict.js';
 import { requireDirectory, requireSafeFlags } from './safe-fd.js';
@@ -37,10 +40,13 @@ export function addControlGroupToUserNamespace(
     requireSafeFlags(cgroup, O_DIRECTORY);
     requireDirectory(cgroup);
     if (!isCgroup(cgroup)) throw InvalidParameter({ parameter: 'controlGroupFileDescriptor' });
-    return locked(context.loop, context.registry, () => {
+    const addIt = () => {
       add(context, { fd, userns, cgroup }, call.peer);
       return {};
-    });
+    };
+    return requireAuthorization(context, call, ACTIONS.delegateCgroup).pipe(
+      switchMap(() => locked(context.loop, context.registry, addIt)),
+    );
   };
 }
 

@@ -14,7 +14,7 @@ import { requireUserNamespace } from './userns.js';
  * None is kept either, as it was while mounts were known by an id that the kernel gives again: a kept mount keeps its file
  * system busy, and before Linux 6.7 the namespace that it is mapped by alive, whose death nobody would be told then.
  *
- * Only root gets here.
+ * Only root gets here, whom polkit is not asked about.
  */
 export function addMountToUserNamespace(
   context: WorkerContext,

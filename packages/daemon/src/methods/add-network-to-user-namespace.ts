@@ -20,10 +20,12 @@ import { hostName } from '../namespace/netif-names.js';
 import { rootOutside } from '../namespace/root-outside.js';
 import { createTap } from '../namespace/tap.js';
 import { createVeth } from '../namespace/veth.js';
+import { ACTIONS } from '../polkit/action.js';
 import { entrySnapshot } from '../registry/entry-snapshot.js';
 import { locked } from '../registry/locked.js';
 import type { NamespaceEntry } from '../registry/namespace-entry.js';
 import type { WorkerContext } from '../worker/worker-context.js';
+import { requireAuthorization } from './require-authorization.js';
 import { requireRegistered } from './require-registered.js';
 import { requireRestrict } from './require-restrict.js';
 import { requireSafeFlags } from './safe-fd.js';
@@ -60,7 +62,8 @@ export function addNetworkToUserNamespace(context: WorkerContext): Handler {
     if (wanted !== undefined && !isInterfaceName(wanted)) throw InvalidParameter({ parameter: 'interfaceName' });
     requireMode(mode, network, wanted);
     const netif: Netif = { fd, userns, network, wanted };
-    return locked(context.loop, context.registry, () => announce(context, netif, call.peer)).pipe(
+    return requireAuthorization(context, call, ACTIONS.delegateNetworkInterface, { type: mode }).pipe(
+      switchMap(() => locked(context.loop, context.registry, () => announce(context, netif, call.peer))),
       switchMap((announced) => connect(context, netif, announced, call)),
     );
   };

@@ -1,9 +1,10 @@
 import type { UsernsRestrict } from '@sdrx/bpf';
 import { type HandlersOf, varlinkService } from '@sdrx/varlink';
-import { combineLatest, map, switchMap, take, tap } from 'rxjs';
+import { combineLatest, defer, map, switchMap, take, tap } from 'rxjs';
 import type { namespaceResource } from '../interfaces/namespace-resource.js';
 import { enterUserNamespace, type NamespaceProcess } from '../namespace/namespace-process.js';
 import { isSize } from '../namespace/uid-range.js';
+import { ACTIONS } from '../polkit/action.js';
 import type { NamespaceEntry } from '../registry/namespace-entry.js';
 import type { WorkerContext } from '../worker/worker-context.js';
 import { makeRoom } from './make-room.js';
@@ -11,6 +12,7 @@ import { NameAnswers } from './name-answers.js';
 import { NamespaceShare } from './namespace-share.js';
 import { RangeSearch } from './range-search.js';
 import { nameReply, requestedNames } from './requested-names.js';
+import { requireAuthorization } from './require-authorization.js';
 import { requireRestrict } from './require-restrict.js';
 import { requireShare } from './require-share.js';
 import { requireVacancy } from './require-vacancy.js';
@@ -44,7 +46,11 @@ export function allocateUserRange(
       const range = { start: search.find(name, registry), size, target };
       return { owner, name, userns, range, cgroups: [] };
     };
-    const entered = enterUserNamespace(context, fd, owner).pipe(tap(requireUnmapped));
+    const authorized = defer(() => requireAuthorization(context, call, ACTIONS.allocate, { name: names[0] ?? '' }));
+    const entered = enterUserNamespace(context, fd, owner).pipe(
+      tap(requireUnmapped),
+      switchMap((inside) => authorized.pipe(map(() => inside))),
+    );
     // Who is inside stays there until all is done.
     return requireShare(context, owner, share).pipe(
       switchMap(() => combineLatest([entered, answers.prepare(choose)])),

@@ -4,11 +4,13 @@ import type { HandlersOf } from '@sdrx/varlink';
 import { combineLatest, map, switchMap, take, tap } from 'rxjs';
 import type { namespaceResource } from '../interfaces/namespace-resource.js';
 import { enterUserNamespace, type NamespaceProcess } from '../namespace/namespace-process.js';
+import { ACTIONS } from '../polkit/action.js';
 import type { WorkerContext } from '../worker/worker-context.js';
 import { makeRoom } from './make-room.js';
 import { NameAnswers } from './name-answers.js';
 import { NamespaceShare } from './namespace-share.js';
 import { nameReply, requestedNames } from './requested-names.js';
+import { requireAuthorization } from './require-authorization.js';
 import { requireRestrict } from './require-restrict.js';
 import { requireShare } from './require-share.js';
 import { requireVacancy } from './require-vacancy.js';
@@ -38,6 +40,7 @@ export function registerUserNamespace(
       }),
       // What has been written in a map stays.
       take(1),
+      switchMap(() => requireAuthorization(context, call, ACTIONS.register, { name: names[0] ?? '' })),
     );
     return requireShare(context, owner, share).pipe(
       switchMap(() => combineLatest([entered, answers.prepare(choose)])),

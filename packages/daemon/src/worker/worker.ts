@@ -3,6 +3,7 @@ import { EventLoop, listenFds } from '@sdrx/event';
 import { exitAtOnce, type Fd, isListeningUnixStream, isNeverFlushed, type PeerCredentials } from '@sdrx/linux';
 import { type ServeLimits, type ServerEvent, serve, service } from '@sdrx/varlink';
 import { defer, EMPTY, finalize, map, merge, mergeMap, Subject, share, take, takeUntil, tap } from 'rxjs';
+import { SystemBus } from '../dbus/system-bus.js';
 import { limitCalls } from '../limits/limit-calls.js';
 import type { Limits } from '../limits/limits.js';
 import { workerQuotas } from '../limits/worker-quotas.js';
@@ -11,6 +12,7 @@ import { CallLedger } from '../metrics/call-ledger.js';
 import { countCalls, countEvent } from '../metrics/count-calls.js';
 import { HelperLauncher } from '../namespace/helper-launcher.js';
 import { type Restriction, setUpRestriction } from '../namespace/restriction.js';
+import { Authority } from '../polkit/authority.js';
 import type { Log } from '../program/log.js';
 import { about } from '../program/message-ids.js';
 import { signalCommands } from '../program/signal-commands.js';
@@ -54,7 +56,7 @@ export interface WorkerSettings extends WorkerEnvironment {
  * @returns the exit code
  */
 export async function runWorker(settings: WorkerSettings): Promise<number> {
-  const { runtimeDirectory, restriction, api, fixed, limits, log } = settings;
+  const { runtimeDirectory, restriction, api, fixed, busAddresses, limits, log } = settings;
   using socket = takeSocket();
   using loop = new EventLoop();
   using registry = Registry.open(runtimeDirectory);
@@ -64,6 +66,8 @@ export async function runWorker(settings: WorkerSettings): Promise<number> {
   using launcher = new HelperLauncher(loop);
   // Before there are clients, whose descriptors it would have copies of.
   if (restrict !== undefined) launcher.start();
+  using bus = new SystemBus(loop, busAddresses);
+  const authority = new Authority(bus, log);
   const lookups = new NameLookups();
   const accounts = new Accounts(registry);
   const { slot, connections, calls, helpers, bars } = workerQuotas(
@@ -77,7 +81,7 @@ export async function runWorker(settings: WorkerSettings): Promise<number> {
   using counter = slot && CallLedger.open(runtimeDirectory, process.ppid, slot.slot);
   const served = service(
     { vendor: 'sdrx', product: 'nsresourced', version: VERSION, url: 'https://systemd.io/USER_GROUP_API' },
-    ...methods({ loop, registry, restrict, liveness, log, limits, accounts, launcher, helpers, lookups }),
+    ...methods({ loop, registry, restrict, liveness, log, limits, accounts, authority, launcher, helpers, lookups }),
   );
   const idle = new IdleTimer(loop, IDLE_LIFETIME, ACCURACY);
   const broken = new Subject<void>();

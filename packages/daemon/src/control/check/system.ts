@@ -2,6 +2,7 @@ import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { type Finding, finding } from './finding.js';
 import { findProgram, textOf } from './look.js';
+import { checkPolkit } from './polkit.js';
 
 /** Of util-linux: what `run` needs, and the daemon. */
 const TOOLS = ['unshare', 'nsenter', 'setpriv'];
@@ -15,7 +16,7 @@ const LENT = { start: 0x8_0000, end: 0x7000_0000 };
 
 /** What is installed. */
 export function checkSystem(): Finding[] {
-  return [tools(), systemd(), clients(), userNames(), polkit(), subordinateIds()];
+  return [tools(), systemd(), clients(), userNames(), checkPolkit(), subordinateIds()];
 }
 
 function tools(): Finding {
@@ -73,12 +74,6 @@ function userNames(): Finding {
     'ls and ps show numbers for them: nsswitch.conf has no systemd for passwd and group',
     'apt install libnss-systemd',
   ]);
-}
-
-function polkit(): Finding {
-  const daemon = ['/usr/lib/polkit-1/polkitd', '/usr/libexec/polkitd', '/usr/lib/policykit-1/polkitd'].find(existsSync);
-  const who = "asked who may by systemd's daemon since 258, not by this one";
-  return finding('polkit', daemon !== undefined && `${daemon}, ${who}`, ['absent', who, 'apt install polkitd']);
 }
 
 function subordinateIds(): Finding {
