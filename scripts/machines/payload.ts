@@ -13,7 +13,7 @@ const left =
   /^(@biomejs|@typescript|typescript|typedoc|tap$|tap@|@tapjs|react|@esbuild|esbuild|@shikijs|es-toolkit|prismjs|lunr|node-gyp|node-linux|tshy)\b/;
 
 /** What the machine gets of each package, where there is such. */
-const packageParts = ['package.json', 'node_modules', 'dist', 'lib', 'bin', 'systemd'];
+const packageParts = ['package.json', 'node_modules', 'dist', 'lib', 'bin', 'polkit', 'systemd'];
 
 /** Which compiled files run where. */
 export interface MachineTests {
