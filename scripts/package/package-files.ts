@@ -56,6 +56,7 @@ export function packageFiles(options: PackageFilesOptions): Map<string, PackageF
     ...koffiFiles().map(([path, content]) => [`${library}/node_modules/${path}`, { content }] as const),
     ...unitFiles(),
     ...networkFiles(),
+    policy(),
     ...manPages(options),
     ...ownFiles(options),
   ]);
@@ -111,6 +112,12 @@ function unitFiles(): Entry[] {
 function networkFiles(): Entry[] {
   const folder = `${root}/packages/daemon/network`;
   return readdirSync(folder).map((name) => [`${networks}/${name}`, { content: readFileSync(`${folder}/${name}`) }]);
+}
+
+/** What polkit is to know, under the package's own name: systemd's daemon has a file of its own with the same actions. polkit(8) */
+function policy(): Entry {
+  const name = `${packageName}.policy`;
+  return [`usr/share/polkit-1/actions/${name}`, { content: readFileSync(`${root}/packages/daemon/polkit/${name}`) }];
 }
 
 /** Those pages of docs/ that are of the manual. */

@@ -63,6 +63,7 @@ const PLACES = [
   'usr/share/man/man1/nsresourcectl.1.gz',
   'usr/share/man/man7/sdrx-event.7.gz',
   'usr/share/man/man8/nsresourced.8.gz',
+  'usr/share/polkit-1/actions/sdrx-nsresourced.policy',
   'usr/share/zsh/vendor-completions/_nsresourcectl',
 ];
 
