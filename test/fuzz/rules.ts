@@ -93,6 +93,8 @@ export class Rules {
     for (const [name, { optional }] of declared) {
       if (!optional && !Object.hasOwn(given, name)) return [...doubtful, invalid(name)];
     }
+    // No method of the daemon has another protocol.
+    if (message.upgrade === true) return [...doubtful, invalid('upgrade')];
     return [...doubtful, ...this.#judgeAnswer(method, given, arrival)];
   }
 
@@ -148,8 +150,9 @@ function parseCall(bytes: Buffer): Json | undefined {
   if (!isObject(message) || typeof message.method !== 'string') return undefined;
   const { method: _, parameters = {}, more = false, oneway = false, upgrade = false, ...others } = message;
   const known = Object.keys(others).length === 0 && (parameters === null || isObject(parameters));
-  const flags = typeof more === 'boolean' && typeof oneway === 'boolean' && upgrade === false && !(more && oneway);
-  return known && flags ? message : undefined;
+  const flags = [more, oneway, upgrade];
+  const atMostOne = flags.every((flag) => typeof flag === 'boolean') && flags.filter(Boolean).length <= 1;
+  return known && atMostOne ? message : undefined;
 }
 
 /** An object or an array that is being read; the keys of an object, and whether another one comes next. */

@@ -77,6 +77,10 @@ export function exampleService(handlers: Handlers = {}): Implementation[] {
 }
 
 /** A call's text, for a raw client. */
-export function call(method: string, parameters?: object, flags: Partial<Pick<Call, 'more' | 'oneway'>> = {}): object {
+export function call(
+  method: string,
+  parameters?: object,
+  flags: Partial<Pick<Call, 'more' | 'oneway' | 'upgrade'>> = {},
+): object {
   return { method: `org.example.test.${method}`, parameters, ...flags };
 }

@@ -98,6 +98,7 @@ const answered: [string, unknown, object][] = [
     { parameters: { thing: {}, ratio: 1e20 } },
   ],
   ['flags that are false', { ...call('Nothing'), more: false, oneway: false, upgrade: false }, { parameters: {} }],
+  ['an upgrade to nothing', { ...call('Nothing'), upgrade: true }, invalid('upgrade')],
   ['white space around', ` \n${JSON.stringify(call('Nothing'))}\t `, { parameters: {} }],
   ['a replacement character', call('Echo', { text: '\ufffd' }), { parameters: { text: '\ufffd' } }],
 ];
@@ -131,7 +132,9 @@ const refused: [string, (client: RawClient) => void][] = [
   ['a flag that is null', (client) => client.send({ ...call('Nothing'), oneway: null })],
   ['a flag that is a number', (client) => client.send({ ...call('Nothing'), more: 1 })],
   ['both oneway and more', (client) => client.send({ ...call('Nothing'), oneway: true, more: true })],
-  ['an upgrade', (client) => client.send({ ...call('Nothing'), upgrade: true })],
+  ['both upgrade and more', (client) => client.send({ ...call('Nothing'), upgrade: true, more: true })],
+  ['both upgrade and oneway', (client) => client.send({ ...call('Nothing'), upgrade: true, oneway: true })],
+  ['an upgrade that is a text', (client) => client.send({ ...call('Nothing'), upgrade: 'yes' })],
   ['text after the object', (client) => client.send(`${JSON.stringify(call('Nothing'))} x`)],
   ['no JSON at all', (client) => client.send('GET / HTTP/1.1')],
   ['a method twice', (client) => client.send('{"method":"a.b","method":"a.b"}')],

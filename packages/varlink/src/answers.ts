@@ -1,7 +1,7 @@
 import { ESRCH, type Fd, type PeerCredentials, peerPidfd, SystemError } from '@sdrx/linux';
 import { from, isObservable, type Observable, type ObservableInput, observable, take, takeWhile } from 'rxjs';
 import { shown } from './arguments.js';
-import { type CallHost, type HeldReply, ReceivedCall } from './call.js';
+import { type CallHost, type HeldReply, ReceivedCall, type UseConnection } from './call.js';
 import type { ConnectionHost } from './connection.js';
 import { refusal } from './limits.js';
 import { type DecodedCall, encodeError, encodeReply } from './message.js';
@@ -28,6 +28,8 @@ export interface AnswersOwner {
   awaitsReply(on: boolean): void;
   /** Something is there to send. @param last whether the call has ended */
   replied(last: boolean): void;
+  /** The connection is somebody else's once the reply is sent, which is in the outbox. */
+  leaveTo(use: UseConnection, method: string): void;
 }
 
 /** The answering side of a server's connection: has handlers called, one after another, and puts replies into the outbox. */
@@ -67,8 +69,8 @@ export class Answers implements CallHost {
 
   /** Has a call answered. @param fds came with it, and are ours from now on */
   answer({ message, twice }: DecodedCall, fds: readonly number[]): void {
-    const { method, more = false, oneway = false, parameters } = message;
-    const call = new ReceivedCall(this, method, more, oneway, fds);
+    const { method, more = false, oneway = false, upgrade = false, parameters } = message;
+    const call = new ReceivedCall(this, method, more, oneway, upgrade, fds);
     this.#host.begun(this.#owner.user);
     this.#handling = call;
     try {
@@ -145,6 +147,11 @@ export class Answers implements CallHost {
     }
     if (handler === undefined) throw varlinkService.errors.MethodNotImplemented({ method: call.method });
     if (method.more === 'required' && !call.more) throw varlinkService.errors.ExpectedMore();
+    if (method.upgrade === 'required' && !call.upgrade) throw varlinkService.errors.ExpectedUpgrade();
+    // A plain reply would have the client speak another protocol than we.
+    if (call.upgrade && method.upgrade === false) {
+      throw varlinkService.errors.InvalidParameter({ parameter: 'upgrade' });
+    }
     return handler(parameters.right, call);
   }
 
@@ -251,6 +258,14 @@ export class Answers implements CallHost {
 
   #end(call: ReceivedCall, { text, fds }: HeldReply): void {
     const wanted = this.#mayAnswer(call);
+    if (wanted && call.upgrade) {
+      if (call.useConnection === undefined) {
+        closeAll(fds);
+        this.#fail(call, new Error(`the handler of ${call.method} did not take the connection`));
+        return;
+      }
+      this.#owner.leaveTo(call.useConnection, call.method);
+    }
     if (wanted && !call.oneway) this.#outbox.add(encodeReply(text, false), fds);
     else closeAll(fds);
     if (wanted) this.#close(call);

@@ -1,11 +1,16 @@
-import { Fd, MAX_PASSED_FDS, type PeerCredentials } from '@sdrx/linux';
+import { checkFunction, Fd, MAX_PASSED_FDS, type PeerCredentials } from '@sdrx/linux';
 import type { Subscription } from 'rxjs';
 import { requireFdObject, shown } from './arguments.js';
 import { closeAll } from './outbox.js';
+import { varlinkService } from './service-interface.js';
 import { systemFailure } from './system-failure.js';
+import type { UpgradedConnection } from './upgraded-connection.js';
 
 /** No such device or address: there is no such descriptor. errno(3) */
 const ENXIO = 6;
+
+/** What is done with a connection once it speaks another protocol. What it throws, or rejects with, closes the connection. */
+export type UseConnection = (connection: UpgradedConnection) => void | Promise<void>;
 
 /** What a handler is told of its call, and what it can do beside answering. */
 export interface Call<R = object> {
@@ -15,6 +20,8 @@ export interface Call<R = object> {
   readonly more: boolean;
   /** Whether the client takes no reply at all. */
   readonly oneway: boolean;
+  /** Whether the client wants the connection to speak another protocol after the reply: see `takeConnection`. */
+  readonly upgrade: boolean;
   /** Who connected. unix(7) SO_PEERCRED */
   readonly peer: PeerCredentials;
   /** How many descriptors came with the call. */
@@ -53,6 +60,14 @@ export interface Call<R = object> {
    * @throws TypeError or RangeError that names the field which can't be sent
    */
   notify(reply: R): void;
+
+  /**
+   * Takes the connection, once the reply is sent that the handler gives: from then on it speaks another protocol. An error instead of
+   * a reply leaves it as it is. Until it is closed or its descriptor taken it counts as a connection of its user.
+   * @param use is given the connection
+   * @throws a VarlinkError `org.varlink.service.ExpectedUpgrade` when the client has not asked for it, TypeError for what is no function
+   */
+  takeConnection(use: UseConnection): void;
 }
 
 /** What a call needs of its connection. */
@@ -88,6 +103,8 @@ export class ReceivedCall implements Call, Disposable {
   #closed = false;
   /** What a handler's Observable runs as. */
   subscription: Subscription | undefined;
+  /** What is done with the connection after the reply. */
+  useConnection: UseConnection | undefined;
   /** Whether nobody waits for its answer any more, though its handler may still be at it. */
   abandoned = false;
 
@@ -96,6 +113,7 @@ export class ReceivedCall implements Call, Disposable {
     readonly method: string,
     readonly more: boolean,
     readonly oneway: boolean,
+    readonly upgrade: boolean,
     fds: readonly number[],
   ) {
     this.#host = host;
@@ -157,6 +175,12 @@ export class ReceivedCall implements Call, Disposable {
 
   notify(reply: object): void {
     this.#host.notify(this, reply);
+  }
+
+  takeConnection(use: UseConnection): void {
+    checkFunction('use', use);
+    if (!this.upgrade) throw varlinkService.errors.ExpectedUpgrade();
+    this.useConnection = use;
   }
 
   /** Keeps a reply until it is known whether it is the last, with the descriptors passed for it. */

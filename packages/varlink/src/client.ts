@@ -16,11 +16,12 @@ import { Observable, type Subscription } from 'rxjs';
 import { requireFd, requireFdObject, requireSignal, requireTime, shown } from './arguments.js';
 import { Inbox, type InboxBounds } from './inbox.js';
 import type { AnyMethod, Method } from './interface.js';
-import { decodeReply, encodeCall, MAX_MESSAGE, type ReplyMessage } from './message.js';
+import { type CallFlag, decodeReply, encodeCall, MAX_MESSAGE, type ReplyMessage } from './message.js';
 import { closeAll, Outbox } from './outbox.js';
 import { queuedReplies } from './queued-replies.js';
 import { ReceivePool } from './receive-pool.js';
 import { type Fields, failedField, type ValuesOf } from './struct.js';
+import { UpgradedConnection } from './upgraded-connection.js';
 import { ConnectionClosedError, ProtocolError, VarlinkError } from './varlink-error.js';
 
 /** How often one wake-up reads of a message that does not end, before other sources have their turn. */
@@ -70,6 +71,15 @@ export interface Answer<R extends Fields = Fields> {
   readonly continues: boolean;
 }
 
+/** The reply to a call that has the connection speak another protocol from now on. */
+export interface Upgraded<R extends Fields = Fields> {
+  readonly parameters: ValuesOf<R>;
+  /** As those of an `Answer`. */
+  readonly fds: readonly Fd[];
+  /** The connection, which who gets this owns. */
+  readonly connection: UpgradedConnection;
+}
+
 /** A call that was sent and waits for its reply, or its next one. */
 interface Expectation {
   readonly method: AnyMethod;
@@ -78,6 +88,8 @@ interface Expectation {
   readonly time: number;
   timer?: NodeJS.Timeout;
   answer(answer: Answer): void;
+  /** As `answer`, for a call with `upgrade`. */
+  readonly upgrade?: (answer: Upgraded) => void;
   fail(error: Error): void;
 }
 
@@ -96,6 +108,8 @@ export class VarlinkClient implements Disposable {
   readonly #onClosed: (() => void) | undefined;
   #events = 0;
   #held = false;
+  /** The method that the connection is about to be another protocol's by. */
+  #upgrading: string | undefined;
   #closed: Error | undefined;
 
   /**
@@ -214,13 +228,60 @@ export class VarlinkClient implements Disposable {
     this.#send(method, parameters, 'oneway', options);
   }
 
+  /**
+   * Calls a method after whose reply the connection speaks another protocol. Then it is no client's any more: `closed` says so, and
+   * `onClosed` is called when the connection is closed as a stream, or disposed of. No other call can be sent before the answer is there.
+   * Rejects as `call`, and then the client goes on, if it is an error that the service has answered.
+   *
+   * Call only methods that are declared with `upgrade`: for another one ours answer InvalidParameter, but systemd's services just answer,
+   * and go on to speak Varlink.
+   */
+  upgrade<P extends Fields, R extends Fields>(
+    method: Method<P, R>,
+    parameters: ValuesOf<P>,
+    options: CallOptions = {},
+  ): Promise<Upgraded<R>> {
+    return new Promise((resolve, reject) => {
+      requireCall(method, parameters, options);
+      const { callTime: time = this.#callTime, signal } = options;
+      signal?.throwIfAborted();
+      this.#send(method, parameters, 'upgrade', options);
+      this.#upgrading = method.name;
+      const abort = () => reject(signal?.reason);
+      signal?.addEventListener('abort', abort, { once: true });
+      const ended = () => signal?.removeEventListener('abort', abort);
+      this.#expect({
+        method,
+        more: false,
+        time,
+        answer: () => {},
+        upgrade: (answer) => {
+          ended();
+          if (signal?.aborted === true) {
+            closeAll(answer.fds);
+            answer.connection[Symbol.dispose]();
+          }
+          resolve(answer as Upgraded<R>);
+        },
+        fail: (error) => {
+          ended();
+          this.#upgrading = undefined;
+          reject(error);
+        },
+      });
+    });
+  }
+
   /** Closes the connection; calls that wait for an answer fail with a ConnectionClosedError. */
   [Symbol.dispose](): void {
     this.#close(new ConnectionClosedError('by us'));
   }
 
-  #send(method: AnyMethod, parameters: object, flag: 'more' | 'oneway' | undefined, { fds = [] }: CallOptions): void {
+  #send(method: AnyMethod, parameters: object, flag: CallFlag | undefined, { fds = [] }: CallOptions): void {
     if (this.#closed !== undefined) throw this.#closed;
+    if (this.#upgrading !== undefined) {
+      throw new Error(`${method.name} can't be called: the connection waits for ${this.#upgrading}, which upgrades it`);
+    }
     const text = encodeCall(method.name, parameters, flag);
     this.#outbox.add(text, duplicateAll(fds));
     this.#outbox.flush();
@@ -298,7 +359,7 @@ export class VarlinkClient implements Disposable {
       return false;
     }
     this.#inbox.add(buffer.bytes, count, fds);
-    for (;;) {
+    while (this.#closed === undefined) {
       const text = this.#inbox.next();
       if (text === undefined) break;
       this.#dispatch(text, this.#inbox.takeFds());
@@ -319,7 +380,29 @@ export class VarlinkClient implements Disposable {
     atLoad.clearTimeout(expectation.timer);
     if (continues(message)) this.#startTime(expectation);
     else this.#expected.shift();
-    deliver(expectation, message, fds);
+    const answer = answerOf(expectation, message, fds);
+    if (answer === undefined) {
+      // What follows such a reply is no Varlink.
+      if (expectation.upgrade !== undefined && message.error === undefined) {
+        this.#close(new ConnectionClosedError(`${expectation.method.name} has upgraded it`));
+      }
+      return;
+    }
+    if (expectation.upgrade === undefined) expectation.answer(answer);
+    else expectation.upgrade({ ...answer, connection: this.#leave(expectation.method.name) });
+  }
+
+  /** Gives up the connection, which is not closed by that. */
+  #leave(method: string): UpgradedConnection {
+    this.#closed = new ConnectionClosedError(`${method} has upgraded it`);
+    this.#subscription?.unsubscribe();
+    const head = this.#inbox.takeRest();
+    this.#inbox[Symbol.dispose]();
+    this.#outbox[Symbol.dispose]();
+    const left = (how: 'closed' | 'taken') => {
+      if (how === 'closed') this.#onClosed?.();
+    };
+    return new UpgradedConnection(new Fd(this.#fd.take()), head, undefined, left);
   }
 
   #expectationOf(message: ReplyMessage): Expectation {
@@ -389,20 +472,19 @@ function continues(message: ReplyMessage): boolean {
   return message.continues === true && message.error === undefined;
 }
 
-/** Gives a reply to who waits for it, as its method declares it. */
-function deliver(expectation: Expectation, message: ReplyMessage, fds: readonly number[]): void {
+/** A reply as its method declares it; an error, or a reply that is not so, is told to who waits for it instead. */
+function answerOf(expectation: Expectation, message: ReplyMessage, fds: readonly number[]): Answer | undefined {
   const { method } = expectation;
   if (message.error !== undefined) {
     for (const fd of fds) close(fd);
     expectation.fail(new VarlinkError(message.error, message.parameters ?? {}));
-    return;
+    return undefined;
   }
   const parameters = method.reply.decode(message.parameters ?? {});
   if (parameters._tag === 'Left') {
     for (const fd of fds) close(fd);
     expectation.fail(new ProtocolError(`${method.name} answered with a wrong '${failedField(parameters.left)}'`));
-    return;
+    return undefined;
   }
-  const answer = { parameters: parameters.right, fds: fds.map((fd) => new Fd(fd)), continues: continues(message) };
-  expectation.answer(answer);
+  return { parameters: parameters.right, fds: fds.map((fd) => new Fd(fd)), continues: continues(message) };
 }

@@ -3,7 +3,7 @@ import {
   EPOLLHUP,
   EPOLLIN,
   EPOLLOUT,
-  type Fd,
+  Fd,
   isSystemError,
   type PeerCredentials,
   type ReceiveBuffer,
@@ -11,6 +11,7 @@ import {
   untakenBytes,
 } from '@sdrx/linux';
 import { Answers, type AnswersOwner } from './answers.js';
+import type { UseConnection } from './call.js';
 import { Inbox, type InboxOwner } from './inbox.js';
 import { LimitError, type RefusalReason, refusal, type ServeLimits } from './limits.js';
 import { type DecodedCall, decodeCall, encodeError } from './message.js';
@@ -28,6 +29,12 @@ const DRAIN_LIMIT = 1024 * 1024;
 
 /** What there is a time limit for. */
 export type Awaited = 'messageTime' | 'callTime' | 'replyTime';
+
+/** Whom a connection is left to, by which method. */
+export interface Leave {
+  readonly use: UseConnection;
+  readonly method: string;
+}
 
 /** What a connection needs of its server. */
 export interface ConnectionHost {
@@ -64,6 +71,8 @@ export interface ConnectionHost {
   failed(error: unknown, method?: string): void;
   /** The connection is closed. */
   closed(connection: Connection): void;
+  /** The connection speaks another protocol. @param fd is the host's from now on @param head was read of that already */
+  upgraded(connection: Connection, fd: Fd, head: Buffer, leave: Leave): void;
 }
 
 /**
@@ -100,6 +109,8 @@ export class Connection implements AnswersOwner, InboxOwner, Waiter, Disposable 
   /** Whether a call has come, and another one after it. */
   #used = false;
   #stays = false;
+  /** Whose it is once all is sent. */
+  #leave: Leave | undefined;
   #closed = false;
 
   /**
@@ -224,6 +235,10 @@ export class Connection implements AnswersOwner, InboxOwner, Waiter, Disposable 
     if (!this.#working) this.#work(last && this.#events === undefined);
   }
 
+  leaveTo(use: UseConnection, method: string): void {
+    this.#leave = { use, method };
+  }
+
   dropFds(fds: readonly number[]): void {
     this.#answers.dropFds(fds);
   }
@@ -240,7 +255,7 @@ export class Connection implements AnswersOwner, InboxOwner, Waiter, Disposable 
   }
 
   get #busy(): boolean {
-    return this.#answers.pending || this.#queued || this.#outbox.waiting;
+    return this.#answers.pending || this.#queued || this.#outbox.waiting || this.#leave !== undefined;
   }
 
   /** Says why nothing more is taken from this client, and closes. */
@@ -361,6 +376,8 @@ export class Connection implements AnswersOwner, InboxOwner, Waiter, Disposable 
       this[Symbol.dispose]();
     } else if (this.#outbox.waiting) {
       this.#wait(EPOLLOUT);
+    } else if (this.#leave !== undefined) {
+      this.#handOver(this.#leave);
     } else if (this.#answers.pending || this.#queued) {
       // Most clients send nothing before they have their answer: epoll is left as it is until one does.
       if (this.#events === EPOLLOUT) this.#wait(0);
@@ -369,6 +386,17 @@ export class Connection implements AnswersOwner, InboxOwner, Waiter, Disposable 
     } else {
       this.#wait(EPOLLIN);
     }
+  }
+
+  /** Gives up the connection, which is not closed by that. */
+  #handOver(leave: Leave): void {
+    this.#wait(undefined);
+    this.#closed = true;
+    const head = this.#inbox.takeRest();
+    this.#inbox[Symbol.dispose]();
+    this.#outbox[Symbol.dispose]();
+    this.#user.waiting.delete(this);
+    this.#host.upgraded(this, new Fd(this.#fd.take()), head, leave);
   }
 
   /** A client's time to send or to take something runs only while it is the one that is waited for. */

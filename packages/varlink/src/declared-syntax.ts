@@ -40,7 +40,7 @@ export function declaredSyntax(
 
 function methodSyntax(
   name: string,
-  { description, more, parameters = {}, reply = {} }: MethodDeclaration,
+  { description, more, upgrade, parameters = {}, reply = {} }: MethodDeclaration,
   names: TypeNames,
 ): MethodMember {
   return {
@@ -48,6 +48,7 @@ function methodSyntax(
     name,
     description,
     more,
+    upgrade,
     parameters: struct(parameters, names),
     reply: struct(reply, names),
   };

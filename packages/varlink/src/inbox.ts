@@ -124,6 +124,16 @@ export class Inbox implements Disposable {
     return fds;
   }
 
+  /** What `next` has not looked at, which is no message; it is the caller's from now on. */
+  takeRest(): Buffer {
+    const rest = this.#bytes.subarray(this.#at, this.#end);
+    const taken = this.#borrowed ? Buffer.from(rest) : rest;
+    this.#bytes = NOTHING;
+    this.#at = 0;
+    this.#end = 0;
+    return taken;
+  }
+
   /** Makes what is left independent of the bytes given to `add`. */
   settle(): void {
     if (!this.#borrowed) return;

@@ -1,5 +1,5 @@
-export type { Call } from './call.js';
-export { type Answer, type CallOptions, type ClientOptions, VarlinkClient } from './client.js';
+export type { Call, UseConnection } from './call.js';
+export { type Answer, type CallOptions, type ClientOptions, type Upgraded, VarlinkClient } from './client.js';
 export * from './codecs.js';
 export { callOnce, connect } from './connect.js';
 export type { Bars } from './fd-closer.js';
@@ -18,4 +18,5 @@ export * from './service-interface.js';
 export { type Field, type Fields, field, optional, StructType, struct, type ValuesOf } from './struct.js';
 export * from './system-failure.js';
 export * from './untyped-method.js';
+export type { TakenConnection, UpgradedConnection } from './upgraded-connection.js';
 export * from './varlink-error.js';

@@ -12,6 +12,8 @@ export interface MethodDeclaration {
   readonly reply?: Fields;
   /** Whether it may give several replies to a call with `more`, or `required` if it can't be called without. */
   readonly more?: boolean | 'required';
+  /** Whether the connection may speak another protocol after the reply to a call with `upgrade`, or `required` if it can't be called without. */
+  readonly upgrade?: boolean | 'required';
 }
 
 export interface ErrorDeclaration {
@@ -44,6 +46,7 @@ export interface AnyMethod {
   /** With its interface: `io.systemd.UserDatabase.GetUserRecord`. */
   readonly name: string;
   readonly more: boolean | 'required';
+  readonly upgrade: boolean | 'required';
   readonly parameters: t.Decoder<unknown, object>;
   readonly reply: t.Decoder<unknown, object>;
 }
@@ -119,8 +122,9 @@ function requireDeclaration(declaration: InterfaceDeclaration<MethodDeclarations
     requireDescription(method.description, `methods.${key}.`);
     requireFields(method.parameters ?? {}, `methods.${key}.parameters`);
     requireFields(method.reply ?? {}, `methods.${key}.reply`);
-    if (![true, false, undefined, 'required'].includes(method.more)) {
-      throw new TypeError(`\`methods.${key}.more\` must be a boolean or 'required', not ${shown(method.more)}`);
+    for (const flag of ['more', 'upgrade'] as const) {
+      if ([true, false, undefined, 'required'].includes(method[flag])) continue;
+      throw new TypeError(`\`methods.${key}.${flag}\` must be a boolean or 'required', not ${shown(method[flag])}`);
     }
   }
   for (const [key, error] of Object.entries(errors)) {
@@ -138,8 +142,11 @@ function mapEntries<D, T>(entries: Readonly<Record<string, D>>, make: (key: stri
   return Object.fromEntries(Object.entries(entries).map(([key, entry]) => [key, make(key, entry)]));
 }
 
-function declareMethod(name: string, { parameters = {}, reply = {}, more = false }: MethodDeclaration): Method {
-  return { name, more, parameters: new StructType(parameters), reply: new StructType(reply, { open: true }) };
+function declareMethod(
+  name: string,
+  { parameters = {}, reply = {}, more = false, upgrade = false }: MethodDeclaration,
+): Method {
+  return { name, more, upgrade, parameters: new StructType(parameters), reply: new StructType(reply, { open: true }) };
 }
 
 function declareError(error: string): ErrorKind {

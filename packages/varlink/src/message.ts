@@ -7,6 +7,9 @@ import { writeJson } from './write-json.js';
 /** The longest message, its ending NUL included, in bytes: systemd's limit. */
 export const MAX_MESSAGE = 16 * 1024 * 1024;
 
+/** How a call may be answered other than by one reply. */
+export type CallFlag = 'more' | 'oneway' | 'upgrade';
+
 /** What a client sends. varlink.org/Method-Call */
 export interface CallMessage {
   readonly method: string;
@@ -30,19 +33,21 @@ export interface DecodedCall {
   readonly twice: string | undefined;
 }
 
-/** These keys and no others; `upgrade` may be said, but only declined: there is no other protocol to go over to. */
+/** These keys and no others, and one of the flags at most. */
 const callMessage = messageCodec<CallMessage>('varlink call', (u) => {
   let method = false;
+  let flags = 0;
   for (const key of Object.keys(u)) {
     const value = u[key];
     if (key === 'method') method = typeof value === 'string';
     else if (key === 'parameters') {
       if (value !== null && !isObject(value)) return false;
-    } else if (key === 'oneway' || key === 'more') {
+    } else if (key === 'oneway' || key === 'more' || key === 'upgrade') {
       if (typeof value !== 'boolean') return false;
-    } else if (key !== 'upgrade' || value !== false) return false;
+      if (value) flags++;
+    } else return false;
   }
-  return method && !(u.oneway === true && u.more === true);
+  return method && flags <= 1;
 });
 
 const replyMessage = messageCodec<ReplyMessage>('varlink reply', (u) => {
@@ -101,7 +106,7 @@ function decode<T>(codec: t.Type<T>, value: unknown): T {
 }
 
 /** The text of a call, its NUL included. @throws TypeError or RangeError that names what can't be sent */
-export function encodeCall(method: string, parameters: object, flag?: 'more' | 'oneway'): string {
+export function encodeCall(method: string, parameters: object, flag?: CallFlag): string {
   const end = flag === undefined ? '}\0' : `,"${flag}":true}\0`;
   return `{"method":${JSON.stringify(method)},"parameters":${writeJson(parameters)}${end}`;
 }

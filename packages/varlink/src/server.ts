@@ -13,7 +13,7 @@ import {
 } from '@sdrx/linux';
 import { Subscription } from 'rxjs';
 import { acceptBatch } from './acceptor.js';
-import { type Awaited, Connection, type ConnectionHost } from './connection.js';
+import { type Awaited, Connection, type ConnectionHost, type Leave } from './connection.js';
 import { Deadlines } from './deadlines.js';
 import { hasRoomForConnection, hasRoomForMessage, mayAcceptAgain } from './descriptor-room.js';
 import { type Bars, FdCloser, MOST_CLOSING } from './fd-closer.js';
@@ -25,6 +25,7 @@ import { Refusals } from './refusals.js';
 import type { ServeOptions } from './serve-options.js';
 import type { ServerEvent } from './server-event.js';
 import type { Service } from './service.js';
+import { UpgradedConnection } from './upgraded-connection.js';
 import { type User, Users } from './user.js';
 
 /** How many connections one wake-up accepts, so that other processes that listen get theirs. */
@@ -61,6 +62,8 @@ export class Server implements ConnectionHost, GateHost, Disposable {
   readonly #epoll = new Epoll();
   readonly #listener: Listener;
   readonly #connections = new Map<number, Connection>();
+  /** Those that speak another protocol. */
+  readonly #upgraded = new Set<UpgradedConnection>();
   readonly #users = new Users();
   readonly #bars: Bars;
   readonly #closer: FdCloser<User>;
@@ -132,9 +135,9 @@ export class Server implements ConnectionHost, GateHost, Disposable {
     };
   }
 
-  /** How many connections there are. */
+  /** How many connections there are, whatever they speak. */
   get connections(): number {
-    return this.#connections.size;
+    return this.#connections.size + this.#upgraded.size;
   }
 
   /** Begins to serve those that there will be. */
@@ -281,13 +284,39 @@ export class Server implements ConnectionHost, GateHost, Disposable {
   }
 
   closed(connection: Connection): void {
+    this.#forget(connection);
+    this.#left(connection);
+  }
+
+  upgraded(connection: Connection, fd: Fd, head: Buffer, { use, method }: Leave): void {
+    this.#forget(connection);
+    const upgraded = new UpgradedConnection(fd, head, connection.peer, () => {
+      this.#upgraded.delete(upgraded);
+      this.#left(connection);
+    });
+    this.#upgraded.add(upgraded);
+    const fail = (error: unknown) => {
+      upgraded[Symbol.dispose]();
+      this.failed(error, method);
+    };
+    try {
+      Promise.resolve(use(upgraded)).catch(fail);
+    } catch (error) {
+      fail(error);
+    }
+  }
+
+  #forget(connection: Connection): void {
     this.#connections.delete(connection.id);
     const { messageTime, callTime, replyTime } = this.#deadlines;
     for (const deadlines of [messageTime, callTime, replyTime, this.#unused]) deadlines.end(connection);
-    const { user } = connection;
+  }
+
+  /** A connection is its user's no more. */
+  #left({ user, admission }: Connection): void {
     user.connections--;
     this.#users.settle(user);
-    connection.admission?.[Symbol.dispose]();
+    admission?.[Symbol.dispose]();
     if (this.owner.closed) return;
     if (this.#pause !== undefined) this.#resumeAccepting();
     this.changed?.();
@@ -297,7 +326,7 @@ export class Server implements ConnectionHost, GateHost, Disposable {
   [Symbol.dispose](): void {
     this.#subscription.unsubscribe();
     atLoad.clearTimeout(this.#pause);
-    for (const connection of [...this.#connections.values()]) connection[Symbol.dispose]();
+    for (const connection of [...this.#connections.values(), ...this.#upgraded]) connection[Symbol.dispose]();
     this.#gate[Symbol.dispose]();
     for (const deadlines of Object.values(this.#deadlines)) deadlines[Symbol.dispose]();
     this.#seconds[Symbol.dispose]();
@@ -383,7 +412,7 @@ export class Server implements ConnectionHost, GateHost, Disposable {
 
   /** Takes over a connection; see `acceptBatch`. */
   readonly #connect = (fd: Fd): boolean | Error => {
-    const guest = this.#gate.pass(fd, this.#connections.size);
+    const guest = this.#gate.pass(fd, this.connections);
     if (guest === undefined) return false;
     const { user, peer, admission } = guest;
     this.#lastId = nextId(this.#lastId);
@@ -476,12 +505,12 @@ export class Server implements ConnectionHost, GateHost, Disposable {
     const calls = this.#calls;
     this.#calls = 0;
     this.#toldUnanswered = this.#unanswered;
-    this.owner.next({ type: 'worked', calls, unanswered: this.#unanswered, connections: this.#connections.size });
+    this.owner.next({ type: 'worked', calls, unanswered: this.#unanswered, connections: this.connections });
   }
 
   /** Not while connections are being handled: who completes us closes them. */
   #completeIfLast(): void {
-    if (this.#last && !this.#inTurn && this.#connections.size === 0) this.owner.complete();
+    if (this.#last && !this.#inTurn && this.connections === 0) this.owner.complete();
   }
 }
 

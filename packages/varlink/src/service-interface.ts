@@ -37,6 +37,7 @@ export const varlinkService = varlinkInterface({
     },
     PermissionDenied: { description: 'The client may not do this.' },
     ExpectedMore: { description: "The method can only be called with 'more'." },
+    ExpectedUpgrade: { description: "The method can only be called with 'upgrade'." },
   },
 });
 

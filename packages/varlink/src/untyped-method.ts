@@ -25,5 +25,5 @@ export function untypedMethod(name: string): UntypedMethod {
   requireText(name, 'name');
   if (!METHOD.test(name))
     throw new TypeError(`\`name\` must be a method with its interface, not ${JSON.stringify(name)}`);
-  return { name, more: true, parameters: anyFields, reply: anyFields };
+  return { name, more: true, upgrade: true, parameters: anyFields, reply: anyFields };
 }

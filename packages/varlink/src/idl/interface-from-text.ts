@@ -40,9 +40,10 @@ export function interfaceFromText(text: string): InterfaceFromText {
         types[member.name] = { ...described(description), codec: codecs.named(member.name) };
         break;
       case 'method': {
-        const { more = false } = member;
+        const { more = false, upgrade = false } = member;
         const parameters = codecs.fields(member.parameters);
-        methods[member.name] = { ...described(description), more, parameters, reply: codecs.fields(member.reply) };
+        const reply = codecs.fields(member.reply);
+        methods[member.name] = { ...described(description), more, upgrade, parameters, reply };
         break;
       }
       case 'error':

@@ -115,12 +115,13 @@ class Module {
     return `${docstring(description)}export const ${constant} = varlinkInterface(${block(lines, '')});\n`;
   }
 
-  #method({ name, description, more = false, parameters, reply }: MethodMember): string {
+  #method({ name, description, more = false, upgrade = false, parameters, reply }: MethodMember): string {
     const indent = INDENT + INDENT;
     return `${name}: ${block(
       [
         ...told(description),
-        ...(more === false ? [] : [`more: ${more === true ? 'true' : "'required'"}`]),
+        ...flag('more', more),
+        ...flag('upgrade', upgrade),
         ...this.#fields('parameters', parameters, indent + INDENT),
         ...this.#fields('reply', reply, indent + INDENT),
       ],
@@ -224,6 +225,10 @@ function enumKeys({ values }: EnumSyntax, indent: string): string {
   );
   const described = values.some(({ description }) => !isEmpty(description));
   return described ? block(keys, indent) : `{ ${keys.join(', ')} }`;
+}
+
+function flag(name: string, value: boolean | 'required'): string[] {
+  return value === false ? [] : [`${name}: ${value === true ? 'true' : "'required'"}`];
 }
 
 function told(description: string | undefined): string[] {
