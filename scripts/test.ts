@@ -3,6 +3,7 @@ import { inspect, parseArgs } from 'node:util';
 import { mosquitto } from './debian/mosquitto.js';
 import { installDebianPackages, packagePackages, testPackages } from './debian/packages.js';
 import { runit } from './debian/runit.js';
+import { testingSystemd, testingSystemdPath } from './debian/testing-systemd.js';
 import { debianTree, debianTreePath } from './debian/tree.js';
 import type { UnpackedPrograms } from './debian/unpacked.js';
 import { testInMachines } from './machines/test-in-machines.js';
@@ -41,6 +42,21 @@ function realClients(): Unpacked {
   if (process.getuid?.() === 0) return { env: { SDRX_DEBIAN_TREE: debianTreePath() }, make: debianTree };
   say('the tests with real clients are not run: only root can unpack the Debian that holds them');
   return nothing;
+}
+
+/** The newest systemd, which may be out of reach: then its tests skip themselves. */
+function newestSystemd(): Unpacked {
+  if (process.env.SDRX_TESTING_SYSTEMD) return nothing;
+  if (process.getuid?.() !== 0) {
+    say("the tests with Debian testing's systemd are not run: only root can unpack it");
+    return nothing;
+  }
+  const make = () =>
+    testingSystemd().catch((error: unknown) => {
+      if (!(error instanceof UserError)) throw error;
+      say(`the tests with Debian testing's systemd are not run: ${error.message}`);
+    });
+  return { env: { SDRX_TESTING_SYSTEMD: testingSystemdPath() }, make };
 }
 
 /**
@@ -108,6 +124,7 @@ export async function main(args: readonly string[]): Promise<void> {
   const isWanted = (source: string) => sources.includes(source);
   const unpacked = [
     realClients(),
+    newestSystemd(),
     programs('SDRX_MOSQUITTO', mosquitto, 'a real MQTT broker', isWanted('test/examples/mqtt-listen.test.ts')),
     programs('SDRX_RUNIT', runit, 'runit', isWanted('test/e2e/runit.test.ts')),
   ];

@@ -3,9 +3,9 @@ import type { Durations } from './durations.js';
 /** What is told first: what one thing does by itself, then what the daemon does, then what everything does together. */
 const groups = [/^test\/(linux|event|varlink|types|docs|package|bpf)\//, /^test\/(examples|daemon)\//, /^/];
 
-/** Needs a Debian or a broker that may not be unpacked yet. One that is not told fails if it comes too early. */
+/** Needs a Debian, a systemd or a broker that may not be unpacked yet. One that is not told fails if it comes too early. */
 const needsUnpacked =
-  /^test\/(e2e|parity)\/|^test\/varlink\/(certification|interface-text)\.|^test\/examples\/(mqtt-listen|on-demand)\./;
+  /^test\/(e2e|parity)\/|^test\/varlink\/(certification|interface-text|systemd-\w+)\.|^test\/examples\/(journal-follow|mqtt-listen|on-demand)\./;
 
 /** By what the duration of a test's source is known. */
 export function durationKey(source: string): string {

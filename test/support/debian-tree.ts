@@ -35,6 +35,11 @@ mount --bind "$tree" "$tree" && cd "$tree" && mount -o remount,bind,ro "$tree" &
 
 /** The command that runs another one in the tree. */
 export function inTree(runtimeDirectory: string, ...command: readonly string[]): string[] {
+  return inFolder(tree, runtimeDirectory, ...command);
+}
+
+/** The same for any folder that has what a system has. */
+export function inFolder(tree: string, runtimeDirectory: string, ...command: readonly string[]): string[] {
   return ['unshare', '--mount', '--propagation', 'private', 'sh', '-c', SCRIPT, tree, runtimeDirectory, ...command];
 }
 

@@ -427,3 +427,21 @@ t.test('the flag is in the text of the interface, and comes from it', (t) => {
   });
   t.end();
 });
+
+t.test('a client that leaves while it is written to ends nobody', (t) => {
+  const Maybe: Handlers['Maybe'] = (_, call) => {
+    call.takeConnection((connection) => {
+      const stream = connection.stream();
+      stream.resume().on('end', () => stream.end('x'.repeat(1_000_000)));
+    });
+    return { text: '' };
+  };
+  return withServer(shoutingService({ Maybe }), async (fixture) => {
+    for (let round = 0; round < 10; round++) {
+      const { connection } = await fixture.client().upgrade(methods.Maybe, {});
+      connection[Symbol.dispose]();
+    }
+    await fixture.client().call(methods.Plain, {});
+    t.same(fixture.failures, []);
+  });
+});

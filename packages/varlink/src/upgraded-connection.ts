@@ -43,7 +43,8 @@ export class UpgradedConnection implements Disposable {
 
   /**
    * The connection as one of Node's streams, the same one each time. Each side can be ended alone. It is closed with the
-   * connection; errors such as ECONNRESET are its 'error' event.
+   * connection. An error such as ECONNRESET is its 'error' event, as always, but ends nobody who does not listen for it: the other
+   * side may leave at any moment.
    * @throws Error when the connection was closed or taken
    */
   stream(): Duplex {
@@ -53,6 +54,7 @@ export class UpgradedConnection implements Disposable {
     this.#fd.take();
     this.#stream = stream;
     if (this.#head.length > 0) stream.unshift(this.#head);
+    stream.on('error', () => {});
     stream.once('close', () => this.#leave('closed'));
     return stream;
   }

@@ -14,9 +14,9 @@ export function readFlags(comment: string | undefined): Flags {
   return { description: rest.length === 0 ? undefined : rest.join('\n'), ...Object.fromEntries(told) };
 }
 
-/** The comment of a method, with what it says of its flags first. */
+/** The comment of a method, with what it says of its flags last, as since systemd 262. */
 export function methodComment({ description, more, upgrade }: Flags): string | undefined {
-  const lines = [flagLine('more', more), flagLine('upgrade', upgrade), description].filter(
+  const lines = [description, flagLine('more', more), flagLine('upgrade', upgrade)].filter(
     (line) => line !== undefined,
   );
   return lines.length === 0 ? undefined : lines.join('\n');
