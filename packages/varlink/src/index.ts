@@ -17,6 +17,8 @@ export * from './service-address.js';
 export * from './service-interface.js';
 export { type Field, type Fields, field, optional, StructType, struct, type ValuesOf } from './struct.js';
 export * from './system-failure.js';
+export * from './systemd/metrics-provider.js';
+export * from './systemd/service-control.js';
 export * from './untyped-method.js';
 export type { TakenConnection, UpgradedConnection } from './upgraded-connection.js';
 export * from './varlink-error.js';

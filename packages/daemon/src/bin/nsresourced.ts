@@ -51,7 +51,13 @@ void runProgram(log, () => {
           codec: MetricsAddress,
           description: 'Where Prometheus finds /metrics; HOST is 127.0.0.1 or [::1]',
         },
-        'metrics-mode': { value: 'MODE', codec: Mode, description: "Of that Unix socket's path (0600)" },
+        report: {
+          value: 'PATH',
+          codec: Path,
+          description:
+            'Where systemd-report finds the same by Varlink, such as\n/run/systemd/report/io.systemd.NamespaceResource',
+        },
+        'metrics-mode': { value: 'MODE', codec: Mode, description: "Of these Unix sockets' paths (0600)" },
         ...LIMIT_OPTIONS,
       },
     },
@@ -62,10 +68,11 @@ void runProgram(log, () => {
     return 0;
   }
   configureLog(log);
-  const { listen, worker, metrics, 'userns-restrict': restriction = 'require', ...given } = parsed.values;
+  const { listen, worker, metrics, report, 'userns-restrict': restriction = 'require', ...given } = parsed.values;
   // Our own workers refuse to work with a wrong one.
   if (worker === undefined) systemBusAddresses(process.env);
   const limits = limitsOf(given);
+  const mode = given['metrics-mode'] ?? METRICS_MODE;
   const runtimeDirectory = resolve(given['runtime-directory'] ?? RUNTIME_DIRECTORY);
   return runManager({
     runtimeDirectory,
@@ -77,7 +84,8 @@ void runProgram(log, () => {
         : [resolve(worker)],
     foreign: worker !== undefined,
     limits,
-    metrics: metrics && { address: metrics, mode: given['metrics-mode'] ?? METRICS_MODE },
+    metrics: metrics && { address: metrics, mode },
+    report: report === undefined ? undefined : { path: resolve(report), mode },
     log,
   });
 });

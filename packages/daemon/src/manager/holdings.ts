@@ -10,7 +10,7 @@ import { controlPath } from '../program/runtime-directory.js';
 import { UsageError } from '../program/usage-error.js';
 import { Registry } from '../registry/registry.js';
 import { adoptRegistry } from './adopt-registry.js';
-import { inheritControl, inheritLock, inheritReader, inheritSocket } from './inheritance.js';
+import { inheritControl, inheritLock, inheritReader, inheritReportSocket, inheritSocket } from './inheritance.js';
 import { ListeningSocket, refuseIfServed } from './listening-socket.js';
 import { ManagerLock } from './manager-lock.js';
 import type { ManagerOptions } from './manager-options.js';
@@ -35,6 +35,8 @@ export interface Holdings extends Adopted {
   /** The socket that clients connect to. */
   readonly socket: ServedSocket;
   readonly control: ServedSocket;
+  /** The socket that the service manager has passed for metrics. */
+  readonly reportSocket: Fd | undefined;
   /** Undefined where the workers do without it. */
   readonly ledger: Ledger | undefined;
   /** What the workers count for metrics. Undefined where they count nothing. */
@@ -68,9 +70,10 @@ export async function hold<T>(
   const adopted: Adopted = { ...restrictor, lock, loop, registry, notifySocket, passed, api };
   using socket = openSocket(adopted, listen, former);
   using control = openControl(adopted, former);
+  using reportSocket = passed.reportSocket ?? (former && inheritReportSocket(former));
   using ledger = options.foreign ? undefined : createLedger(adopted, log);
-  using calls = ledger && createCallLedger(options, adopted);
-  return await work({ ...adopted, socket, control, ledger, calls });
+  using calls = ledger && createCallLedger(options, adopted, reportSocket);
+  return await work({ ...adopted, socket, control, reportSocket, ledger, calls });
 }
 
 /** Comes before anything is touched that another manager may be using. */
@@ -149,8 +152,12 @@ function createLedger({ lock }: Adopted, log: Log): Ledger | undefined {
 }
 
 /** Nothing is counted unless somebody wants to know. */
-function createCallLedger({ metrics, log }: ManagerOptions, { lock }: Adopted): CallLedger | undefined {
-  if (metrics === undefined) return undefined;
+function createCallLedger(
+  { metrics, report, log }: ManagerOptions,
+  { lock }: Adopted,
+  reportSocket: Fd | undefined,
+): CallLedger | undefined {
+  if (metrics === undefined && report === undefined && reportSocket === undefined) return undefined;
   try {
     return CallLedger.create(lock.runtimeDirectory);
   } catch (error) {

@@ -14,12 +14,15 @@ const SOCKET = 'varlink';
 const CONTROL = 'control';
 const LOCK = 'manager';
 const READER = 'deaths';
+const REPORT = 'metrics';
 
 export interface Inheritance {
   readonly lock: ManagerLock;
   /** The socket that clients connect to. */
   readonly socket: ServedSocket;
   readonly control: ServedSocket;
+  /** The socket that was passed for metrics. */
+  readonly reportSocket: Fd | undefined;
   /** What has the `reader` that lets a manager be told of deaths. */
   readonly enforced: Pick<InstalledUsernsRestrict, 'reader'> | undefined;
   /** The manager that has handed all of this to this process, if one has. */
@@ -34,10 +37,14 @@ export interface Inheritance {
 export function inheritancePlan(
   inheritance: Inheritance,
 ): Required<Pick<HandOverPlan, 'sockets' | 'fds' | 'generation' | 'state'>> {
-  const { lock, socket, control, enforced, former, api, ledger, log } = inheritance;
+  const { lock, socket, control, reportSocket, enforced, former, api, ledger, log } = inheritance;
   return {
     sockets: [socket.handed(SOCKET), control.handed(CONTROL)],
-    fds: { [LOCK]: lock.fd, ...(enforced !== undefined && { [READER]: enforced.reader }) },
+    fds: {
+      [LOCK]: lock.fd,
+      ...(enforced !== undefined && { [READER]: enforced.reader }),
+      ...(reportSocket !== undefined && { [REPORT]: reportSocket }),
+    },
     generation: former?.generation ?? 0,
     state: () => managerState(api, ledger, log),
   };
@@ -53,6 +60,11 @@ export function inheritLock(former: Predecessor, runtimeDirectory: string): Mana
 /** What it is told of deaths by; undefined where it is not. */
 export function inheritReader(former: Predecessor): Fd | undefined {
   return former.take(READER);
+}
+
+/** The socket that it was passed for metrics; undefined where there is none. */
+export function inheritReportSocket(former: Predecessor): Fd | undefined {
+  return former.take(REPORT);
 }
 
 /** The socket that its clients connect to. @param path where that is, unless it was passed */

@@ -1,5 +1,5 @@
 import type { Limits } from '../limits/limits.js';
-import type { MetricsOptions } from '../metrics/metrics-options.js';
+import type { MetricsOptions, ReportOptions } from '../metrics/metrics-options.js';
 import type { Restriction } from '../namespace/restriction.js';
 import type { WorkerProgram } from '../pool/worker-program.js';
 import type { Log } from '../program/log.js';
@@ -15,5 +15,7 @@ export interface ManagerOptions {
   readonly limits: Limits;
   /** Where metrics are served, if they are. */
   readonly metrics: MetricsOptions | undefined;
+  /** Where they are served by Varlink, if no socket is passed for that. */
+  readonly report: ReportOptions | undefined;
   readonly log: Log;
 }

@@ -7,26 +7,33 @@ export class PassedFds implements Disposable {
   constructor(
     /** The socket to serve, closed with this object; undefined if none was passed. */
     readonly socket: Fd | undefined,
+    /** The socket to tell metrics on, closed with this object; undefined if none was passed. */
+    readonly reportSocket: Fd | undefined,
     /** The inodes of the namespaces of which the fd store has something. */
     readonly namespaces: readonly number[],
   ) {}
 
   [Symbol.dispose](): void {
     this.socket?.close();
+    this.reportSocket?.close();
   }
 }
+
+/** What systemd's services have a socket for metrics be called by. */
+const REPORT = 'varlink-metrics';
 
 const NAMESPACE = /^userns-(.*)$/s;
 
 /**
  * Sorts what was passed by LISTEN_FDS: of the namespaces in the fd store only the inodes are kept, of sockets the one to
- * serve, non-blocking, as several workers wait on it. The rest is closed.
+ * serve, non-blocking, as several workers wait on it, and the one for metrics. The rest is closed.
  *
- * Throws ENOTUNIQ for a second socket, EnvironmentError for malformed variables.
+ * Throws ENOTUNIQ for a second socket of a kind, EnvironmentError for malformed variables.
  */
 export function takePassedFds(log: Log): PassedFds {
   const namespaces: number[] = [];
   let socket: Fd | undefined;
+  let reportSocket: Fd | undefined;
   for (const { fd, name } of listenFds()) {
     const [, inode] = NAMESPACE.exec(name) ?? [];
     if (inode !== undefined) {
@@ -36,11 +43,13 @@ export function takePassedFds(log: Log): PassedFds {
     } else if (!isListeningUnixStream(fd.number)) {
       log.warning(`passed descriptor '${name}' is no listening stream socket of the family AF_UNIX, closed`);
       fd.close();
-    } else if (socket !== undefined) {
+    } else if ((name === REPORT ? reportSocket : socket) !== undefined) {
       throw new SystemError(ENOTUNIQ, 'listen_fds', name);
+    } else if (name === REPORT) {
+      reportSocket = fd;
     } else {
       socket = fd;
     }
   }
-  return new PassedFds(socket, namespaces);
+  return new PassedFds(socket, reportSocket, namespaces);
 }

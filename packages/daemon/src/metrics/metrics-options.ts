@@ -8,6 +8,13 @@ export interface MetricsOptions {
   readonly mode: number;
 }
 
+/** Where metrics are served by Varlink. */
+export interface ReportOptions {
+  readonly path: string;
+  /** Of the path. */
+  readonly mode: number;
+}
+
 /** Who may connect to the socket unless an administrator says something else: root. */
 export const METRICS_MODE = 0o600;
 

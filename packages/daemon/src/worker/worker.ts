@@ -13,13 +13,14 @@ import { countCalls, countEvent } from '../metrics/count-calls.js';
 import { HelperLauncher } from '../namespace/helper-launcher.js';
 import { type Restriction, setUpRestriction } from '../namespace/restriction.js';
 import { Authority } from '../polkit/authority.js';
+import { ABOUT_SERVICE } from '../program/about-service.js';
 import type { Log } from '../program/log.js';
 import { about } from '../program/message-ids.js';
 import { signalCommands } from '../program/signal-commands.js';
 import { surviveErrors } from '../program/survive-errors.js';
 import { UsageError } from '../program/usage-error.js';
-import { VERSION } from '../program/version.js';
 import { Registry } from '../registry/registry.js';
+import { controlInterface } from '../service/control-interface.js';
 import { Accounts } from '../user/account.js';
 import { NameLookups } from '../user/name-lookups.js';
 import { callForHelp } from './call-for-help.js';
@@ -80,8 +81,9 @@ export async function runWorker(settings: WorkerSettings): Promise<number> {
   const sign = slot && new SignOfLife(loop, slot);
   using counter = slot && CallLedger.open(runtimeDirectory, process.ppid, slot.slot);
   const served = service(
-    { vendor: 'sdrx', product: 'nsresourced', version: VERSION, url: 'https://systemd.io/USER_GROUP_API' },
+    ABOUT_SERVICE,
     ...methods({ loop, registry, restrict, liveness, log, limits, accounts, authority, launcher, helpers, lookups }),
+    controlInterface(runtimeDirectory, log),
   );
   const idle = new IdleTimer(loop, IDLE_LIFETIME, ACCURACY);
   const broken = new Subject<void>();
