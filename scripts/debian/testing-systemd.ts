@@ -11,7 +11,10 @@ const suite = 'testing';
 /** systemd, what makes journals and collects metrics, and what every system has, as little as there can be. */
 const packages = ['base-files', 'dash', 'coreutils', 'systemd', 'systemd-journal-remote', 'systemd-report'];
 
-const inputs = [suite, packages, process.arch];
+/** Of the machine that its programs take this for. machine-id(5) */
+const machineId = '5d3e4a6c0b1f4c7d8a9b0c1d2e3f4a5b';
+
+const inputs = [suite, packages, machineId, process.arch];
 
 /** Where `testingSystemd` has it, or will have it. */
 export function testingSystemdPath(): string {
@@ -56,6 +59,8 @@ async function unpack(folder: string): Promise<void> {
   const order = archives.sort((a, b) => Number(b.startsWith('base-files_')) - Number(a.startsWith('base-files_')));
   for (const name of order) await logged('dpkg-deb', ['--extract', `${apt}/archives/${name}`, folder]);
   rmSync(apt, { recursive: true });
+  // Its journals are those of a machine.
+  writeFileSync(`${folder}/etc/machine-id`, `${machineId}\n`);
 }
 
 /** `node scripts/run.js debian/testing-systemd` prints its folder. */

@@ -5,11 +5,14 @@ import {
   type AnyInterface,
   type InterfaceSyntax,
   interfaceFromText,
+  metricsInterface,
   parseInterface,
   printInterface,
+  serviceInterface,
   typescriptOf,
 } from '@sdrx/varlink';
 import t from 'tap';
+import { journalAccess } from '#examples/journal-follow/journal-access.js';
 import { compilePrograms } from '../docs/page-program.js';
 import { Folder } from '../support/folder.js';
 import { needsTestingSystemd, testingSystemd, testingSystemdOutput } from '../support/testing-systemd.js';
@@ -73,6 +76,11 @@ function inOrder(syntax: InterfaceSyntax): InterfaceSyntax {
   };
 }
 
+/** What an interface is without what it says. */
+function bare(syntax: InterfaceSyntax): unknown {
+  return JSON.parse(JSON.stringify(inOrder(syntax), (key, value) => (key === 'description' ? undefined : value)));
+}
+
 t.test("all interfaces of Debian testing's systemd are read, printed and declared", needsTestingSystemd, async (t) => {
   const texts = await systemdTexts();
   const syntaxes = texts.map(parseInterface);
@@ -86,6 +94,10 @@ t.test("all interfaces of Debian testing's systemd are read, printed and declare
     t.strictSame(parseInterface(printed), syntax, `${syntax.name} is the same when it is read again`);
     t.strictSame(tokens(printed), tokens(text), `${syntax.name} is printed as systemd prints it`);
     t.equal(interfaceFromText(text).text, printInterface(inOrder(syntax)), `${syntax.name} is declared at run time`);
+  }
+  for (const { name, text } of [serviceInterface, metricsInterface, journalAccess]) {
+    const theirs = syntaxes[names.indexOf(name)] as InterfaceSyntax;
+    t.strictSame(bare(parseInterface(text)), bare(theirs), `${name} is declared by us as by systemd`);
   }
 
   using folder = new Folder();
