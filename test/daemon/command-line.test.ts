@@ -23,7 +23,7 @@ const OPTIONS: readonly (readonly [program: string, options: readonly string[]])
     nsresourced,
     [
       ...['--runtime-directory=DIR', '--listen=PATH', '--userns-restrict=require|off', '--worker=PROGRAM'],
-      ...['--metrics=unix:PATH|tcp:HOST:PORT', '--metrics-mode=MODE'],
+      ...['--metrics=unix:PATH|tcp:HOST:PORT', '--report=PATH', '--metrics-mode=MODE'],
       ...LIMIT_NAMES,
     ],
   ],

@@ -1,6 +1,7 @@
 import { fstatSync } from 'node:fs';
+import { EventLoop } from '@sdrx/event';
 import { socketPair } from '@sdrx/linux';
-import { ConnectionClosedError, connect, ProtocolError, type VarlinkClient } from '@sdrx/varlink';
+import { ConnectionClosedError, connect, ProtocolError, VarlinkClient } from '@sdrx/varlink';
 import { firstValueFrom, from, lastValueFrom, Observable, toArray } from 'rxjs';
 import t from 'tap';
 import { answeredWith } from './answered-with.js';
@@ -211,4 +212,18 @@ t.test('descriptors that come with an error or with garbage are closed', async (
   const ask = (client: VarlinkClient) => client.call(methods.Nothing, {});
   t.match(await answeredWith('{"error":"a.B"}\0', ask, [0, 0]), { error: 'a.B', parameters: {} });
   t.type(await answeredWith('garbage\0', ask, [0, 0]), ProtocolError);
+});
+
+t.test('a client of a loop that has ended is closed', async (t) => {
+  const loop = new EventLoop();
+  const finished = loop.run();
+  loop.exit();
+  await finished;
+  const [socket, other] = socketPair();
+  let closed = 0;
+  const client = new VarlinkClient(loop, socket, {}, () => closed++);
+  t.match(client.closed, { name: 'ConnectionClosedError', message: /ESTALE: the loop has finished/ });
+  await t.rejects(client.call(methods.Nothing, {}), ConnectionClosedError);
+  t.strictSame([closed, socket.number], [1, -1]);
+  other.close();
 });

@@ -1,3 +1,4 @@
+export { methodRates } from './control/monitor/call-times.js';
 export { graph } from './control/monitor/graph.js';
 export { findVerb } from './control/verb.js';
 export { systemBusAddresses } from './dbus/bus-address.js';

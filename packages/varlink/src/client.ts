@@ -332,6 +332,7 @@ export class VarlinkClient implements Disposable {
     this.#subscription = this.#loop.io(this.#fd.number, { events }).subscribe({
       next: ({ revents }) => this.#ready(revents),
       complete: () => this.#close(new ConnectionClosedError('the event loop has ended')),
+      error: (error: unknown) => this.#close(new ConnectionClosedError(String(error))),
     });
   }
 

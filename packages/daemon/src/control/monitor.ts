@@ -1,6 +1,8 @@
 import { EventLoop, exitOnSignal } from '@sdrx/event';
 import * as t from 'io-ts';
 import { exhaustMap, merge, type Observable, take, tap } from 'rxjs';
+import { Path } from '../program/command-line.js';
+import { reportPath } from '../program/runtime-directory.js';
 import type { Command } from './command.js';
 import { type Sample, sampler } from './monitor/sample.js';
 import { heading, line, screen } from './monitor/view.js';
@@ -17,6 +19,11 @@ const Count = number('a number from 1 on', (value) => Number.isInteger(value) &&
 const OPTIONS = {
   interval: { value: 'SECONDS', codec: Seconds, description: 'How often it looks (1)' },
   count: { value: 'N', codec: Count, description: 'Ends after so many looks' },
+  report: {
+    value: 'PATH',
+    codec: Path,
+    description: 'Where nsresourced tells metrics (report/ in the runtime directory)',
+  },
   ...RUNTIME_DIRECTORY_OPTION,
 } as const;
 
@@ -24,13 +31,14 @@ const OPTIONS = {
 export const monitor: Command = {
   name: 'monitor',
   summary: 'Shows what the daemon does, live: namespaces, workers, calls, latency',
-  options: ['--interval=', '--count=', '--runtime-directory='],
+  options: ['--interval=', '--count=', '--report=', '--runtime-directory='],
   async run(args) {
     const parsed = parseOrHelp(
       {
         program: 'nsresourcectl monitor',
         summary: `Shows what the daemon does, as small graphs, until Ctrl-C; where there is no terminal, a line each time.
-Every user may; of connections, calls and workers only root is told. The latency is that of a call which it makes itself.`,
+Every user may; of connections, calls and workers only root is told. The latency is that of a call which it makes itself;
+that of each method comes from the daemon's metrics, if it tells them (nsresourced --report=).`,
         options: OPTIONS,
       },
       args,
@@ -38,9 +46,9 @@ Every user may; of connections, calls and workers only root is told. The latency
     if (parsed === undefined) return 0;
     const runtimeDirectory = runtimeDirectoryOf(parsed.values);
     using registry = viewRegistry(runtimeDirectory);
-    const { interval = 1, count = Number.POSITIVE_INFINITY } = parsed.values;
+    const { interval = 1, count = Number.POSITIVE_INFINITY, report = reportPath(runtimeDirectory) } = parsed.values;
     const loop = new EventLoop();
-    const look = sampler(loop, runtimeDirectory, registry);
+    const look = sampler(loop, runtimeDirectory, registry, report);
     const samples = loop
       .time({ after: 0, every: interval * 1000 })
       .pipe(exhaustMap(look), count === Number.POSITIVE_INFINITY ? tap() : take(count));

@@ -1,8 +1,8 @@
 import { type Metric, metricsProvider, type MetricFamily as ReportFamily } from '@sdrx/varlink';
-import { namespaceResource } from '../interfaces/namespace-resource.js';
 import { METRIC_FAMILIES, type MetricFamily } from './metric-families.js';
 import type { Histogram, Sample } from './prometheus-text.js';
 import { type MetricSources, readMetrics } from './read-metrics.js';
+import { reportName } from './report-name.js';
 
 /** The metrics as `io.systemd.Metrics` has them: no histograms, and other names, whose first part is the socket's name. */
 export function reportMetrics(sources: MetricSources) {
@@ -23,12 +23,6 @@ function reportMetric(family: MetricFamily, { labels, value }: Sample): Metric {
     ...(family.labels.length > 0 && { fields }),
     value: typeof value === 'number' ? value : distribution(value),
   };
-}
-
-/** `nsresourced_calls_total` is `io.systemd.NamespaceResource.callsTotal`: Varlink's names have no prefix of a program. */
-function reportName({ name }: MetricFamily): string {
-  const own = name.replace(/^nsresourced_/, '').replaceAll(/_([a-z])/g, (_, letter: string) => letter.toUpperCase());
-  return `${namespaceResource.name}.${own}`;
 }
 
 /** How many there were up to each bound, and in all. */

@@ -6,6 +6,11 @@ export function socketPath(runtimeDirectory: string): string {
   return `${runtimeDirectory}/io.systemd.NamespaceResource`;
 }
 
+/** Where systemd-report(1) looks for the daemon's metrics. */
+export function reportPath(runtimeDirectory: string): string {
+  return `${runtimeDirectory}/report/io.systemd.NamespaceResource`;
+}
+
 /** Where the daemon can be told what to do. */
 export function controlPath(runtimeDirectory: string): string {
   return `${runtimeDirectory}/nsresource/control`;

@@ -8,6 +8,7 @@ import { socketPath } from '../../program/runtime-directory.js';
 import type { Registry } from '../../registry/registry.js';
 import { readRegistry } from '../../registry/registry-report.js';
 import { readManager } from '../manager-processes.js';
+import { type CallTimes, type MethodRate, methodRates, readCallTimes } from './call-times.js';
 
 /** How the daemon is at one moment. What only root may see is undefined for others, as is what is not there. */
 export interface Sample {
@@ -24,6 +25,8 @@ export interface Sample {
   readonly accepted: number | undefined;
   /** Calls that are being worked on. */
   readonly calls: number | undefined;
+  /** Methods that were called since the look before; undefined where the daemon tells no metrics, and at first. */
+  readonly methods: readonly MethodRate[] | undefined;
   /** From a new connection to the reply of a call, in milliseconds. */
   readonly latency: number | undefined;
   /** Of one processor, manager and workers together, in percent. */
@@ -39,6 +42,7 @@ interface Former {
   readonly time: number;
   readonly accepted: number | undefined;
   readonly ticks: number | undefined;
+  readonly times: CallTimes | undefined;
   /** The last sign of life of each worker, and how many looks ago it changed. */
   readonly beats: ReadonlyMap<number, { readonly beat: number; readonly looks: number }>;
 }
@@ -54,11 +58,20 @@ const ODD_LOOKS = 3;
 const TICKS = 100;
 const PAGE = 4096;
 
-/** Makes a function that looks at the daemon, each time it is called. */
-export function sampler(loop: EventLoop, runtimeDirectory: string, registry: Registry): () => Promise<Sample> {
+/**
+ * Makes a function that looks at the daemon, each time it is called.
+ * @param report where it tells metrics
+ */
+export function sampler(
+  loop: EventLoop,
+  runtimeDirectory: string,
+  registry: Registry,
+  report: string,
+): () => Promise<Sample> {
   let former: Former | undefined;
   return async () => {
     const latency = await callLatency(loop, socketPath(runtimeDirectory));
+    const times = await readCallTimes(loop, report);
     const time = performance.now();
     const { entries } = readRegistry(registry);
     const owners = new Map<number, number>();
@@ -78,12 +91,13 @@ export function sampler(loop: EventLoop, runtimeDirectory: string, registry: Reg
       connections: told?.connections,
       accepted: rate(told?.accepted, former?.accepted, seconds),
       calls: told?.calls,
+      methods: times && former?.times && methodRates(times, former.times, seconds),
       latency,
       cpu: rate(ticks, former?.ticks, (seconds * TICKS) / 100),
       memory: manager === undefined ? undefined : sum(processes.map(processMemory)),
       slow: [...slowCall(latency), ...silentWorkers(beats)],
     };
-    former = { time, accepted: told?.accepted, ticks, beats };
+    former = { time, accepted: told?.accepted, ticks, times, beats };
     return sample;
   };
 }

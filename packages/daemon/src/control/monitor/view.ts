@@ -18,6 +18,12 @@ const COLUMNS: readonly Column[] = [
   { head: 'CONNECTIONS', label: 'connections', value: ({ connections }) => connections, digits: 0 },
   { head: 'NEW/S', label: 'new connections/s', value: ({ accepted }) => accepted, digits: 0 },
   { head: 'CALLS', label: 'calls at work', value: ({ calls }) => calls, digits: 0 },
+  {
+    head: 'CALLS/S',
+    label: 'calls/s',
+    value: ({ methods }) => methods && sum(methods.map(({ rate }) => rate)),
+    digits: 0,
+  },
   { head: 'LATENCY-MS', label: 'latency, ms', value: ({ latency }) => latency, digits: 1 },
   { head: 'CPU%', label: 'processor, %', value: ({ cpu }) => cpu, digits: 0 },
   { head: 'MEMORY-MB', label: 'memory, MB', value: ({ memory }) => memory && memory / 1e6, digits: 0 },
@@ -30,7 +36,11 @@ const VALUE = 8;
 const OWNERS = 5;
 
 function total(workers: NonNullable<Sample['workers']>): number {
-  return Object.values(workers).reduce((sum, count) => sum + count, 0);
+  return sum(Object.values(workers));
+}
+
+function sum(numbers: readonly number[]): number {
+  return numbers.reduce((total, number) => total + number, 0);
 }
 
 function text({ value, digits }: Column, sample: Sample): string {
@@ -38,12 +48,13 @@ function text({ value, digits }: Column, sample: Sample): string {
 }
 
 /** The heading of lines. */
-export const heading = `${'TIME'.padEnd(8)} ${COLUMNS.map(({ head }) => head).join(' ')} SLOW\n`;
+export const heading = `${'TIME'.padEnd(8)} ${COLUMNS.map(({ head }) => head).join(' ')} METHODS-MS SLOW\n`;
 
 /** A sample as one line. */
 export function line(sample: Sample): string {
   const values = COLUMNS.map((column) => text(column, sample).padStart(column.head.length));
-  return `${clock(sample.at)} ${values.join(' ')} ${sample.slow.join('; ') || '-'}\n`;
+  const methods = sample.methods?.map(({ method, latency }) => `${method}=${latency.toFixed(2)}`).join(',');
+  return `${clock(sample.at)} ${values.join(' ')} ${methods || '-'} ${sample.slow.join('; ') || '-'}\n`;
 }
 
 /**
@@ -70,6 +81,7 @@ export function screen(
     ...graphs,
     '',
     ...slow,
+    ...methods(now, output),
     ...owners(now, output),
   ];
   return `${toTop}${lines.map((line) => `${line}${clearLine}\n`).join('')}${clearBelow}`;
@@ -80,6 +92,16 @@ function conditions({ manager, workers }: Sample): string {
   if (workers === undefined) return `process ${manager}; of its workers only root is told`;
   const counts = Object.entries(workers).filter(([, count]) => count > 0);
   return `process ${manager}, workers: ${counts.map(([condition, count]) => `${count} ${condition}`).join(', ') || 'none'}`;
+}
+
+/** Each method that was called, so often a second, taking so long on average. */
+function methods({ methods = [] }: Sample, output: Output): string[] {
+  if (methods.length === 0) return [];
+  const width = Math.max(...methods.map(({ method }) => method.length));
+  const row = (name: string, rate: string, latency: string) =>
+    `${name.padEnd(width)} ${rate.padStart(8)} ${latency.padStart(8)}`;
+  const rows = methods.map(({ method, rate, latency }) => row(method, rate.toFixed(1), latency.toFixed(2)));
+  return ['', styled(output, 'bold', row('METHOD', 'CALLS/S', 'MEAN-MS')), ...rows];
 }
 
 function owners({ owners }: Sample, output: Output): string[] {
