@@ -25,7 +25,10 @@ t.teardown(() => folder[Symbol.dispose]());
 
 t.test('the programs of the READMEs compile, with all checks on', (t) => {
   const programs = new Map(PAGES.flatMap(programsOf));
-  t.strictSame([...programs.keys()], ['board', 'service', 'client', 'allocate', 'mounts']);
+  t.strictSame(
+    [...programs.keys()],
+    ['board', 'service', 'client', 'search', 'shout', 'conventions', 'allocate', 'mounts'],
+  );
   compilePrograms(folder, programs);
   t.end();
 });
@@ -40,6 +43,19 @@ t.test("varlink's service and client speak to each other, and the service ends b
   t.equal(client.output, 'back at five\nrefused: at most 200 characters\nwatched: back at five\n');
   service.kill('SIGTERM');
   t.equal(await service.ended(), 0);
+});
+
+t.test('the other protocol on the same connection is spoken', async (t) => {
+  const program = new PageProgram(t, folder, 'shout', [folder.join('shout.sock')], {});
+  t.equal(await program.ended(), 0);
+  t.equal(program.output, '1 LOUD AND CLEAR\n');
+});
+
+t.test('what declares something only does so without a complaint', async (t) => {
+  for (const name of ['search', 'conventions']) {
+    const program = new PageProgram(t, folder, name, [], {});
+    t.strictSame([await program.ended(), program.output], [0, '']);
+  }
 });
 
 t.test("daemon's client has ids given to a namespace", needsRoot, async (t) => {

@@ -9,6 +9,7 @@ import {
   intBetween,
   interfaceFromText,
   MessageScanner,
+  metricsProvider,
   nullable,
   optional,
   parseInterface,
@@ -17,6 +18,7 @@ import {
   type ServeOptions,
   serve,
   service,
+  serviceControl,
   struct,
   systemFailure,
   typescriptOf,
@@ -70,6 +72,19 @@ const declarations: Case[] = [
   ],
   ['an address that is a number', () => parseServiceAddress(wrong(5)), 'TypeError', /`text`.*5/],
   ['a method that is a number', () => untypedMethod(wrong(5)), 'TypeError', /`name`.*5/],
+  ['control by a function', () => serviceControl(wrong(() => {})), 'TypeError', /`options`/],
+  ['a log that is a level', () => serviceControl({ log: wrong('info') }), 'TypeError', /`log`.*info/],
+  ['a reload that is true', () => serviceControl({ reload: wrong(true) }), 'TypeError', /`reload`.*true/],
+  ['a level that is set', () => serviceControl({ setLogLevel: wrong('info') }), 'TypeError', /`setLogLevel`.*info/],
+  ['a uid that may control', () => serviceControl({ mayControl: wrong(0) }), 'TypeError', /`mayControl`.*0/],
+  ['families by name', () => metricsProvider(wrong({}), () => []), 'TypeError', /`families`/],
+  [
+    'a family that is a name',
+    () => metricsProvider([wrong('a.b.c')], () => []),
+    'TypeError',
+    /`families\[0\]`.*a\.b\.c/,
+  ],
+  ['metrics that are there', () => metricsProvider([], wrong([])), 'TypeError', /`read`/],
   ['no declaration', () => varlinkInterface(wrong(undefined)), 'TypeError', /`declaration`/],
   ['an interface without name', () => varlinkInterface(wrong({})), 'TypeError', /`name`.*undefined/],
   ['a name that is a number', () => varlinkInterface({ name: wrong(5) }), 'TypeError', /`name`.*5/],
@@ -249,6 +264,7 @@ t.test('a call with wrong arguments is refused, and nothing is sent', (t) =>
       const given = wrong(args) as Parameters<VarlinkClient['call']>;
       await t.rejects(client.call(...given), { name, message }, what);
       t.throws(() => client.more(...given), { name, message }, what);
+      await t.rejects(client.upgrade(...given), { name, message }, what);
       t.throws(() => client.oneway(...given), { name, message }, what);
     }
     await client.call(methods.Nothing, {});
@@ -272,6 +288,7 @@ const handling: [string, (call: Call) => unknown, RegExp][] = [
   ['an index of NaN', (call) => call.takeFd(Number.NaN), /`index`.*NaN/],
   ['a number for an Fd', (call) => call.passFd(wrong(5)), /`fd`.*5/],
   ['nothing for an Fd', (call) => call.passFd(wrong(undefined)), /`fd`.*undefined/],
+  ['a number for a use of the connection', (call) => call.takeConnection(wrong(5)), /`use`.*5/],
   ['a reply that is text', (call) => call.notify(wrong('x')), /"x", not an object/],
   ['a reply that is a list', (call) => call.notify([]), /an array, not an object/],
   ['a returned number', () => 5, /5, not an object/],

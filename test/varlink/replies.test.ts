@@ -1,10 +1,10 @@
 import { EventLoop } from '@sdrx/event';
 import { sendMessage, socketPair } from '@sdrx/linux';
 import { VarlinkClient } from '@sdrx/varlink';
-import { concat, from, lastValueFrom, NEVER, Observable } from 'rxjs';
+import { concat, EMPTY, from, lastValueFrom, NEVER, Observable, throwIfEmpty } from 'rxjs';
 import t from 'tap';
 import { leavingNothing } from '../support/nothing-left.js';
-import { example, exampleService } from './example.js';
+import { call, example, exampleService } from './example.js';
 import { frame, turn, until, withServer } from './fixture.js';
 
 const { methods } = example;
@@ -131,3 +131,21 @@ t.test('what is answered after the signal is closed, and the next call has its o
     });
   }),
 );
+
+t.test('a stream without a value ends by one empty reply, or by the error that throwIfEmpty makes of it', (t) => {
+  const { Refused } = example.errors;
+  const service = exampleService({
+    Watch: () => EMPTY,
+    Count: () => EMPTY.pipe(throwIfEmpty(() => Refused({ why: 'there is none' }))),
+  });
+  return withServer(service, async (fixture) => {
+    const client = fixture.raw();
+    client.send(call('Watch', {}, { more: true }), call('Count', { to: 1 }, { more: true }), call('Nothing'));
+    t.strictSame(await client.replies(3), [
+      { parameters: {} },
+      { error: Refused.error, parameters: { why: 'there is none' } },
+      { parameters: {} },
+    ]);
+    t.same(fixture.failures, []);
+  });
+});
