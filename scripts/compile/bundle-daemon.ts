@@ -1,11 +1,23 @@
 import { chmodSync, copyFileSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { basename } from 'node:path';
-import { build } from 'esbuild';
+import { build, type Plugin } from 'esbuild';
 import { javaScript } from '../support/command.js';
 import { root } from '../support/root.js';
 import { thirdPartyLicenses } from './third-party-licenses.js';
 
 const daemon = `${root}/packages/daemon`;
+
+/** Has programs load koffi's native file without what looks for it: see `native-koffi.ts`. */
+const nativeKoffi: Plugin = {
+  name: 'native-koffi',
+  setup({ onResolve, onLoad }) {
+    onResolve({ filter: /^koffi$/ }, () => ({ path: 'koffi', namespace: 'native-koffi' }));
+    onLoad({ filter: /.*/, namespace: 'native-koffi' }, () => ({
+      contents: `export { nativeKoffi as default } from './dist/program/native-koffi.js';`,
+      resolveDir: daemon,
+    }));
+  },
+};
 
 /**
  * Bundles programs of the daemon's src/bin/, once compiled, into one file each, bin/NAME.js: reading rxjs file by file takes longer
@@ -32,8 +44,8 @@ export async function bundleDaemon(names: readonly string[], shellPrograms: read
     alias: { 'fp-ts/lib': 'fp-ts/es6' },
     // Code that is run by node:vm has no import() (`program/start-program.ts`): it becomes require(), late as well.
     supported: { 'dynamic-import': false },
-    // koffi finds its native file beside its own.
-    external: ['node:*', 'koffi'],
+    external: ['node:*'],
+    plugins: [nativeKoffi],
     minifyWhitespace: true,
     minifySyntax: true,
     // esbuild's own 'use strict' follows the banner, where it means nothing.

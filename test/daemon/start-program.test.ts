@@ -1,8 +1,20 @@
-import { copyFileSync, readFileSync, statSync, truncateSync, utimesSync } from 'node:fs';
+import {
+  copyFileSync,
+  cpSync,
+  mkdirSync,
+  readFileSync,
+  statSync,
+  truncateSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
+import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { Script } from 'node:vm';
 import t from 'tap';
+import { Folder } from '../support/folder.js';
 import { InstalledDaemon } from '../support/installed-daemon.js';
+import { programPath } from '../support/program-path.js';
 import { runProgram } from '../support/run-program.js';
 
 /** The programs that a daemon is started by. */
@@ -52,5 +64,32 @@ t.test('without it, or if it is cut off or of another release, a program starts 
     change();
     t.equal(versionOf(daemon.path), 'nsresourced 0.1.0\n');
   }
+  t.end();
+});
+
+/** Runs a program, and looks which modules of koffi it has loaded beside its native file. */
+function koffiModulesOf(path: string, folder: Folder): string[] {
+  const hook = folder.join('hook.cjs');
+  const print = 'console.log(JSON.stringify(Object.keys(require.cache)))';
+  writeFileSync(hook, `process.on('exit', () => { ${print} });`);
+  const { output } = runProgram(process.execPath, ['--require', hook, path, '--version']);
+  const [version, modules = '[]'] = output.split('\n');
+  if (version !== 'nsresourcework 0.1.0') throw new Error(output);
+  const paths: string[] = JSON.parse(modules);
+  return paths.filter((file) => file.includes('koffi'));
+}
+
+t.test('programs load koffi’s native file, and koffi only where it is not in its place', (t) => {
+  using daemon = new InstalledDaemon();
+  using folder = new Folder();
+  const programs = dirname(daemon.path);
+  t.strictSame(koffiModulesOf(join(programs, 'nsresourcework'), folder), []);
+
+  cpSync(programs, folder.join('bin'), { recursive: true });
+  const place = folder.join('node_modules/koffi');
+  mkdirSync(place, { recursive: true });
+  const koffi = createRequire(programPath('../../../packages/daemon/package.json', import.meta.url)).resolve('koffi');
+  writeFileSync(join(place, 'index.js'), `module.exports = require(${JSON.stringify(koffi)});`);
+  t.ok(koffiModulesOf(folder.join('bin/nsresourcework'), folder).includes(koffi));
   t.end();
 });

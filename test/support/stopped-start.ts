@@ -3,23 +3,20 @@ import { untilOr } from './until.js';
 
 /**
  * What Node runs before a program: the first process to take the file, by adding its id to the name, stops itself until it gets
- * SIGCONT, once it has loaded what all else needs. What Node itself does to load a program is not our concern.
+ * SIGCONT, once it has loaded the native code (koffi) that all else needs. What Node itself does to load a program is not our concern.
  */
 const SCRIPT = `
-const Module = require('node:module');
-const { require: load } = Module.prototype;
+const { dlopen } = process;
 const file = process.env.SDRX_TEST_STOP;
-Module.prototype.require = function (name) {
-  const exports = load.call(this, name);
-  if (name !== 'koffi') return exports;
-  Module.prototype.require = load;
+process.dlopen = function (...args) {
+  dlopen.apply(process, args);
+  process.dlopen = dlopen;
   try {
     require('node:fs').renameSync(file, file + '.' + process.pid);
     process.kill(process.pid, 'SIGSTOP');
   } catch (error) {
     if (error.code !== 'ENOENT') throw error;
   }
-  return exports;
 };
 `;
 

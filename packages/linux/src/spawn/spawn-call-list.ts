@@ -20,8 +20,10 @@ export class ErrorSet {
   readonly #bytes = allocate(ERRORS);
   readonly address = addressOf(this.#bytes);
 
-  constructor(errors: Iterable<number>) {
-    for (const error of errors) this.#bytes[error] = 1;
+  /** @param errors `all` for every number */
+  constructor(errors: Iterable<number> | 'all') {
+    if (errors === 'all') this.#bytes.fill(1);
+    else for (const error of errors) this.#bytes[error] = 1;
   }
 
   has(error: number): boolean {

@@ -4,7 +4,6 @@ import { cBytes } from '../ffi/c-string.js';
 import { addressOf, allocate, libc } from '../ffi/libc.js';
 import { SIGRTMAX, signalNumber } from '../signal/signal.js';
 import { ErrorSet, type SpawnCall } from './spawn-call-list.js';
-import { ERRORS } from './spawn-code.js';
 import { RESOURCES, type SpawnLimit, type SpawnOptions, type SpawnUser } from './spawn-options.js';
 import { SYSCALLS } from './syscall-numbers.js';
 
@@ -30,7 +29,7 @@ const ESTALE = 116;
 /** What a program is not at a path by, as execvp(3) has it: it is looked for in the next folder of PATH. */
 export const NOT_THERE = new ErrorSet([EACCES, ENODEV, ENOENT, ENOTDIR, ESTALE, ETIMEDOUT]);
 
-const ANY = new ErrorSet(Array(ERRORS).keys());
+const ANY = new ErrorSet('all');
 
 /** As the kernel has it: SIG_DFL, no flags, nothing blocked. Also a set without signals. */
 const DEFAULT_ACTION = allocate(32);
