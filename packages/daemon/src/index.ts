@@ -42,6 +42,7 @@ export { restrictRegistered } from './namespace/restriction.js';
 export * from './namespace/siphash24.js';
 export * from './namespace/uid-range.js';
 export { unreadableProgram } from './namespace/unreadable-program.js';
+export { EarlyWorker } from './pool/early-worker.js';
 export { ListeningQueue } from './pool/listening-queue.js';
 export type { PoolLedger } from './pool/pool-ledger.js';
 export { linuxSystem, type PoolSystem, type StartedWorker, type WorkerProcess } from './pool/pool-system.js';

@@ -1,3 +1,5 @@
+// biome-ignore assist/source/organizeImports: this one comes first, so that a worker is loaded at the same time as what follows.
+import { early } from '../pool/begin-early.js';
 import { join, resolve } from 'node:path';
 import { systemBusAddresses } from '../dbus/bus-address.js';
 import { LIMIT_OPTIONS, limitsOf } from '../limits/limit-options.js';
@@ -83,6 +85,7 @@ void runProgram(log, () => {
         ? workerCommand(join(import.meta.dirname, 'nsresourcework'), runtimeDirectory, restriction, limits)
         : [resolve(worker)],
     foreign: worker !== undefined,
+    early,
     limits,
     metrics: metrics && { address: metrics, mode },
     report: report === undefined ? undefined : { path: resolve(report), mode },

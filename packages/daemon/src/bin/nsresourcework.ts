@@ -1,12 +1,14 @@
 import { resolve } from 'node:path';
 import { LIMIT_OPTIONS, limitsOf, Slot } from '../limits/limit-options.js';
 import { RESTRICTIONS } from '../namespace/restriction.js';
+import { ORDERS_OPTION } from '../pool/worker-command.js';
 import { oneOf, Path, parseCommandLine } from '../program/command-line.js';
 import { Log } from '../program/log.js';
 import { configureLog } from '../program/log-environment.js';
 import { keepSmall } from '../program/memory.js';
 import { runProgram } from '../program/program.js';
 import { RUNTIME_DIRECTORY } from '../program/runtime-directory.js';
+import { takeOrders } from '../worker/orders.js';
 import { runWorker } from '../worker/worker.js';
 import { workerEnvironment } from '../worker/worker-environment.js';
 
@@ -14,6 +16,9 @@ const log = new Log('nsresourcework');
 
 keepSmall();
 void runProgram(log, () => {
+  const [, , ...given] = process.argv;
+  const args = given[0] === ORDERS_OPTION ? takeOrders() : given;
+  if (args === undefined) return 0;
   const parsed = parseCommandLine(
     {
       program: 'nsresourcework',
@@ -29,7 +34,7 @@ void runProgram(log, () => {
         ...LIMIT_OPTIONS,
       },
     },
-    process.argv.slice(2),
+    args,
   );
   if (typeof parsed === 'string') {
     process.stdout.write(parsed);
@@ -40,13 +45,13 @@ void runProgram(log, () => {
     'runtime-directory': directory = RUNTIME_DIRECTORY,
     'userns-restrict': restriction = 'require',
     slot,
-    ...given
+    ...others
   } = parsed.values;
   return runWorker({
     runtimeDirectory: resolve(directory),
     restriction,
     slot,
-    limits: limitsOf(given),
+    limits: limitsOf(others),
     ...workerEnvironment(process.env),
     log,
   });

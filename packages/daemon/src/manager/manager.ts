@@ -3,6 +3,8 @@ import { merge, tap } from 'rxjs';
 import { namespaceResource } from '../interfaces/namespace-resource.js';
 import { meteredLedger } from '../metrics/metered-ledger.js';
 import { Releases } from '../namespace/releases.js';
+import { systemWith } from '../pool/pool-system.js';
+import { UMASK } from '../pool/worker-command.js';
 import { WorkerPool, type WorkerPoolOptions } from '../pool/worker-pool.js';
 import { backgroundWork } from './background-work.js';
 import { exclusiveSources } from './exclusive-sources.js';
@@ -31,7 +33,7 @@ const TAKE_OVER_PATIENCE = 120_000;
  * @returns the exit code; rejects with what kept it from starting, with NoWorkersError when its workers keep dying
  */
 export async function runManager(options: ManagerOptions): Promise<number> {
-  process.umask(0o022);
+  process.umask(UMASK);
   // To look up a user must never lead back to this daemon.
   process.env.SYSTEMD_BYPASS_USERDB = namespaceResource.name;
   using former = takeOver();
@@ -50,7 +52,7 @@ async function manage(options: ManagerOptions, former: Predecessor | undefined, 
   const office = new Office(former === undefined);
   const status = serviceStatus(socket, options.restriction, restrict);
   const ground = { ...options, ...held, ...status, former, office };
-  const pool = new WorkerPool(loop, poolOptions(options, held, office));
+  const pool = new WorkerPool(loop, poolOptions(options, held, office), systemWith(options.early));
   using store = notifySocket && new FdStore(notifySocket, pool, options.log);
   if (store !== undefined) registry.whileWaiting = receiveWhileWaiting(store);
   const releases = new Releases(loop, { ...ground, store });

@@ -2,7 +2,8 @@ import { availableParallelism } from 'node:os';
 import type { Child } from '@sdrx/event';
 import { atLoad, becomeSubreaper, isSeenWaiting, type Signal } from '@sdrx/linux';
 import { childrenOf } from '../program/children-of.js';
-import { startWorker, type WorkerOptions } from './worker-program.js';
+import type { EarlyWorker } from './early-worker.js';
+import { startWorker, type WorkerOptions, type WorkerStart } from './worker-program.js';
 
 /** A process, as far as the pool has to do with it. */
 export interface WorkerProcess extends Disposable {
@@ -44,10 +45,7 @@ export interface PoolSystem {
 /** What the daemon runs on. */
 export const linuxSystem: PoolSystem = {
   processors: availableParallelism(),
-  start: (options) => {
-    const { process, begin } = startWorker(options);
-    return { process, child: process, begin };
-  },
+  start: (options) => started(startWorker(options)),
   isSeenWaiting,
   becomeSubreaper,
   children: () => childrenOf('self'),
@@ -57,3 +55,12 @@ export const linuxSystem: PoolSystem = {
     return () => atLoad.clearTimeout(timer);
   },
 };
+
+/** The same, but that a worker which was begun before is the first one. */
+export function systemWith(early: EarlyWorker | undefined): PoolSystem {
+  return { ...linuxSystem, start: (options) => started(startWorker(options, early)) };
+}
+
+function started({ process, begin }: WorkerStart): StartedWorker {
+  return { process, child: process, begin };
+}

@@ -4,27 +4,21 @@ import type { Limits } from '../limits/limits.js';
 import type { Restriction } from '../namespace/restriction.js';
 import type { Log } from '../program/log.js';
 import { logLevelVariable } from '../program/log-environment.js';
+import type { EarlyWorker } from './early-worker.js';
+import { workerCommandOf } from './worker-command.js';
 
 /** The program that serves connections, and its arguments. */
 export type WorkerProgram = readonly [program: string, ...args: string[]];
 
-/**
- * Workers are many and small: of V8's helper threads, which each have their own heap of the C library, one will do. No option of V8's
- * own, which would make it refuse what it knows of Node's code, and of ours, and compile all anew: see `keepSmall`.
- */
-const NODE_OPTIONS = ['--v8-pool-size=1'];
-
-/** How our own worker is called: by the Node that runs this, with its options spelled out. */
+/** How our own worker is called, with its options spelled out. */
 export function workerCommand(
-  program: string,
+  script: string,
   runtimeDirectory: string,
   restriction: Restriction,
   limits: Limits,
 ): WorkerProgram {
   return [
-    process.execPath,
-    ...NODE_OPTIONS,
-    program,
+    ...workerCommandOf(script),
     `--runtime-directory=${runtimeDirectory}`,
     `--userns-restrict=${restriction}`,
     ...limitArguments(limits),
@@ -64,10 +58,13 @@ const SHELL = 'export LISTEN_PID=$$; exec "$@"';
 /** The same, once nobody has the other end of descriptor 4 any more. A shell that waits is a hundredth of a Node that does. */
 const WAITING_SHELL = 'read -r _ <&4; export LISTEN_PID=$$; exec "$@" 4<&-';
 
-/** Starts a worker: the socket as descriptor 3, stdio, no other descriptor; sd_listen_fds(3) and ours in its environment. */
-export function startWorker(options: WorkerOptions): WorkerStart {
+/**
+ * Starts a worker: the socket as descriptor 3, stdio, no other descriptor; sd_listen_fds(3) and ours in its environment.
+ * @param early one that was begun, for who need not wait
+ */
+export function startWorker(options: WorkerOptions, early?: EarlyWorker): WorkerStart {
   const { program, listenFd, fixed, api, notifySocket, slot, waits, log } = options;
-  const assigned = slot === undefined ? [] : [`--slot=${slot}`];
+  const command = [...program, ...(slot === undefined ? [] : [`--slot=${slot}`])];
   const env: NodeJS.ProcessEnv = {
     ...process.env,
     LISTEN_FDS: '1',
@@ -79,12 +76,12 @@ export function startWorker(options: WorkerOptions): WorkerStart {
   for (const variable of OWN_VARIABLES) delete env[variable];
   const start = (shell: string, ...more: readonly Fd[]) =>
     spawn('sh', {
-      args: ['-c', shell, 'sh', ...program, ...assigned],
+      args: ['-c', shell, 'sh', ...command],
       env,
       fds: [0, 1, 2, listenFd, ...more],
       parentDeathSignal: 'SIGTERM',
     });
-  if (!waits) return { process: start(SHELL), begin: undefined };
+  if (!waits) return { process: early?.start(command, listenFd, env) ?? start(SHELL), begin: undefined };
   const [reading, writing] = pipe();
   try {
     setNonBlocking(reading.number, false);
