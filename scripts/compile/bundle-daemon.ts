@@ -57,6 +57,7 @@ export async function bundleDaemon(names: readonly string[], shellPrograms: read
       'import.meta.url': 'importMetaUrl',
       'import.meta.filename': '__filename',
       'import.meta.dirname': '__dirname',
+      'import.meta.codeCache': 'module.codeCache',
     },
     logLevel: 'warning',
   });

@@ -93,3 +93,30 @@ t.test('programs load koffi’s native file, and koffi only where it is not in i
   t.ok(koffiModulesOf(folder.join('bin/nsresourcework'), folder).includes(koffi));
   t.end();
 });
+
+t.test('what V8 has read of the code is not kept in memory', (t) => {
+  using folder = new Folder();
+  using daemon = new InstalledDaemon();
+  const hook = folder.join('hook.cjs');
+  writeFileSync(
+    hook,
+    `const fs = require('node:fs');
+    const { readFileSync } = fs;
+    fs.readFileSync = (path, ...options) => {
+      const content = readFileSync(path, ...options);
+      if (path.endsWith(process.arch)) {
+        // The first and the last page may be shared with something else.
+        const inner = content.subarray(4096, -4096);
+        console.log(inner.some((byte) => byte !== 0));
+        process.on('exit', () => console.log(inner.some((byte) => byte !== 0)));
+      }
+      return content;
+    };`,
+  );
+  for (const name of PROGRAMS) {
+    const path = join(dirname(daemon.path), name);
+    const { output } = runProgram(process.execPath, ['--require', hook, path, '--version']);
+    t.equal(output, `true\n${name} 0.1.0\nfalse\n`);
+  }
+  t.end();
+});

@@ -10,11 +10,13 @@ import { workerCommand } from '../pool/worker-program.js';
 import { oneOf, Path, parseCommandLine } from '../program/command-line.js';
 import { Log } from '../program/log.js';
 import { configureLog } from '../program/log-environment.js';
+import { discardCode } from '../program/memory.js';
 import { runProgram } from '../program/program.js';
 import { RUNTIME_DIRECTORY } from '../program/runtime-directory.js';
 
 const log = new Log('nsresourced');
 
+discardCode();
 void runProgram(log, () => {
   const parsed = parseCommandLine(
     {

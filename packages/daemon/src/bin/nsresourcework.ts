@@ -5,7 +5,7 @@ import { ORDERS_OPTION } from '../pool/worker-command.js';
 import { oneOf, Path, parseCommandLine } from '../program/command-line.js';
 import { Log } from '../program/log.js';
 import { configureLog } from '../program/log-environment.js';
-import { keepSmall } from '../program/memory.js';
+import { discardCode, keepSmall } from '../program/memory.js';
 import { runProgram } from '../program/program.js';
 import { RUNTIME_DIRECTORY } from '../program/runtime-directory.js';
 import { takeOrders } from '../worker/orders.js';
@@ -15,6 +15,7 @@ import { workerEnvironment } from '../worker/worker-environment.js';
 const log = new Log('nsresourcework');
 
 keepSmall();
+discardCode();
 void runProgram(log, () => {
   const [, , ...given] = process.argv;
   const args = given[0] === ORDERS_OPTION ? takeOrders() : given;

@@ -1,9 +1,25 @@
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
-import { libcIfPresent } from '@sdrx/linux';
+import { discard, libcIfPresent } from '@sdrx/linux';
 
 /** Of the GNU C library alone; musl keeps less. */
 const mallocTrim = libcIfPresent<(pad: number) => number>('int malloc_trim(size_t)');
+
+declare global {
+  interface ImportMeta {
+    /** What V8 has read of a program's code (`program/start-program.ts`), which it needs no more. */
+    readonly codeCache?: Buffer | undefined;
+  }
+}
+
+/**
+ * Gives back the memory that this program's code was read into, almost two megabytes. What V8 has read is garbage from then on, but
+ * until a process with so little of that collects it all, hours may pass. malloc_trim(3)
+ */
+export function discardCode(): void {
+  if (import.meta.codeCache !== undefined) discard(import.meta.codeCache);
+  mallocTrim?.(0);
+}
 
 /**
  * Keeps V8's young generation as small as it is. 1 MB is plenty for messages that are answered at once. To be called when all code
