@@ -12,6 +12,8 @@ export interface CallsOptions {
   readonly calls?: number;
   /** How many more clients connect and say nothing. */
   readonly idle?: number;
+  /** How long each client waits before a call, in milliseconds. */
+  readonly pause?: number;
 }
 
 const Calls = t.type({
@@ -53,10 +55,10 @@ const REQUEST = JSON.stringify({
  */
 export function getUserRecords(
   program: string,
-  { socket, connections, clients, seconds, calls = 0, idle = 0 }: CallsOptions,
+  { socket, connections, clients, seconds, calls = 0, idle = 0, pause = 0 }: CallsOptions,
   meanwhile: () => void = () => {},
 ): Promise<Calls> {
-  const numbers = [clients, seconds, calls, idle].map(String);
+  const numbers = [clients, seconds, calls, idle, pause].map(String);
   const how = connections === 'kept' ? 'kept' : 'connect';
   return resultOf([program, socket, how, ...numbers, REQUEST, `"userName":"${USER}"`], Calls, meanwhile);
 }

@@ -1,8 +1,8 @@
 /*
- * varlink-load SOCKET kept|connect CLIENTS SECONDS CALLS IDLE REQUEST EXPECTED
+ * varlink-load SOCKET kept|connect CLIENTS SECONDS CALLS IDLE PAUSE REQUEST EXPECTED
  *
  * CLIENTS threads send REQUEST over and over, each on one connection that it keeps, or on a new one a call, and wait for
- * each reply, which must contain EXPECTED. Ends after SECONDS or, if CALLS is not 0, after that many calls; a call that
+ * each reply, which must contain EXPECTED. Before each call they pause for PAUSE milliseconds, which do not count. Ends after SECONDS or, if CALLS is not 0, after that many calls; a call that
  * has no reply after SECONDS ends its thread. First it opens IDLE connections that say nothing. Prints one JSON object,
  * then keeps these open until its input ends.
  */
@@ -11,7 +11,7 @@
 
 static const char *path, *request, *expected;
 static int kept;
-static long max_calls;
+static long max_calls, pause_us;
 static int64_t deadline, duration;
 static pthread_barrier_t start;
 
@@ -39,6 +39,7 @@ static void *run(void *argument) {
   if (kept && (fd = connect_to(path, duration)) < 0) client->unanswered++;
   pthread_barrier_wait(&start);
   while (client->unanswered == 0 && (max_calls == 0 || (long)client->calls < max_calls)) {
+    if (pause_us > 0) usleep(pause_us);
     int64_t begin = now_ns();
     if (begin >= deadline) break;
     if (!kept) fd = connect_to(path, duration);
@@ -67,15 +68,16 @@ static double cpu_seconds(const struct rusage *usage) {
 }
 
 int main(int argc, char **argv) {
-  if (argc != 9) return 2;
+  if (argc != 10) return 2;
   path = argv[1];
   kept = strcmp(argv[2], "kept") == 0;
   int count = atoi(argv[3]);
   duration = (int64_t)(atof(argv[4]) * 1e9);
   long calls = atol(argv[5]);
   int idle = atoi(argv[6]);
-  request = argv[7];
-  expected = argv[8];
+  pause_us = atol(argv[7]) * 1000;
+  request = argv[8];
+  expected = argv[9];
   max_calls = (calls + count - 1) / count;
 
   int opened = 0;
