@@ -33,14 +33,15 @@ export function printable(text: string | Uint8Array): string {
  * @throws as `cString`
  */
 export function cStrings(texts: readonly string[], syscall: string): Buffer {
-  const strings = texts.map((text) => Buffer.from(`${cString(text, syscall)}\0`));
-  const pointers = 8 * (strings.length + 1);
-  const list = allocate(strings.reduce((size, { length }) => size + length, pointers));
+  let size = 8 * (texts.length + 1);
+  for (const text of texts) size += Buffer.byteLength(cString(text, syscall)) + 1;
+  const list = allocate(size);
   const address = addressOf(list);
-  let at = pointers;
-  for (const [index, string] of strings.entries()) {
+  let at = 8 * (texts.length + 1);
+  for (const [index, text] of texts.entries()) {
     list.writeBigUInt64LE(address + BigInt(at), 8 * index);
-    at += string.copy(list, at);
+    // What follows is zero already.
+    at += list.write(text, at) + 1;
   }
   return list;
 }
