@@ -13,12 +13,11 @@ declare global {
 }
 
 /**
- * Gives back the memory that this program's code was read into, almost two megabytes. What V8 has read is garbage from then on, but
- * until a process with so little of that collects it all, hours may pass. malloc_trim(3)
+ * Gives back the memory of what V8 has read of this program's code, more than a megabyte. It is garbage from then on, but until a
+ * process with so little of that collects it all, hours may pass.
  */
 export function discardCode(): void {
   if (import.meta.codeCache !== undefined) discard(import.meta.codeCache);
-  mallocTrim?.(0);
 }
 
 /**
