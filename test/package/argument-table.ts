@@ -200,6 +200,7 @@ export const linux: Table = {
   peerAddress: [fd()],
   peerCredentials: [fd()],
   peerPidfd: [fd()],
+  socketCookie: [fd()],
   pidfdOpen: [pid()],
   pidfdSendSignal: [fd('pidfd'), signal()],
   pidfdSignalGroup: [

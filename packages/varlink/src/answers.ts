@@ -19,6 +19,7 @@ const NO_REPLY: HeldReply = { text: '{}', fds: [] };
 /** Whose the answers are. */
 export interface AnswersOwner {
   readonly peer: PeerCredentials;
+  readonly cookie: bigint;
   readonly user: User;
   /** The connection's descriptor. */
   readonly fd: number;
@@ -65,6 +66,10 @@ export class Answers implements CallHost {
   peerPidfd(): Fd | undefined {
     if (this.#owner.closed) throw new SystemError(ESRCH, 'getsockopt', 'a closed connection');
     return peerPidfd(this.#owner.fd);
+  }
+
+  get cookie(): bigint {
+    return this.#owner.cookie;
   }
 
   /** Has a call answered. @param fds came with it, and are ours from now on */

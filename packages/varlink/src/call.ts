@@ -24,6 +24,8 @@ export interface Call<R = object> {
   readonly upgrade: boolean;
   /** Who connected. unix(7) SO_PEERCRED */
   readonly peer: PeerCredentials;
+  /** The number of its connection, which no other one gets: 64 bits. To be asked for before the handler waits. SO_COOKIE */
+  readonly cookie: bigint;
   /** How many descriptors came with the call. */
   readonly fdCount: number;
 
@@ -74,6 +76,7 @@ export interface Call<R = object> {
 export interface CallHost {
   readonly peer: PeerCredentials;
   peerPidfd(): Fd | undefined;
+  readonly cookie: bigint;
   notify(call: ReceivedCall, reply: object): void;
   /** The call is over. */
   callEnded(): void;
@@ -131,6 +134,10 @@ export class ReceivedCall implements Call, Disposable {
 
   peerPidfd(): Fd | undefined {
     return this.#host.peerPidfd();
+  }
+
+  get cookie(): bigint {
+    return this.#host.cookie;
   }
 
   get fdCount(): number {

@@ -8,6 +8,7 @@ import {
   type PeerCredentials,
   type ReceiveBuffer,
   shutdownRead,
+  socketCookie,
   untakenBytes,
 } from '@sdrx/linux';
 import { Answers, type AnswersOwner } from './answers.js';
@@ -137,6 +138,11 @@ export class Connection implements AnswersOwner, InboxOwner, Waiter, Disposable 
 
   get fd(): number {
     return this.#fd.number;
+  }
+
+  /** Known as long as it is open. */
+  get cookie(): bigint {
+    return socketCookie(this.#fd.number);
   }
 
   get closed(): boolean {

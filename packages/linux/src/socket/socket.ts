@@ -36,6 +36,7 @@ const SO_ACCEPTCONN = 30;
 const SO_SNDBUFFORCE = 32;
 const SO_DOMAIN = 39;
 const SO_PEERPIDFD = 77;
+const SO_COOKIE = 57;
 const SUN_PATH_SIZE = 108;
 
 const socketCall =
@@ -197,6 +198,15 @@ export function accept(fd: number): Fd | undefined {
         throw SystemError.last('accept4', fd);
     }
   }
+}
+
+/**
+ * The number of a socket that no other one of its network namespace gets: 64 bits. SO_COOKIE
+ * @throws ENOTSOCK, EBADF, ENOPROTOOPT before Linux 4.12
+ */
+export function socketCookie(fd: number): bigint {
+  checkFd(fd);
+  return socketOption(fd, SO_COOKIE).readBigUInt64LE(0);
 }
 
 /** socket(7) @throws ENOTSOCK, EBADF */
