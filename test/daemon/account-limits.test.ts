@@ -10,7 +10,7 @@ import {
   spawn,
 } from '@sdrx/linux';
 import t, { type Test } from 'tap';
-import { failed, USERNS } from '../support/allocation.js';
+import { failed, given, USERNS } from '../support/allocation.js';
 import { callAs, UID } from '../support/call-as.js';
 import { type Daemon, type DaemonOptions, startDaemon } from '../support/daemon.js';
 import { Folder } from '../support/folder.js';
@@ -182,20 +182,21 @@ t.test('a user has no more namespaces by being the users of one', needsRoot, asy
   const start = lend(daemon, namespace, UID);
   const register = (uid: number, nested: UserNamespace): RawReply => {
     using fd = nested.open();
-    const parameters = { name: `of-${uid}`, [USERNS]: 0 };
+    const parameters = { name: 'own', [USERNS]: 0 };
     return callAs(uid, daemon.socketPath, `${SERVICE}.RegisterUserNamespace`, parameters, [fd.number]);
   };
+  const registered = (uid: number) => given(`${uid}-own`);
   const nest = (uid: number) => new UserNamespace(inside(namespace, uid), '--map-root-user');
   using first = nest(1);
   using second = nest(2);
   using third = nest(3);
-  t.strictSame(register(start + 1, first), { parameters: {} });
-  t.strictSame(register(start + 2, second), { parameters: {} });
+  t.strictSame(register(start + 1, first), registered(start + 1));
+  t.strictSame(register(start + 2, second), registered(start + 2));
   t.strictSame(register(start + 3, third), TOO_MANY, 'with the one that lends the ids there are three');
   using another = new UserNamespace(ANOTHER, '--map-root-user');
-  t.strictSame(register(ANOTHER, another), { parameters: {} });
+  t.strictSame(register(ANOTHER, another), registered(ANOTHER));
   await t.test('what is dead is in nobody’s way', numbersNamespaces, async (t) => {
     await first.end();
-    t.strictSame(register(start + 3, third), { parameters: {} });
+    t.strictSame(register(start + 3, third), registered(start + 3));
   });
 });

@@ -11,7 +11,7 @@ import {
 import { Registry } from '@sdrx/daemon';
 import { namespaceId, namespaceInode } from '@sdrx/linux';
 import t, { type Test } from 'tap';
-import { allocate, failed, keptFiles, mapOf, refused } from '../support/allocation.js';
+import { allocate, failed, given, keptFiles, mapOf, refused } from '../support/allocation.js';
 import { type Daemon, launchDaemon, startDaemon } from '../support/daemon.js';
 import { Folder } from '../support/folder.js';
 import { numbersNamespaces } from '../support/numbers-namespaces.js';
@@ -65,7 +65,7 @@ t.test('a name is refused', needsRoot, async (t) => {
     using fd = namespace.open();
     using other = new UserNamespace();
     using otherFd = other.open();
-    t.strictSame(await allocate(daemon, otherFd, 'given'), { parameters: {} });
+    t.strictSame(await allocate(daemon, otherFd, 'given'), given('given'));
     const files = keptFiles(daemon);
     t.strictSame(await allocate(daemon, fd, 'given'), refused('NameExists'));
     t.equal(mapOf(namespace), '');
@@ -94,21 +94,21 @@ for (const [what, file, line] of [
     using fd = namespace.open();
     t.strictSame(await allocate(daemon, fd, 'someone'), refused('NameExists'));
     t.equal(mapOf(namespace), '');
-    t.strictSame(await allocate(daemon, fd, 'someone-else'), { parameters: {} });
+    t.strictSame(await allocate(daemon, fd, 'someone-else'), given('someone-else'));
   });
 }
 
 for (const [what, file, line] of [
-  ['user', '/etc/passwd', 'someone:x:1429471232:100::/:/bin/sh'],
-  ['group', '/etc/group', 'someone:x:1429471232:'],
+  ['user', '/etc/passwd', 'someone:x:1622999040:100::/:/bin/sh'],
+  ['group', '/etc/group', 'someone:x:1622999040:'],
 ] as const) {
   t.test(`ids of which a ${what} of the system has the first are not given away`, needsRoot, async (t) => {
     const daemon = await startWith(t, file, line);
     using namespace = new UserNamespace();
     using fd = namespace.open();
-    t.strictSame(await allocate(daemon, fd, 'probe'), { parameters: {} });
+    t.strictSame(await allocate(daemon, fd, 'probe'), given('probe'));
     t.match(mapOf(namespace), /^0 \d+ 65536$/);
-    t.not(mapOf(namespace), '0 1429471232 65536');
+    t.not(mapOf(namespace), '0 1622999040 65536');
   });
 }
 
@@ -147,7 +147,7 @@ t.test('a namespace', needsRoot, async (t) => {
     mkdirSync(ids, { recursive: true });
     // An id that no namespace has had for long.
     symlinkSync('1', `${ids}/i${inode}`);
-    t.strictSame(await allocate(daemon, fd, 'alive'), { parameters: {} });
+    t.strictSame(await allocate(daemon, fd, 'alive'), given('alive'));
     t.notOk(existsSync(`${daemon.registryDirectory}/ndead.userns`));
     t.equal(JSON.parse(readFileSync(`${daemon.registryDirectory}/i${inode}.userns`, 'utf8')).name, 'alive');
     t.match(readlinkSync(`${ids}/i${inode}`), new RegExp(`^${namespaceId(fd.number)} `));
@@ -173,7 +173,7 @@ t.test('a user can have 256 namespaces, and another once one of them is dead', n
   t.strictSame(keptFiles(daemon), files);
 
   await namespaces[100]?.end();
-  t.strictSame(await allocate(daemon, fd, 'one-more'), { parameters: {} });
+  t.strictSame(await allocate(daemon, fd, 'one-more'), given('one-more'));
   t.notOk(existsSync(`${daemon.registryDirectory}/nfull-100.userns`));
 });
 
@@ -201,13 +201,13 @@ t.test('without room for a range among its ids the daemon says so', needsRoot, a
   const daemon = await startInside(t, '0 0 65536\n524288 524288 65535\n');
   using namespace = below(daemon);
   using fd = namespace.open();
-  t.strictSame(await allocate(daemon, fd, 'little'), refused('NoDynamicRange'));
+  t.strictSame(await allocate(daemon, fd, 'little'), refused('DynamicRangeUnavailable'));
   t.equal(mapOf(namespace), '');
   t.ok(
     keptFiles(daemon).every((file) => !/\d/.test(file)),
     'nothing is stored',
   );
-  t.strictSame(await allocate(daemon, fd, 'little', { size: 1 }), { parameters: {} }, 'a single id still is there');
+  t.strictSame(await allocate(daemon, fd, 'little', { size: 1 }), given('little'), 'a single id still is there');
 });
 
 t.test('when all ids are taken the daemon says so', needsRoot, async (t) => {
@@ -228,7 +228,7 @@ t.test('when all ids are taken the daemon says so', needsRoot, async (t) => {
     t.strictSame(await allocate(daemon, fd, 'late', { size: 1 }), refused('NoDynamicRange'));
     t.equal(mapOf(namespace), '');
     t.notOk(existsSync(`${daemon.registryDirectory}/i${namespaceInode(fd.number)}.userns`));
-    t.strictSame(await allocate(daemon, fd, 'late'), { parameters: {} }, 'ranges of the other size are there');
+    t.strictSame(await allocate(daemon, fd, 'late'), given('late'), 'ranges of the other size are there');
   } finally {
     await daemon.stop('SIGKILL');
   }

@@ -11,7 +11,7 @@ import {
 } from '@sdrx/linux';
 import { connect } from '@sdrx/varlink';
 import t, { type Test } from 'tap';
-import { allocate, keptFiles, mapOf } from '../support/allocation.js';
+import { allocate, given, keptFiles, mapOf } from '../support/allocation.js';
 import { UID } from '../support/call-as.js';
 import { startDaemon } from '../support/daemon.js';
 import { needsRoot } from '../support/privileges.js';
@@ -38,41 +38,41 @@ t.test('AllocateUserRange', needsRoot, async (t) => {
         await namespace.end();
       });
 
-    await test('answers the Varlink client with nothing, and maps the range', async (t, namespace) => {
+    await test('answers the Varlink client with the name, and maps the range', async (t, namespace) => {
       using loop = new EventLoop();
       const running = loop.run();
       using fd = namespace.open();
       using client = connect(loop, daemon.socketPath);
       const parameters = { name: 'probe', size: 65_536, userNamespaceFileDescriptor: 0 };
       const answer = await client.call(namespaceResource.methods.AllocateUserRange, parameters, { fds: [fd.number] });
-      t.strictSame(answer, { parameters: {}, fds: [], continues: false });
-      t.equal(mapOf(namespace), '0 1429471232 65536');
+      t.strictSame(answer, { parameters: { name: 'probe' }, fds: [], continues: false });
+      t.equal(mapOf(namespace), '0 1622999040 65536');
       loop.exit();
       await running;
     });
 
-    await test('answers a client in another language with exactly the empty reply', async (t) => {
+    await test('answers a client in another language with exactly this reply', async (t) => {
       const client = await pythonClient(t, daemon.socketPath, {
         name: 'probe',
         size: 65_536,
         userNamespaceFileDescriptor: 0,
       });
-      t.equal(client.text, '{"parameters":{}}\0');
-      t.strictSame(client.uid_map, ['0', '1429471232', '65536']);
+      t.equal(client.text, '{"parameters":{"name":"probe"}}\0');
+      t.strictSame(client.uid_map, ['0', '1622999040', '65536']);
       t.strictSame(client.gid_map, client.uid_map);
       await client.end();
     });
 
     for (const [name, ...starts] of [
-      ['probe', 1_429_471_232, 63_302],
-      ['alpha', 1_610_678_272, 61_970],
-      ['container-1', 483_655_680, 61_900],
-      ['1000-web', 1_683_226_624, 65_472],
+      ['probe', 1_622_999_040, 64_588],
+      ['alpha', 736_690_176, 63_198],
+      ['container-1', 539_688_960, 61_521],
+      ['1000-web', 882_049_024, 65_101],
     ] as const) {
       for (const [index, size] of [65_536, 1].entries()) {
         await test(`gives ${name} with ${size} ids the place that its name hashes to`, async (t, namespace) => {
           using fd = namespace.open();
-          t.strictSame(await allocate(daemon, fd, name, { size }), { parameters: {} });
+          t.strictSame(await allocate(daemon, fd, name, { size }), given(name));
           t.equal(mapOf(namespace), `0 ${starts[index]} ${size}`);
         });
       }
@@ -80,22 +80,22 @@ t.test('AllocateUserRange', needsRoot, async (t) => {
 
     await test('maps the ids to where the client wants them inside', async (t, namespace) => {
       using fd = namespace.open();
-      t.strictSame(await allocate(daemon, fd, 'probe', { target: 100_000 }), { parameters: {} });
-      t.equal(mapOf(namespace), '100000 1429471232 65536');
+      t.strictSame(await allocate(daemon, fd, 'probe', { target: 100_000 }), given('probe'));
+      t.equal(mapOf(namespace), '100000 1622999040 65536');
     });
 
     await test('takes the last target that leaves room for the size', async (t, namespace) => {
       using fd = namespace.open();
       // The kernel keeps the highest id for "none".
-      t.strictSame(await allocate(daemon, fd, 'probe', { size: 1, target: 0xffff_fffe }), { parameters: {} });
-      t.equal(mapOf(namespace), '4294967294 63302 1');
+      t.strictSame(await allocate(daemon, fd, 'probe', { size: 1, target: 0xffff_fffe }), given('probe'));
+      t.equal(mapOf(namespace), '4294967294 64588 1');
     });
 
     await test('registers the namespace under its inode, name, first id and owner', async (t, namespace) => {
       using fd = namespace.open();
       await allocate(daemon, fd, 'probe', { target: 7 });
       const inode = namespaceInode(fd.number);
-      const ranges = ['u1429471232.userns', 'g1429471232.userns'];
+      const ranges = ['u1622999040.userns', 'g1622999040.userns'];
       const files = [`i${inode}.userns`, 'nprobe.userns', ...ranges, `o0.owns/i${inode}.userns`];
       const [first] = files.map((file) => statSync(`${registry}/${file}`));
       const found = readdirSync(registry, { recursive: true, encoding: 'utf8' });
@@ -107,7 +107,7 @@ t.test('AllocateUserRange', needsRoot, async (t) => {
         owner: 0,
         name: 'probe',
         userns: inode,
-        start: 1_429_471_232,
+        start: 1_622_999_040,
         size: 65_536,
         target: 7,
       });
@@ -125,8 +125,8 @@ t.test('AllocateUserRange', needsRoot, async (t) => {
     await test('puts the uid of a user other than root before the name, and makes it the owner', async (t) => {
       const parameters = { name: 'web', size: 65_536, userNamespaceFileDescriptor: 0 };
       const client = await pythonClient(t, daemon.socketPath, parameters, UID);
-      t.strictSame(client.reply, { parameters: {} });
-      t.strictSame(client.uid_map, ['0', '1683226624', '65536']);
+      t.strictSame(client.reply, given('1000-web'));
+      t.strictSame(client.uid_map, ['0', '882049024', '65536']);
       t.strictSame(client.gid_map, client.uid_map);
       const entry = JSON.parse(readFileSync(`${registry}/n1000-web.userns`, 'utf8'));
       t.strictSame([entry.owner, entry.name, entry.userns], [UID, '1000-web', client.inode]);
@@ -138,8 +138,8 @@ t.test('AllocateUserRange', needsRoot, async (t) => {
       'lets root ask for the namespace of somebody else',
       async (t, namespace) => {
         using fd = namespace.open();
-        t.strictSame(await allocate(daemon, fd, 'probe'), { parameters: {} });
-        t.equal(mapOf(namespace), '0 1429471232 65536');
+        t.strictSame(await allocate(daemon, fd, 'probe'), given('probe'));
+        t.equal(mapOf(namespace), '0 1622999040 65536');
         t.equal(JSON.parse(readFileSync(`${registry}/nprobe.userns`, 'utf8')).owner, 0);
       },
       UID,
@@ -149,12 +149,12 @@ t.test('AllocateUserRange', needsRoot, async (t) => {
       using earlier = new UserNamespace();
       using earlierFd = earlier.open();
       await allocate(daemon, earlierFd, 'probe');
-      t.equal(mapOf(earlier), '0 1429471232 65536');
+      t.equal(mapOf(earlier), '0 1622999040 65536');
       earlierFd.close();
       await earlier.end();
       using fd = namespace.open();
       await allocate(daemon, fd, 'probe');
-      t.equal(mapOf(namespace), '0 1429471232 65536');
+      t.equal(mapOf(namespace), '0 1622999040 65536');
     });
 
     await test('gives another place to a name whose own is taken', async (t, namespace) => {
@@ -163,8 +163,8 @@ t.test('AllocateUserRange', needsRoot, async (t) => {
       using other = new UserNamespace();
       using otherFd = other.open();
       // It hashes to the same id.
-      t.strictSame(await allocate(daemon, otherFd, 'x9937', { size: 1 }), { parameters: {} });
-      t.equal(mapOf(namespace), '0 63302 1');
+      t.strictSame(await allocate(daemon, otherFd, 'x3973', { size: 1 }), given('x3973'));
+      t.equal(mapOf(namespace), '0 64588 1');
       t.match(mapOf(other), /^0 6\d{4} 1$/);
       t.not(mapOf(other), mapOf(namespace));
     });
@@ -186,7 +186,7 @@ t.test('AllocateUserRange', needsRoot, async (t) => {
         /^\{"parameters":\{"vendor"/,
         'the first reply is to the next call',
       );
-      t.equal(mapOf(namespace), '0 1429471232 65536');
+      t.equal(mapOf(namespace), '0 1622999040 65536');
       t.ok(readdirSync(registry).includes('nprobe.userns'));
     });
 
@@ -201,7 +201,10 @@ t.test('AllocateUserRange', needsRoot, async (t) => {
       const namespaces = Array.from({ length: 20 }, () => new UserNamespace());
       const fds = namespaces.map((namespace) => namespace.open());
       const replies = await Promise.all(fds.map((fd, index) => allocate(daemon, fd, `many-${index}`)));
-      t.strictSame(new Set(replies.map((reply) => JSON.stringify(reply))), new Set(['{"parameters":{}}']));
+      t.strictSame(
+        replies,
+        namespaces.map((_, index) => given(`many-${index}`)),
+      );
       t.equal(new Set(namespaces.map(mapOf)).size, namespaces.length);
       for (const fd of fds) fd.close();
       await Promise.all(namespaces.map((namespace) => namespace.end()));

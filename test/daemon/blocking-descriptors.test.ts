@@ -2,7 +2,7 @@ import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import { userDatabase } from '@sdrx/daemon';
 import t, { type Test } from 'tap';
-import { allocate, ask, failed, invalid, USERNS } from '../support/allocation.js';
+import { allocate, ask, failed, given, invalid, USERNS } from '../support/allocation.js';
 import { UID } from '../support/call-as.js';
 import { type Daemon, startDaemon } from '../support/daemon.js';
 import type { MuteFile } from '../support/mute-fuse.js';
@@ -97,6 +97,6 @@ t.test('descriptors of files that never answer', needsFuse, async (t) => {
     );
   }
   await t.test('and afterwards a range is given as ever', async (t) => {
-    t.strictSame(await allocate(daemon, fd, 'after-all'), { parameters: {} });
+    t.strictSame(await allocate(daemon, fd, 'after-all'), given('after-all'));
   });
 });

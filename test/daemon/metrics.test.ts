@@ -3,7 +3,7 @@ import { type ClientRequestArgs, request } from 'node:http';
 import { METRIC_FAMILIES, prometheusText } from '@sdrx/daemon';
 import fc from 'fast-check';
 import t, { type Test } from 'tap';
-import { allocate } from '../support/allocation.js';
+import { allocate, given } from '../support/allocation.js';
 import { type Daemon, launchDaemon, startDaemon } from '../support/daemon.js';
 import { ask } from '../support/http-clients.js';
 import { needsRoot } from '../support/privileges.js';
@@ -108,7 +108,7 @@ t.test('namespaces are counted, from their registration to their release', needs
   const namespace = new UserNamespace();
   {
     using fd = namespace.open();
-    t.match(await allocate(metered.daemon, fd, 'counted'), { parameters: {} });
+    t.match(await allocate(metered.daemon, fd, 'counted'), given('counted'));
   }
   await comes(metered, 'nsresourced_namespaces', 1);
   await comes(metered, 'nsresourced_calls_total{method="AllocateUserRange",outcome="ok"}', 1);

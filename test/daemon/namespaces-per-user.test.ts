@@ -1,7 +1,7 @@
 import { namespaceResource } from '@sdrx/daemon';
 import type { Fd } from '@sdrx/linux';
 import t from 'tap';
-import { allocate, failed, USERNS } from '../support/allocation.js';
+import { allocate, failed, given, USERNS } from '../support/allocation.js';
 import { type Daemon, startDaemon } from '../support/daemon.js';
 import { numbersNamespaces } from '../support/numbers-namespaces.js';
 import { needsRoot } from '../support/privileges.js';
@@ -9,7 +9,6 @@ import { UserNamespace } from '../support/user-namespace.js';
 import { type RawReply, varlinkCall } from '../support/varlink-call.js';
 
 const METHOD = `${namespaceResource.name}.RegisterUserNamespace`;
-const DONE = { parameters: {} };
 const TOO_MANY = failed('EUSERS', 87);
 
 function register({ socketPath }: Daemon, { number }: Fd, name: string): Promise<RawReply> {
@@ -23,7 +22,7 @@ t.test('who has as many namespaces as allowed is told so after a while, all call
   using third = new UserNamespace([], '--map-root-user');
   for (const [name, namespace] of Object.entries({ first, second })) {
     using fd = namespace.open();
-    t.strictSame(await allocate(daemon, fd, name), DONE);
+    t.strictSame(await allocate(daemon, fd, name), given(name));
   }
   using fd = third.open();
   const begin = performance.now();
@@ -36,7 +35,7 @@ t.test('who has as many namespaces as allowed is told so after a while, all call
   t.ok(taken >= 500, `after ${taken} ms`);
   await t.test('one that is dead makes room', numbersNamespaces, async (t) => {
     await first.end();
-    t.strictSame(await register(daemon, fd, 'third'), DONE);
+    t.strictSame(await register(daemon, fd, 'third'), given('third'));
     t.strictSame(await register(daemon, fd, 'fourth'), TOO_MANY);
   });
 });

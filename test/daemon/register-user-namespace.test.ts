@@ -1,7 +1,7 @@
 import { closeSync, mkdirSync, openSync, readFileSync, rmdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { namespaceId, namespaceInode, O_PATH } from '@sdrx/linux';
 import t, { type Test } from 'tap';
-import { allocate, ask, failed, invalid, keptFiles, refused, USERNS } from '../support/allocation.js';
+import { allocate, ask, failed, given, invalid, keptFiles, refused, USERNS } from '../support/allocation.js';
 import { callAs, UID } from '../support/call-as.js';
 import { type Daemon, startDaemon } from '../support/daemon.js';
 import { numbersNamespaces } from '../support/numbers-namespaces.js';
@@ -53,7 +53,7 @@ async function allTests(t: Test, daemon: Daemon): Promise<void> {
 
   await test('registers a namespace of one id, without a range', async (t) => {
     using namespace = new UserNamespace(UID, '--map-root-user');
-    t.strictSame(register(UID, namespace, 'mine'), { parameters: {} });
+    t.strictSame(register(UID, namespace, 'mine'), given('1000-mine'));
     using fd = namespace.open();
     const userns = namespaceInode(fd.number);
     t.strictSame(JSON.parse(readFileSync(`${daemon.registryDirectory}/n1000-mine.userns`, 'utf8')), {
@@ -72,24 +72,24 @@ async function allTests(t: Test, daemon: Daemon): Promise<void> {
   await test('takes several ids if root is the first of them inside', (t) => {
     using namespace = new UserNamespace(UID);
     writeMaps(namespace, `0 ${UID} 1\n1 100000 10\n`);
-    t.strictSame(register(UID, namespace), { parameters: {} });
+    t.match(register(UID, namespace), given('1000-n'));
   });
 
   await test('takes one id whatever it is inside', (t) => {
     using namespace = new UserNamespace(UID);
     writeMaps(namespace, `777 ${UID} 1\n`);
-    t.strictSame(register(UID, namespace), { parameters: {} });
+    t.match(register(UID, namespace), given('1000-n'));
   });
 
   await test('sees that maps of different lines are the same', (t) => {
     using namespace = new UserNamespace(UID);
     writeMaps(namespace, `0 ${UID} 1\n1 1001 1\n`, `0 ${UID} 2\n`);
-    t.strictSame(register(UID, namespace), { parameters: {} });
+    t.match(register(UID, namespace), given('1000-n'));
   });
 
   await test('registers a namespace of root under the very name', (t) => {
     using namespace = new UserNamespace(0, '--map-root-user');
-    t.strictSame(register(0, namespace, 'of-root'), { parameters: {} });
+    t.strictSame(register(0, namespace, 'of-root'), given('of-root'));
     t.ok(keptFiles(daemon).includes('registry/nof-root.userns'));
   });
 
@@ -168,7 +168,7 @@ async function allTests(t: Test, daemon: Daemon): Promise<void> {
   await test('refuses what is registered already, first by namespace and then by name', (t) => {
     using namespace = new UserNamespace(UID, '--map-root-user');
     using other = new UserNamespace(UID, '--map-root-user');
-    t.strictSame(register(UID, namespace, 'twice'), { parameters: {} });
+    t.strictSame(register(UID, namespace, 'twice'), given('1000-twice'));
     t.strictSame(register(UID, namespace, 'twice'), refused('UserNamespaceExists'));
     t.strictSame(register(UID, namespace, 'else'), refused('UserNamespaceExists'));
     const before = filesOf(daemon, other);
@@ -185,7 +185,7 @@ async function allTests(t: Test, daemon: Daemon): Promise<void> {
     t.strictSame(register(UID, namespace, 'stuck'), refused('NameExists'));
     t.strictSame(newFiles(daemon, namespace, before), []);
     rmdirSync(obstacle);
-    t.strictSame(register(UID, namespace, 'stuck'), { parameters: {} });
+    t.strictSame(register(UID, namespace, 'stuck'), given('1000-stuck'));
   });
 
   await test('makes room for a name of one that is known to be dead', (t) => {
@@ -195,7 +195,7 @@ async function allTests(t: Test, daemon: Daemon): Promise<void> {
     mkdirSync(ids, { recursive: true });
     // An id that no namespace has had for long; where there are none, the manager searches, and that takes its time.
     symlinkSync('1', `${ids}/i4711`);
-    const reply = 'skip' in numbersNamespaces ? refused('NameExists') : { parameters: {} };
+    const reply = 'skip' in numbersNamespaces ? refused('NameExists') : given('1000-dead');
     t.strictSame(register(UID, namespace, 'dead'), reply);
   });
 }

@@ -83,7 +83,7 @@ t.test('the name and the range of a dead one can be had again', needsRoot, async
     const namespace = new UserNamespace();
     t.teardown(() => namespace[Symbol.dispose]());
     await allocate(daemon, 'probe', namespace);
-    t.ok(existsSync(`${daemon.registryDirectory}/u1429471232.userns`), 'the range of that name');
+    t.ok(existsSync(`${daemon.registryDirectory}/u1622999040.userns`), 'the range of that name');
     namespace[Symbol.dispose]();
     await until(() => !existsSync(`${daemon.registryDirectory}/nprobe.userns`));
   }

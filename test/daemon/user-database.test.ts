@@ -5,15 +5,15 @@ import { namespaceInode } from '@sdrx/linux';
 import { connect } from '@sdrx/varlink';
 import { lastValueFrom, toArray } from 'rxjs';
 import t from 'tap';
-import { allocate, ask, failed, invalid, mapOf } from '../support/allocation.js';
+import { allocate, ask, failed, given, invalid, mapOf } from '../support/allocation.js';
 import { startDaemon } from '../support/daemon.js';
 import { needsRoot } from '../support/privileges.js';
 import { leavingNoTrace } from '../support/traces.js';
 import { UserNamespace } from '../support/user-namespace.js';
 import { type RawReply, varlinkCall } from '../support/varlink-call.js';
 
-const START = 1_429_471_232;
-const SINGLE = 61_970;
+const START = 1_622_999_040;
+const SINGLE = 63_198;
 const SERVICE = 'io.systemd.NamespaceResource';
 
 const error = (name: keyof typeof userDatabase.errors): RawReply => ({
@@ -229,6 +229,6 @@ t.test('the user database', needsRoot, async (t) => {
     writeFileSync(`${daemon.registryDirectory}/i7.userns`, '{');
     using namespace = new UserNamespace();
     using fd = namespace.open();
-    t.strictSame(await allocate(daemon, fd, 'sound'), { parameters: {} });
+    t.strictSame(await allocate(daemon, fd, 'sound'), given('sound'));
   });
 });

@@ -1,6 +1,6 @@
 import { connect, type Fd, sendMessage, unixSocket } from '@sdrx/linux';
 import t from 'tap';
-import { allocate, ask, mapOf } from '../support/allocation.js';
+import { allocate, ask, given, mapOf } from '../support/allocation.js';
 import { type Daemon, startDaemon } from '../support/daemon.js';
 import { needsRoot } from '../support/privileges.js';
 import { leavingNoTrace } from '../support/traces.js';
@@ -61,7 +61,7 @@ t.test('a thousand clients that connect and say nothing', needsRoot, async (t) =
 
       using namespace = new UserNamespace();
       using fd = namespace.open();
-      t.strictSame(await allocate(daemon, fd, 'among-idle'), { parameters: {} });
+      t.strictSame(await allocate(daemon, fd, 'among-idle'), given('among-idle'));
       t.match(mapOf(namespace), /^0 \d+ 65536$/);
       fd.close();
       namespace[Symbol.dispose]();
@@ -91,7 +91,7 @@ t.test('clients that send slowly or nonsense do not disturb others', needsRoot, 
         Promise.all(Array.from({ length: 20 }, () => ask(daemon, 'User', { uid: 1 }))),
       );
       t.ok(answers.every(({ error }) => error === 'io.systemd.UserDatabase.NoRecordFound'));
-      t.strictSame(await allocate(daemon, fd, 'undisturbed'), { parameters: {} });
+      t.strictSame(await allocate(daemon, fd, 'undisturbed'), given('undisturbed'));
       t.equal(daemon.children().length >= FIXED_WORKERS, true);
       t.notMatch(daemon.log(), /killed|failed with|core/, 'no worker fell');
     }),

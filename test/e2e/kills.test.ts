@@ -4,7 +4,7 @@ import { isDead, Registry } from '@sdrx/daemon';
 import { connect, type Fd, isSystemError, namespaceId, namespaceInode, ReceiveBuffer, unixSocket } from '@sdrx/linux';
 import t, { type Test } from 'tap';
 import { faultsOf } from '../daemon/registry-check.js';
-import { allocate, ask, kernelMap, mapOf } from '../support/allocation.js';
+import { allocate, ask, given, kernelMap, mapOf } from '../support/allocation.js';
 import { type Daemon, startDaemon } from '../support/daemon.js';
 import { Folder } from '../support/folder.js';
 import { isRunning } from '../support/is-running.js';
@@ -104,7 +104,7 @@ t.test('when the manager is killed, its workers end, and the next one serves wha
   t.match((await ask(next, 'User', { userName: 'ns-dying-0' })).error, /NoRecordFound$/);
   using namespace = new UserNamespace();
   using fd = namespace.open();
-  t.strictSame(await allocate(next, fd, 'dying'), { parameters: {} });
+  t.strictSame(await allocate(next, fd, 'dying'), given('dying'));
   await next.stop();
 });
 

@@ -7,7 +7,7 @@ import { UserNamespace } from '../support/user-namespace.js';
 
 const SOCKET = '/run/systemd/io.systemd.NamespaceResource';
 const SERVICE = 'io.systemd.NamespaceResource';
-const START = 1_429_471_232;
+const START = 1_622_999_040;
 
 /** What an interface's text says, whatever its comments and layout. */
 const meaning = (text: string) => text.replaceAll(/#.*$/gm, '').replaceAll(/\s+/g, '');

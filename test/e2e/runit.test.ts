@@ -1,6 +1,6 @@
 import { existsSync, readdirSync } from 'node:fs';
 import t from 'tap';
-import { allocate, mapOf } from '../support/allocation.js';
+import { allocate, given, mapOf } from '../support/allocation.js';
 import { isRunning } from '../support/is-running.js';
 import { managerPid } from '../support/manager-pid.js';
 import { needsRunit, RunitService } from '../support/runit.js';
@@ -32,7 +32,7 @@ t.test('where runit manages services, the daemon keeps what it promises', needsR
   await served(service);
   using namespace = new UserNamespace();
   using fd = namespace.open();
-  t.strictSame(await allocate(service, fd, 'lasting'), { parameters: {} });
+  t.strictSame(await allocate(service, fd, 'lasting'), given('lasting'));
   const map = mapOf(namespace);
 
   const started = managerPid(service);
@@ -71,7 +71,7 @@ t.test('where runit manages services, the daemon keeps what it promises', needsR
   t.match(service.ctl().output, /^lasting /m);
   using other = new UserNamespace();
   using otherFd = other.open();
-  t.strictSame(await allocate(service, otherFd, 'other'), { parameters: {} });
+  t.strictSame(await allocate(service, otherFd, 'other'), given('other'));
   t.not(mapOf(other), map, 'no id is given twice');
   const final = managerPid(service);
   await service.end();

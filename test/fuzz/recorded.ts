@@ -9,7 +9,7 @@ export interface RecordedCall {
  * there, of others, lists, and what the service says of itself.
  */
 const lookups = [
-  '{"method":"io.systemd.UserDatabase.GetGroupRecord","parameters":{"gid":1429471233,"service":"io.systemd.NamespaceResource"}}',
+  '{"method":"io.systemd.UserDatabase.GetGroupRecord","parameters":{"gid":1622999041,"service":"io.systemd.NamespaceResource"}}',
   '{"method":"io.systemd.UserDatabase.GetGroupRecord","parameters":{"gid":65534,"service":"io.systemd.NamespaceResource"}}',
   '{"method":"io.systemd.UserDatabase.GetGroupRecord","parameters":{"groupName":"ns-probe-0","service":"io.systemd.NamespaceResource"}}',
   '{"method":"io.systemd.UserDatabase.GetGroupRecord","parameters":{"groupName":"ns-probe-3","service":"io.systemd.NamespaceResource"}}',
@@ -20,8 +20,8 @@ const lookups = [
   '{"method":"io.systemd.UserDatabase.GetMemberships","parameters":{"service":"io.systemd.NamespaceResource"},"more":true}',
   '{"method":"io.systemd.UserDatabase.GetMemberships","parameters":{"userName":"ns-probe-0","service":"io.systemd.NamespaceResource"},"more":true}',
   '{"method":"io.systemd.UserDatabase.GetUserRecord","parameters":{"service":"io.systemd.NamespaceResource"},"more":true}',
-  '{"method":"io.systemd.UserDatabase.GetUserRecord","parameters":{"uid":1429471232,"service":"io.systemd.NamespaceResource"}}',
-  '{"method":"io.systemd.UserDatabase.GetUserRecord","parameters":{"uid":1610678272,"service":"io.systemd.NamespaceResource"}}',
+  '{"method":"io.systemd.UserDatabase.GetUserRecord","parameters":{"uid":1622999040,"service":"io.systemd.NamespaceResource"}}',
+  '{"method":"io.systemd.UserDatabase.GetUserRecord","parameters":{"uid":736690176,"service":"io.systemd.NamespaceResource"}}',
   '{"method":"io.systemd.UserDatabase.GetUserRecord","parameters":{"userName":"ns-probe-0","service":"io.systemd.NamespaceResource"}}',
   '{"method":"io.systemd.UserDatabase.GetUserRecord","parameters":{"userName":"ns-probe-7","service":"io.systemd.NamespaceResource"}}',
   '{"method":"org.varlink.service.GetInfo","parameters":{},"oneway":true}',

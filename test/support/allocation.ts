@@ -44,6 +44,17 @@ export function mapOf({ child }: UserNamespace): string {
   return uids;
 }
 
+/** One of the maps of a namespace, line by line. */
+export function linesOf({ child }: UserNamespace, kind: 'uid_map' | 'gid_map' = 'uid_map'): string[] {
+  const lines = kernelMap(child.pid, kind).split('\n');
+  return lines.map((line) => line.trim()).filter((line) => line !== '');
+}
+
+/** The reply to who got ids, or registered a namespace, by this name. */
+export function given(name: string): RawReply {
+  return { parameters: { name } };
+}
+
 /** The reply to a wrong parameter. */
 export function invalid(parameter: string): RawReply {
   return { error: 'org.varlink.service.InvalidParameter', parameters: { parameter } };

@@ -110,3 +110,9 @@ function holders(inode: number): string {
   });
   return pids.map((pid) => `${pid} (${readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ')})`).join(', ');
 }
+
+/** What `new UserNamespace` takes to make one within another, whose user `uid` of those in there it then belongs to. */
+export function below({ child }: Pick<UserNamespace, 'child'>, uid?: number): readonly string[] {
+  const user = uid === undefined ? ['--preserve-credentials'] : ['--setuid', String(uid), '--setgid', String(uid)];
+  return ['nsenter', `--user=/proc/${child.pid}/ns/user`, ...user];
+}

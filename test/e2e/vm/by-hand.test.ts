@@ -3,7 +3,7 @@ import { namespaceInode } from '@sdrx/linux';
 import t from 'tap';
 import { Attempts } from '../../bpf/attempts.js';
 import { number } from '../../bpf/number.js';
-import { allocate } from '../../support/allocation.js';
+import { allocate, given } from '../../support/allocation.js';
 import { startDaemon } from '../../support/daemon.js';
 import { UserNamespace } from '../../support/user-namespace.js';
 import { needsVirtualMachine } from './machine.js';
@@ -18,7 +18,7 @@ t.test(
     const first = await startDaemon(t, { restriction: 'require' });
     using namespace = new UserNamespace();
     using fd = namespace.open();
-    t.strictSame(await allocate(first, fd, 'by-hand'), { parameters: {} });
+    t.strictSame(await allocate(first, fd, 'by-hand'), given('by-hand'));
     const inode = namespaceInode(fd.number);
     t.strictSame([...restricted()], [inode]);
     using attempts = new Attempts(namespace);

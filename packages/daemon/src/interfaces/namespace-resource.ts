@@ -6,7 +6,13 @@ const requestedName = {
   // What clients since systemd 258 say.
   mangleName: optional(t.boolean, 'Whether another name will do where this one is not valid; false by default.'),
 };
-const givenName = { name: optional(t.string, 'The name, if another one would have done.') };
+const givenName = { name: optional(t.string, 'The name that it is registered by.') };
+
+/** Whose ids a namespace gets. */
+const allocateUserRangeType = t.keyof({
+  managed: 'Transient ones that nobody else has.',
+  self: "The client's own, and its groups can not be changed.",
+});
 
 const usernsFd = field(fdIndex, 'The user namespace, as the index of a passed file descriptor.');
 
@@ -16,12 +22,24 @@ export const namespaceResource = varlinkInterface({
   description: 'Gives user namespaces what unprivileged users can not give them by themselves.',
   methods: {
     AllocateUserRange: {
-      description: 'Maps a range of transient user and group ids into a new user namespace without mappings.',
+      description: 'Maps user and group ids into a new user namespace without mappings, and registers it.',
       parameters: {
         ...requestedName,
-        size: field(uint32, 'How many ids, 1 or 65536.'),
-        target: optional(uint32, 'The first id inside, 0 by default.'),
+        size: field(uint32, 'How many ids, 1 or 65536; with the type self 1.'),
+        target: optional(
+          uint32,
+          'The first id inside, 0 by default. With the type self 0 or nothing: then it is the same as outside.',
+        ),
         userNamespaceFileDescriptor: usernsFd,
+        type: optional(allocateUserRangeType, 'Whose ids it gets, managed by default.'),
+        delegateContainerRanges: optional(
+          uint32,
+          'How many ranges of 65536 transient ids it gets besides, for namespaces within it, 0 to 16; 0 by default. Their ids are the same inside.',
+        ),
+        mapForeign: optional(
+          t.boolean,
+          'Whether the ids that stand for owners in images of containers are mapped to themselves; false by default.',
+        ),
       },
       reply: givenName,
     },
@@ -65,6 +83,7 @@ export const namespaceResource = varlinkInterface({
       },
     },
   },
+  types: { AllocateUserRangeType: { codec: allocateUserRangeType, description: 'Whose ids a namespace gets.' } },
   errors: {
     UserNamespaceInterfaceNotSupported: { description: 'This kernel can not restrict user namespaces.' },
     NameExists: { description: 'A namespace, user or group has this name already.' },
@@ -75,6 +94,7 @@ export const namespaceResource = varlinkInterface({
     UserNamespaceWithoutUserRange: { description: 'The user namespace was not given a range.' },
     TooManyNetworkInterfaces: { description: 'The user namespace has as many network interfaces as it may.' },
     TooManyControlGroups: { description: 'The user namespace has as many control groups as it may.' },
+    TooManyDelegations: { description: 'So many ranges are not given to a namespace for those within it.' },
     ControlGroupAlreadyAdded: { description: 'The user namespace has this control group already.' },
   },
 });

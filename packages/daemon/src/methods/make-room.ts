@@ -19,7 +19,7 @@ const PATIENCE = 2000;
  */
 export function makeRoom(
   context: WorkerContext,
-  { names, userns }: Candidate,
+  { name, userns }: Candidate,
   fd: number,
   isUnmapped: () => boolean = () => false,
 ): Observable<void> {
@@ -35,17 +35,20 @@ export function makeRoom(
     entrySnapshot(registry, userns) === undefined
       ? EMPTY
       : locked(loop, registry, other).pipe(mergeMap((holders) => releaseAll(context, holders))),
-    defer(() => reap(context, [...new Set(holdersOf(registry, names))])),
+    defer(() => reap(context, holderOf(registry, name))),
     of(undefined),
   ).pipe(last());
 }
 
-/** Who has the names, if all of them are taken. */
-function holdersOf(registry: Registry, names: readonly string[]): number[] {
-  return names.every((name) => registry.hasName(name)) ? names.flatMap((name) => holderOf(registry, name)) : [];
+/** Releases those that are dead of the namespaces that had ids which would have done. Emits once, as `makeRoom`. */
+export function makeRoomForIds(context: WorkerContext, obstacles: Iterable<number>): Observable<void> {
+  return concat(
+    defer(() => reap(context, [...obstacles])),
+    of(undefined),
+  ).pipe(last());
 }
 
-/** Nobody has it for good if that can't be read. */
+/** Who has the name; nobody has it for good if that can't be read. */
 function holderOf(registry: Registry, name: string): number[] {
   try {
     return [registry.byName(name)?.userns].filter((inode) => inode !== undefined);

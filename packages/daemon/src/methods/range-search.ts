@@ -1,45 +1,79 @@
-import { mapCovers, mapOverlaps, readIdMap } from '@sdrx/linux';
+import { randomInt } from 'node:crypto';
 import { namespaceResource } from '../interfaces/namespace-resource.js';
-import { candidates, dynamicIds, places, type Size } from '../namespace/uid-range.js';
+import { IdBlocks, rangeHash, type Size } from '../namespace/uid-range.js';
 import type { Registry } from '../registry/registry.js';
+import type { IdSource } from './id-source.js';
 import type { NameAnswers } from './name-answers.js';
 
 const { DynamicRangeUnavailable, NoDynamicRange } = namespaceResource.errors;
 
-/** Looks for a free range, in an order that stays the same however often it begins anew. */
-export class RangeSearch {
-  readonly #size: Size;
-  readonly #answers: NameAnswers;
-  readonly #candidates = new Map<string, readonly number[]>();
-  /** All places, once none of the candidates was free. */
-  #places: readonly number[] | undefined;
+/** How many blocks are tried for one range. */
+export const TRIES = 99;
 
-  constructor(size: Size, answers: NameAnswers) {
-    this.#size = size;
+/** Beyond any index, as random as systemd's are. */
+const RANDOM_END = 2 ** 32;
+
+/** The ranges of one namespace, each named by its size and, if it shall be found again, by the namespace. */
+export type RangeWish = readonly [size: Size, name?: string];
+
+/** Looks for free ranges, in an order that stays the same however often it begins anew. */
+export class RangeSearch {
+  readonly #source: IdSource;
+  readonly #answers: NameAnswers;
+  /** What the tries of each wish after the first are made of. */
+  readonly #random: number[][] = [];
+  readonly #obstacles = new Set<number>();
+
+  constructor(source: IdSource, answers: NameAnswers) {
+    this.#source = source;
     this.#answers = answers;
   }
 
-  /** The first id of a free range. Throws DynamicRangeUnavailable, NoDynamicRange, and as `NameAnswers.isTaken`. */
-  find(name: string, registry: Registry): number {
-    const ownMap = readIdMap('uid_map');
-    const { first, last } = dynamicIds(this.#size);
-    if (!mapOverlaps(ownMap, first, last - first + 1)) throw DynamicRangeUnavailable();
-    // The database is asked last, and for few: those that are free as far as we know.
-    const isFree = (start: number) =>
-      mapCovers(ownMap, start, this.#size) && registry.isRangeFree(start, this.#size) && !this.#answers.isTaken(start);
-    const found = this.#candidatesOf(name).find(isFree) ?? this.#unregistered(registry).find(isFree);
-    if (found === undefined) throw NoDynamicRange();
+  /** The inodes of the namespaces that had blocks which were tried. */
+  get obstacles(): ReadonlySet<number> {
+    return this.#obstacles;
+  }
+
+  /**
+   * The first ids of free ranges, one for each wish. Throws DynamicRangeUnavailable, NoDynamicRange, and as
+   * `NameAnswers.isTaken`.
+   */
+  find(wishes: readonly RangeWish[], registry: Registry): number[] {
+    const found: number[] = [];
+    for (const [index, [size, name]] of wishes.entries()) {
+      const blocks = new IdBlocks(this.#source.ids, size);
+      for (const start of found) blocks.remove(start);
+      if (blocks.length === 0) throw DynamicRangeUnavailable();
+      const start = this.#try(blocks, size, this.#indexes(index, name), registry);
+      if (start === undefined) throw NoDynamicRange();
+      found.push(start);
+    }
     return found;
   }
 
-  #candidatesOf(name: string): readonly number[] {
-    const known = this.#candidates.get(name) ?? [...candidates(name, this.#size)];
-    this.#candidates.set(name, known);
-    return known;
+  #try(blocks: IdBlocks, size: Size, indexes: Iterable<bigint>, registry: Registry): number | undefined {
+    for (const index of indexes) {
+      if (blocks.length === 0) return undefined;
+      const start = blocks.at(Number(index % BigInt(blocks.length)));
+      if (this.#isFree(start, size, registry)) return start;
+      blocks.remove(start);
+    }
+    // Of ours there are many, and a look at all files finds the free ones. Another namespace has few to give to those within it.
+    if (!this.#source.isOurs) return undefined;
+    return registry.unregistered(blocks.fromAnywhere()).find((start) => this.#isFree(start, size, registry));
   }
 
-  #unregistered(registry: Registry): readonly number[] {
-    this.#places ??= [...places(this.#size)];
-    return registry.unregistered(this.#places);
+  #isFree(start: number, size: Size, registry: Registry): boolean {
+    const { isOurs, holder: giver } = this.#source;
+    const holders = registry.holdersOf(start, size, giver);
+    for (const holder of holders) if (holder !== undefined) this.#obstacles.add(holder);
+    // The user database is asked last, and for few. It knows nothing of the ids in other namespaces than ours.
+    return holders.length === 0 && (!isOurs || !this.#answers.isTaken(start));
+  }
+
+  *#indexes(wish: number, name: string | undefined): Generator<bigint, void> {
+    this.#random[wish] ??= Array.from({ length: TRIES }, () => randomInt(RANDOM_END));
+    for (const [index, random] of this.#random[wish].entries())
+      yield index === 0 && name !== undefined ? rangeHash(name) : BigInt(random);
   }
 }

@@ -9,7 +9,7 @@ import type { WorkerContext } from '../worker/worker-context.js';
 import { makeRoom } from './make-room.js';
 import { NameAnswers } from './name-answers.js';
 import { NamespaceShare } from './namespace-share.js';
-import { nameReply, requestedNames } from './requested-names.js';
+import { requestedName } from './requested-name.js';
 import { requireAuthorization } from './require-authorization.js';
 import { requireRestrict } from './require-restrict.js';
 import { requireShare } from './require-share.js';
@@ -25,34 +25,33 @@ export function registerUserNamespace(
   return (parameters, call) => {
     const restrict = requireRestrict(context);
     const { uid: owner } = call.peer;
-    const names = requestedNames(parameters, owner);
+    const name = requestedName(parameters, call);
     const fd = call.fd(parameters.userNamespaceFileDescriptor);
     const userns = requireUserNamespace(fd, call.peer);
 
-    const candidate = { names, userns };
+    const candidate = { name, userns };
     const share = new NamespaceShare(context, owner);
     const answers = new NameAnswers(loop, lookups);
-    /** By what name it would be registered, as the registry is now. */
-    const choose = () => requireVacancy(registry, candidate, share, answers);
+    const check = () => requireVacancy(registry, candidate, share, answers);
     const entered = enterUserNamespace(context, fd, owner).pipe(
       tap((inside) => {
         if (!isOfPeer(inside, call.peer)) refuseUserNamespace();
       }),
       // What has been written in a map stays.
       take(1),
-      switchMap(() => requireAuthorization(context, call, ACTIONS.register, { name: names[0] ?? '' })),
+      switchMap(() => requireAuthorization(context, call, ACTIONS.register, { name })),
     );
     return requireShare(context, owner, share).pipe(
-      switchMap(() => combineLatest([entered, answers.prepare(choose)])),
+      switchMap(() => combineLatest([entered, answers.prepare(check)])),
       switchMap(() => makeRoom(context, candidate, fd)),
       switchMap(() =>
         answers.answering(() =>
           registry.acquire(loop).pipe(
             map((held) => {
               using _lock = held;
-              const name = choose();
+              check();
               storeNamespace(context, restrict, { owner, name, userns, cgroups: [] }, fd);
-              return nameReply(parameters, name);
+              return { name };
             }),
           ),
         ),

@@ -10,27 +10,21 @@ import type { NamespaceShare } from './namespace-share.js';
 const { NameExists, UserNamespaceExists } = namespaceResource.errors;
 
 /** What is to be registered. */
-export interface Candidate extends Pick<NamespaceEntry, 'userns'> {
-  /** The names that will do, the best one first. */
-  readonly names: readonly string[];
-}
+export type Candidate = Pick<NamespaceEntry, 'userns' | 'name'>;
 
 /**
- * Checks that a namespace can be registered by one of the names; for it to stay so, hold the registry's lock. Room is made before,
+ * Checks that a namespace can be registered by its name; for it to stay so, hold the registry's lock. Room is made before,
  * by `makeRoom`.
  * @param share what its owner has of the namespaces a user may have
- * @returns the first name that is free
  * Throws EUSERS, UserNamespaceExists, NameExists, and as `NameAnswers.isTaken`.
  */
 export function requireVacancy(
   registry: Registry,
-  { names, userns }: Candidate,
+  { name, userns }: Candidate,
   share: NamespaceShare,
   answers: NameAnswers,
-): string {
+): void {
   if (share.exhausted) throw systemFailure(EUSERS);
   if (registry.hasInode(userns)) throw UserNamespaceExists();
-  const name = names.find((name) => !registry.hasName(name) && !answers.isTaken(userName({ name, offset: 0 })));
-  if (name === undefined) throw NameExists();
-  return name;
+  if (registry.hasName(name) || answers.isTaken(userName({ name, offset: 0 }))) throw NameExists();
 }

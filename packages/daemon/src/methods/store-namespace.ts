@@ -32,6 +32,7 @@ export function storeNamespace(
     rememberNamespace(fd, userns, registry);
     undo.push(() => restrict.reset(userns));
     restrict.put(fd);
+    if (entry.setgroupsDeny === true) restrict.denySetgroups(userns);
     complete();
   } catch (error) {
     if (canUndo()) {

@@ -5,22 +5,26 @@ import {
   EAGAIN,
   ECONNRESET,
   ETIMEDOUT,
-  type Fd,
+  Fd,
+  type IdMapKind,
   isSystemError,
+  ReceiveBuffer,
   read,
+  SOCK_SEQPACKET,
   SystemError,
   setNonBlocking,
   socketPair,
   spawn,
   write,
 } from '@sdrx/linux';
-import type { Unsubscribable } from 'rxjs';
+import { merge, tap, type Unsubscribable } from 'rxjs';
 import { unreadableProgram } from './unreadable-program.js';
 
 /*
  * What the launcher does. On `enter NAMESPACE INPUT OUTPUT`, which are descriptors of process $1, it starts the rest of its
- * arguments in that user namespace and tells the new process's id, 0 if it can't start any; on `wait ID` it reaps one. When the
- * process that it works for is gone it kills all that it has started.
+ * arguments in that user namespace and tells the new process's id, 0 if it can't start any; on `maps PROGRAM NAMESPACE DIRECTORY`
+ * it does the same with a program to which it gives the other two as descriptors 5 and 6; on `wait ID` it reaps one. When
+ * the process that it works for is gone it kills all that it has started.
  *
  * A shell ends where it can't fork, but not in an eval that is called through `command`. Signals for all of a service are not
  * meant for it: it ends when it is no longer needed.
@@ -33,11 +37,16 @@ while read -r what first input output; do
   case $what in
   enter) command eval 'nsenter --user=/proc/$worker/fd/$first --preserve-credentials -- "$@" \\
     </proc/$worker/fd/$input >/proc/$worker/fd/$output 2>/dev/null & echo $!' || echo 0 ;;
+  maps) command eval '/proc/$worker/fd/$first 5</proc/$worker/fd/$input 6</proc/$worker/fd/$output \\
+    </dev/null >/dev/null 2>&1 & echo $!' || echo 0 ;;
   wait) wait "$first" ;;
   esac
 done
 kill -9 0
 `;
+
+/** How long the message is with which maps come, in bytes: a number of 32 bits. */
+const MAP_MESSAGE = 4;
 
 /** When it is tried again to watch the launcher, in milliseconds. */
 const WATCH_RETRY = 1000;
@@ -46,6 +55,26 @@ const WATCH_RETRY = 1000;
 export interface LaunchObserver {
   readonly started: (pid: number) => void;
   readonly failed: (error: unknown) => void;
+}
+
+/** The two maps of a namespace, each open to be written. */
+export type MapFiles = Readonly<Record<IdMapKind, Fd>>;
+
+/** What maps are opened by and of; the descriptors are ours, and must stay open until the process runs, or is killed. */
+export interface MapRequest {
+  /** What the program sends along: 32 bits. */
+  readonly number: number;
+  /** By `mapProgram`. */
+  readonly program: number;
+  /** The user namespace that it enters. */
+  readonly namespace: number;
+  /** The directory in /proc of a process in the namespace whose maps they are. */
+  readonly directory: number;
+}
+
+/** Who asked for maps to be opened is told this besides; the descriptors are the observer's from then on. */
+export interface MapObserver extends LaunchObserver {
+  readonly opened: (files: MapFiles) => void;
 }
 
 /**
@@ -89,6 +118,19 @@ export class HelperLauncher implements Disposable {
     }
   }
 
+  /**
+   * Has a process enter a user namespace and open the maps of another process's one.
+   * @returns what ends the interest in them
+   */
+  openMaps(request: MapRequest, observer: MapObserver): () => void {
+    return this.#running().openMaps(request, observer);
+  }
+
+  /** Takes the maps that have been opened but not told of yet. */
+  takeMaps(): void {
+    this.#process?.takeMaps();
+  }
+
   /** Reaps a process that was killed. */
   reap(pid: number): void {
     this.#process?.tell(`wait ${pid}`);
@@ -119,22 +161,32 @@ export class HelperLauncher implements Disposable {
 class LauncherProcess implements Disposable {
   readonly #child: ChildProcess;
   readonly #socket: Fd;
+  /** What opens maps sends them here. */
+  readonly #maps: Fd;
   readonly #reading: Unsubscribable | undefined;
   /** Those who were not answered yet, in order. */
   readonly #asked: LaunchObserver[] = [];
   readonly #buffer = Buffer.alloc(4096);
+  readonly #received = new ReceiveBuffer(MAP_MESSAGE);
+  /** Who waits for maps, by the number that comes with them. */
+  readonly #opening = new Map<number, MapObserver>();
   #text = '';
   #ended = false;
 
   constructor(loop: EventLoop) {
     const [ours, theirs] = socketPair();
     using inherited = theirs;
+    let maps: Fd | undefined;
     try {
       setNonBlocking(inherited.number, false);
+      const [receiving, sending] = socketPair(SOCK_SEQPACKET);
+      maps = receiving;
+      using sender = sending;
+      setNonBlocking(sender.number, false);
       const { file, args } = unreadableProgram();
       this.#child = spawn('sh', {
         args: ['-c', SCRIPT, 'sh', String(process.pid), '/proc/self/fd/3', ...args],
-        fds: [inherited, inherited, null, file],
+        fds: [inherited, inherited, null, file, sender],
         // Once there are clients, one that takes the place of another has copies of their descriptors, too.
         others: 'close-on-exec',
         group: 'process-group',
@@ -142,13 +194,16 @@ class LauncherProcess implements Disposable {
       });
     } catch (error) {
       ours.close();
+      maps?.close();
       throw error;
     }
     this.#socket = ours;
+    this.#maps = maps;
     this.#watch(loop);
-    this.#reading = loop
-      .io(ours.number, { description: 'launcher' })
-      .subscribe({ next: () => this.#read(), error: (error) => this.#end(error) });
+    this.#reading = merge(
+      loop.io(ours.number, { description: 'launcher' }).pipe(tap(() => this.#read())),
+      loop.io(maps.number, { description: 'maps' }).pipe(tap(() => this.takeMaps())),
+    ).subscribe({ error: (error) => this.#end(error) });
   }
 
   get pid(): number {
@@ -176,6 +231,34 @@ class LauncherProcess implements Disposable {
   ask(command: string, observer: LaunchObserver): void {
     if (this.tell(command)) this.#asked.push(observer);
     else observer.failed(new SystemError(EAGAIN, 'fork'));
+  }
+
+  openMaps({ number, program, namespace, directory }: MapRequest, observer: MapObserver): () => void {
+    this.#opening.set(number, observer);
+    this.ask(`maps ${program} ${namespace} ${directory}`, observer);
+    return () => {
+      this.#opening.delete(number);
+    };
+  }
+
+  takeMaps(): void {
+    try {
+      for (;;) {
+        const fds: number[] = [];
+        const length = this.#received.receive(this.#maps.number, fds);
+        if (length === undefined) return;
+        const [uids, gids, ...others] = fds.map((fd) => new Fd(fd));
+        const opening = length === MAP_MESSAGE ? this.#opening.get(this.#received.bytes.readUInt32LE(0)) : undefined;
+        if (opening !== undefined && uids !== undefined && gids !== undefined && others.length === 0) {
+          opening.opened({ uid_map: uids, gid_map: gids });
+          continue;
+        }
+        for (const fd of [uids, gids, ...others]) fd?.close();
+        if (length === 0) return;
+      }
+    } catch (error) {
+      this.#end(error);
+    }
   }
 
   /** Sends a command. @returns false if it takes none now, or has ended */
@@ -226,6 +309,7 @@ class LauncherProcess implements Disposable {
     // Undefined if it ends as it begins.
     this.#reading?.unsubscribe();
     this.#socket.close();
+    this.#maps.close();
     try {
       process.kill(-this.#child.pid, 'SIGKILL');
     } catch (failure) {

@@ -53,10 +53,12 @@ export interface NamespaceHelpers {
  * joined a namespace has no rights left outside of it.
  */
 export interface NamespaceProcess {
+  /** The descriptor of its directory in /proc, open while it is subscribed to. */
+  readonly directory: number;
   /** Throws ESRCH once the process is gone, as the namespace's owner may have killed it. */
   readMap(kind: IdMapKind): IdMapEntry[];
-  /** Writes a map, once. user_namespaces(7). Throws EPERM if it has been written before, ESRCH. */
-  writeMap(kind: IdMapKind, entry: IdMapEntry): void;
+  /** Writes a map, once. user_namespaces(7). Throws EPERM if it has been written before, EINVAL where entries overlap, ESRCH. */
+  writeMap(kind: IdMapKind, ...entries: readonly IdMapEntry[]): void;
 }
 
 /**
@@ -222,11 +224,12 @@ class Entering {
     this.#limit.unsubscribe();
     const path = `/proc/self/fd/${directory.number}`;
     this.#subscriber.next({
+      directory: directory.number,
       readMap: (kind) => readIdMap(kind, path),
-      writeMap: (kind, { inside, outside, count }) => {
+      writeMap: (kind, ...entries) => {
         // Once it is written it is so, whatever closing the file would say.
         using file = new Fd(openSync(`${path}/${kind}`, 'w'));
-        write(file.number, Buffer.from(`${inside} ${outside} ${count}\n`));
+        write(file.number, formatIdMap(entries));
       },
     });
   }
@@ -270,7 +273,12 @@ class Entering {
   }
 }
 
-function notEntered(): Error {
+/** A map as the kernel reads it, by one call. */
+export function formatIdMap(entries: readonly IdMapEntry[]): Buffer {
+  return Buffer.from(entries.map(({ inside, outside, count }) => `${inside} ${outside} ${count}\n`).join(''));
+}
+
+export function notEntered(): Error {
   return new Error('no process could enter the user namespace');
 }
 
@@ -281,7 +289,7 @@ function hasOtherMaps(directory: string): boolean {
 }
 
 /** The id of a process's parent. proc_pid_stat(5) */
-function parentOf({ number }: Fd): number {
+export function parentOf({ number }: Fd): number {
   const text = readKernelFile(`/proc/self/fd/${number}/stat`);
   // The program's name, which comes before, may hold anything.
   return Number(text.slice(text.lastIndexOf(')') + 1).split(' ')[2]);

@@ -9,6 +9,7 @@ import { about, aboutNamespace } from '../program/message-ids.js';
 import { inSlices, type Steps } from '../program/slices.js';
 import { type EntrySnapshot, isCurrent } from '../registry/entry-snapshot.js';
 import { locked } from '../registry/locked.js';
+import { isOfOwnId } from '../registry/namespace-entry.js';
 import type { Registry } from '../registry/registry.js';
 import { removeCgroup } from './cgroup.js';
 import type { NamespaceLiveness } from './namespace-liveness.js';
@@ -178,11 +179,12 @@ function* removeInterfaces({ inode, entry }: EntrySnapshot, { log }: NamespaceTr
 /** @returns whether nothing in them is of the dead ids */
 function* removeCgroups({ inode, entry }: EntrySnapshot, { log }: NamespaceTraces): Steps<boolean> {
   let all = true;
+  const lent = entry === undefined || isOfOwnId(entry) ? undefined : entry.range;
   for (const id of entry?.cgroups ?? []) {
     const what = `releasing user namespace ${inode}: cgroup ${id} not removed`;
     const told = about('releaseFailed', aboutNamespace({ inode, entry }));
     try {
-      const removed = yield* removeCgroup(id, entry?.range);
+      const removed = yield* removeCgroup(id, lent);
       if (!removed) log.notice(`${what}, as it is in use, but given back to root`, undefined, told);
     } catch (error) {
       // What is no cgroup was never given to anybody.

@@ -3,9 +3,10 @@ import { isSystemError } from '@sdrx/linux';
 import { NEVER } from 'rxjs';
 import type { Log } from '../program/log.js';
 import { about } from '../program/message-ids.js';
-import type { NamespaceEntry } from '../registry/namespace-entry.js';
+import { isOfOwnId, type NamespaceEntry } from '../registry/namespace-entry.js';
 import type { Registry } from '../registry/registry.js';
 import { NamespaceLiveness } from './namespace-liveness.js';
+import { isTransient } from './uid-range.js';
 
 /** `require`: without the BPF program the user namespace interfaces are off; `off`: they work without it. */
 export const RESTRICTIONS = ['require', 'off'] as const;
@@ -86,12 +87,6 @@ function restrictAgain(inode: number, restrict: UsernsRestrict, registry: Regist
  * Whether the tasks of a namespace may not change their groups. Entries of older releases do not say: there it is one whose
  * only id is its owner's own, who might drop a group that is to keep them out.
  */
-function deniesSetgroups({ owner, range, setgroupsDeny }: NamespaceEntry): boolean {
-  if (setgroupsDeny !== undefined) return setgroupsDeny;
-  return range?.size === 1 && range.start === owner && !isTransient(owner);
-}
-
-/** Whether an id is one of those that are lent to namespaces. */
-function isTransient(id: number): boolean {
-  return (id >= 61_184 && id <= 65_519) || (id >= 0x8_0000 && id <= 0x6fff_ffff);
+function deniesSetgroups(entry: NamespaceEntry): boolean {
+  return entry.setgroupsDeny ?? (isOfOwnId(entry) && !isTransient(entry.owner));
 }

@@ -156,6 +156,16 @@ export function firstGid({ start, startGid = start }: IdRange): number {
   return startGid;
 }
 
+/** The first gid of a range inside. */
+export function firstTargetGid({ target, targetGid = target }: IdRange): number {
+  return targetGid;
+}
+
+/** Whether a namespace's only id outside is its owner's own, so that it was not lent to it, and is never free. */
+export function isOfOwnId({ owner, range }: Pick<NamespaceEntry, 'owner' | 'range'>): boolean {
+  return range?.size === 1 && range.start === owner;
+}
+
 /** Whether a namespace has a uid of the host's, in its range or to give it to others. */
 export function hasUid({ range, delegates = [] }: NamespaceEntry, uid: number): boolean {
   const ranges = range === undefined ? delegates : [range, ...delegates];

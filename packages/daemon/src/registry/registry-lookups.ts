@@ -106,12 +106,17 @@ export abstract class RegistryLookups {
   /**
    * The inodes of the namespaces that have ids of a range, as their own or to give them to others. The ids are free once
    * all of them are released.
+   * @param giver who wants to give them: it and who gave them to it are left out
    * @returns undefined among them for what can't be read
    */
-  holdersOf(start: number, size: number): (number | undefined)[] {
+  holdersOf(start: number, size: number, giver?: number): (number | undefined)[] {
+    const givers = [uidDelegation(start), gidDelegation(start)].flatMap((file) => {
+      const holders = this.reader.giversBy(file);
+      return giver === undefined ? holders : holders.slice(holders.indexOf(giver) + 1);
+    });
     const holders = [
       ...[uidLink(start), gidLink(start)].flatMap((link) => this.reader.ownersOf(link)),
-      ...[uidDelegation(start), gidDelegation(start)].flatMap((file) => this.reader.giversBy(file)),
+      ...givers,
       ...this.#misaligned.holdersOf(start, size),
     ];
     return [...new Set(holders)];

@@ -1,6 +1,6 @@
 import { isTransient } from '../namespace/uid-range.js';
 import type { Delegate, IdRange, NamespaceEntry } from './namespace-entry.js';
-import { firstGid } from './namespace-entry.js';
+import { firstGid, isOfOwnId } from './namespace-entry.js';
 
 /** The names of a registry's files. */
 
@@ -53,7 +53,8 @@ export function ownerLink(owner: number, inode: number): string {
  * found by nobody.
  */
 export function linksOf({ owner, name, userns, range }: NamespaceEntry): string[] {
-  return [nameLink(name), ...(range === undefined ? [] : idLinks(range)), ownerLink(owner, userns)];
+  const ids = range === undefined || isOfOwnId({ owner, range }) ? [] : idLinks(range);
+  return [nameLink(name), ...ids, ownerLink(owner, userns)];
 }
 
 export function delegationFiles({ start, startGid }: Pick<Delegate, 'start' | 'startGid'>): [string, string] {
