@@ -14,7 +14,7 @@ import { type RawReply, varlinkCall } from '../support/varlink-call.js';
 
 const SERVICE = 'io.systemd.NamespaceResource';
 const WORKER = '/usr/lib/systemd/systemd-nsresourcework';
-const START = 1_429_471_232;
+const START = 1_622_999_040;
 
 /** Runs systemd's own daemon in a runtime directory until the test ends. */
 async function startSystemd(t: Test, runtimeDirectory: string): Promise<void> {

@@ -84,6 +84,13 @@ const ENCODINGS: readonly Encoding[] = [
   [0xff00001f, 0x54000003, (word, address) => `b.cc ${target(word, address)}`],
   [0xff000000, 0x34000000, (word, address) => `cbz ${register('w', word, 0)}, ${target(word, address)}`],
   [0xff000000, 0x35000000, (word, address) => `cbnz ${register('w', word, 0)}, ${target(word, address)}`],
+  [0xff000000, 0x58000000, (word, address) => `ldr ${register('x', word, 0)}, ${target(word, address)}`],
+  [
+    0x7f000000,
+    0x36000000,
+    (word, address) =>
+      `tbz ${register('x', word, 0)}, #${bits(word, 31, 31) * 32 + bits(word, 23, 19)}, ${at(address, signed(bits(word, 18, 5), 14))}`,
+  ],
   [0xfc000000, 0x14000000, (word, address) => `b ${at(address, signed(bits(word, 25, 0), 26))}`],
   [0xffe0001f, 0xd4000001, (word) => `svc #${bits(word, 20, 5)}`],
   [0xffffffff, 0xd65f03c0, () => 'ret'],

@@ -13,11 +13,23 @@ export interface Step {
   readonly keys?: Readonly<Record<string, unknown>>;
   /** A difference that is meant, and why; the replies must differ indeed. */
   readonly differs?: string;
-  /** The release from which on systemd's daemon does the same; an older one must do something else. */
+  /** The release of systemd from which on there is no difference; an older one must do something else. */
   readonly since?: number;
 }
 
-const START = 1_429_471_232;
+/** An id of a namespace's range, which each daemon puts somewhere else. */
+export class IdOf {
+  constructor(
+    /** The namespace's. */
+    readonly name: string,
+    /** How far it is from the first one. */
+    readonly offset = 0,
+  ) {}
+
+  toJSON(): string {
+    return `<${this.name}+${this.offset}>`;
+  }
+}
 
 type More = Omit<Partial<Step>, 'what' | 'method' | 'parameters' | 'things'>;
 
@@ -76,7 +88,7 @@ const ranges: readonly Step[] = [
   ...[undefined, 0, 2, 65_535, 65_537, -1, 2 ** 32, 1.5, 'x', true].map((size) =>
     allocate(`the size ${size}`, 'fresh', { size }),
   ),
-  ...[2 ** 32 - 1, 2 ** 32 - 65_536, 2 ** 32, -1, 1.5].map((target) =>
+  ...[2 ** 32 - 1, 2 ** 32 - 65_536, 2 ** 32, -1, 1.5, 65_535].map((target) =>
     allocate(`the target ${target}`, 'fresh', { target }),
   ),
   ...[undefined, 1, -1, 0.5].map((index) =>
@@ -101,9 +113,42 @@ const ranges: readonly Step[] = [
   allocate('a user asks again', 'alices web', { name: 'web2' }, alice),
   allocate("a user's for which root asks", 'alices byroot', { name: 'byroot' }),
   allocate('a long name of a user', 'alices', { name: 'a'.repeat(20) }, alice),
-  ...['', '-a', '1a'].map((name) => allocate(`the name '${name}'`, `fresh with ${name}`, { name })),
+  allocate("the name ''", 'fresh with nothing', { name: '' }, { since: 258, differs: 'systemd before 258 takes it' }),
+  ...['-a', '1a'].map((name) => allocate(`the name '${name}'`, `fresh with ${name}`, { name })),
   allocate('the longest name', 'fresh long', { name: 'a'.repeat(22) }),
   allocate('with more', 'fresh more', { name: 'more' }, { keys: { more: true } }),
+];
+
+const mangled = { since: 258, differs: 'systemd before 258 takes names as they are' } as const;
+const typed = { since: 260, differs: 'systemd before 260 has transient ids only' } as const;
+
+/** What later releases have brought. Where one is refused, it is so by those that do not know the parameter, too. */
+const laterRanges: readonly Step[] = [
+  ...[1, 'yes'].map((mangleName) => allocate(`mangleName ${mangleName}`, 'fresh', { mangleName })),
+  allocate('a long name', 'fresh long one', { name: 'systemd-nspawn-4242-machine', mangleName: true }, mangled),
+  allocate('the same again', 'fresh', { name: 'systemd-nspawn-4242-machine', mangleName: true }, mangled),
+  allocate('a name that will do', 'fresh will do', { name: 'will-do', mangleName: true }, mangled),
+  register('a long name', 'mapped long', { name: 'a'.repeat(30), mangleName: true }, { as: ALICE, ...mangled }),
+
+  ...['other', 'Self', '', 1].map((type) => allocate(`the type ${type}`, 'fresh', { type, size: 1 })),
+  ...[-1, 2 ** 32, 1.5, 'x'].map((count) => allocate(`${count} ranges`, 'fresh', { delegateContainerRanges: count })),
+  ...[1, 'yes'].map((mapForeign) => allocate(`mapForeign ${mapForeign}`, 'fresh', { mapForeign })),
+  allocate('17 ranges', 'fresh', { delegateContainerRanges: 17 }, typed),
+  allocate('17 ranges and a wrong target', 'fresh', { delegateContainerRanges: 17, target: 65_535 }, typed),
+  allocate('the own ids, 65536 of them', 'fresh', { type: 'self' }, typed),
+  allocate('the own ids at 1', 'fresh', { type: 'self', size: 1, target: 1 }, typed),
+  allocate('managed ones', 'fresh managed', { name: 'managed', type: 'managed' }, typed),
+  allocate('the own ids', 'alices self', { name: 'self', type: 'self', size: 1 }, { as: ALICE, ...typed }),
+  allocate(
+    'the own ids as root',
+    'alices zero',
+    { name: 'zero', type: 'self', size: 1, target: 0 },
+    { as: ALICE, ...typed },
+  ),
+  allocate("root's own ids", 'fresh self', { name: 'self', type: 'self', size: 1 }, typed),
+  allocate('foreign ids', 'fresh foreign', { name: 'foreign', mapForeign: true }, typed),
+  allocate('two ranges', 'fresh two', { name: 'two', delegateContainerRanges: 2, mapForeign: true }, typed),
+  allocate('none', 'fresh none', { name: 'none', delegateContainerRanges: 0, mapForeign: false }, typed),
 ];
 
 const registrations: readonly Step[] = [
@@ -248,9 +293,8 @@ const users: readonly Step[] = ['User', 'Group'].flatMap((kind) => {
   const [id, name] = kind === 'User' ? ['uid', 'userName'] : ['gid', 'groupName'];
   const ask = (parameters: object) => record(JSON.stringify(parameters), `Get${kind}Record`, parameters);
   return [
-    ...[START, START + 1, START + 65_535, START + 65_536, START - 1, 61_970, 61_971, 0, ALICE, 65_534].map((value) =>
-      ask({ [id]: value }),
-    ),
+    ...[0, 1, 65_535].map((offset) => ask({ [id]: new IdOf('probe', offset) })),
+    ...[new IdOf('alpha'), 0, ALICE, 65_534].map((value) => ask({ [id]: value })),
     ...[65_535, 2 ** 32 - 1, 2 ** 32, -1, 1.5, true].map((value) => ask({ [id]: value })),
     ...['ns-probe-0', 'ns-probe-65534', 'ns-probe-65536', 'ns-probe-00', 'ns-probe', 'ns-alpha-0', 'ns-alpha-1'].map(
       (value) => ask({ [name]: value }),
@@ -258,8 +302,8 @@ const users: readonly Step[] = ['User', 'Group'].flatMap((kind) => {
     ...['ns-1000-web-7', 'ns-1000-own-0', 'ns-target-0', 'ns-nobody-0', 'root', 'alice', '', 'a/b', 5].map((value) =>
       ask({ [name]: value }),
     ),
-    ask({ [id]: START + 3, [name]: 'ns-probe-3' }),
-    ask({ [id]: START + 3, [name]: 'ns-probe-4' }),
+    ask({ [id]: new IdOf('probe', 3), [name]: 'ns-probe-3' }),
+    ask({ [id]: new IdOf('probe', 3), [name]: 'ns-probe-4' }),
     ask({}),
     ask({ unknown: 1 }),
     ask({ service: 'another' }),
@@ -288,6 +332,7 @@ const others: readonly Step[] = [
 export const steps: readonly Step[] = [
   ...ranges,
   ...registrations,
+  ...laterRanges,
   ...mountCalls,
   ...cgroupCalls,
   ...networkCalls,

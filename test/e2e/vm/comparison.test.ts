@@ -2,7 +2,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import t from 'tap';
 import { systemdRelease } from '../../support/systemd-release.js';
 import { type Answer, callAs } from './caller.js';
-import { steps } from './comparison-steps.js';
+import { IdOf, steps } from './comparison-steps.js';
 import { needsVirtualMachine, run } from './machine.js';
 import { REGISTRY, withEach } from './service.js';
 import { Things } from './things.js';
@@ -24,10 +24,11 @@ async function results(): Promise<Result[]> {
   let before: State = {};
   for (const { as = 0, method, parameters, things: passed = [], keys } of steps) {
     const files = passed.map((name) => things.file(name));
-    const answer = await callAs(as, { method, parameters, files, ...(keys && { keys }) });
+    const answer = await callAs(as, { method, parameters: withIds(parameters), files, ...(keys && { keys }) });
     const isNamed = (name: string) => passed.some((thing) => thing.startsWith(name));
     const after = passed.length > 0 ? state(things, isNamed) : before;
-    found.push({ answer: plain(answer), changes: changes(before, after) });
+    const rename = renaming(new Map(), ranges());
+    found.push({ answer: renamed(withoutName(method, plain(answer)), rename), changes: changes(before, after) });
     before = after;
   }
   const unseen = changes(
@@ -39,7 +40,8 @@ async function results(): Promise<Result[]> {
 }
 
 function state(things: Things, matters: (name: string) => boolean): State {
-  return { ...registryFiles(renaming(things.numbers())), ...things.state(matters), ...links() };
+  const rename = renaming(things.numbers(), ranges());
+  return { ...registryFiles(rename), ...renamed(things.state(matters), rename), ...links() };
 }
 
 function changes(before: State, after: State): State {
@@ -48,9 +50,61 @@ function changes(before: State, after: State): State {
   return Object.fromEntries(changed.sort().map((name) => [name, after[name] ?? 'gone']));
 }
 
-/** Puts names in place of the numbers that the kernel chose. */
-function renaming(names: ReadonlyMap<number, string>): (text: string) => string {
-  return (text) => text.replaceAll(/\d+/g, (digits) => names.get(Number(digits)) ?? digits);
+/** Ids that a daemon chose for a namespace. */
+interface Range {
+  readonly name: string;
+  readonly start: number;
+  readonly size: number;
+}
+
+/** The ranges of all namespaces, and those that they may give away. */
+function ranges(): Range[] {
+  const entries = readdirSync(REGISTRY).filter((file) => /^i\d+\.userns$/.test(file));
+  return entries.flatMap((file): Range[] => {
+    const { name, start, size, delegates = [] } = JSON.parse(readFileSync(`${REGISTRY}/${file}`, 'utf8'));
+    const given = delegates.map(({ start, size }: Range, index: number) => ({ name: `${name}/${index}`, start, size }));
+    return [...(start >= FIRST_TRANSIENT ? [{ name, start, size }] : []), ...given];
+  });
+}
+
+/** No number that means something else is as large, but those of `NUMBERS`. */
+const FIRST_TRANSIENT = 61_184;
+const NUMBERS = [65_534, 65_535, 65_536];
+
+/** Puts names in place of the numbers that the kernel or a daemon chose. */
+function renaming(names: ReadonlyMap<number, string>, ranges: readonly Range[]): (text: string) => string {
+  const nameOf = (id: number): string | undefined => {
+    if (names.has(id) || NUMBERS.includes(id)) return names.get(id);
+    const range = ranges.find(({ start, size }) => start <= id && id < start + size);
+    return range && `<${range.name}+${id - range.start}>`;
+  };
+  return (text) => text.replaceAll(/\d+/g, (digits) => nameOf(Number(digits)) ?? digits);
+}
+
+function renamed<T>(value: T, rename: (text: string) => string): T {
+  const text = rename(JSON.stringify(value));
+  // Quotes around a name that was a number.
+  return JSON.parse(text.replaceAll(/([:[,])(<[^>]*>)/g, '$1"$2"'));
+}
+
+/** The parameters of a call, with the ids that this daemon has chosen. */
+function withIds(parameters: unknown): unknown {
+  if (typeof parameters !== 'object' || parameters === null) return parameters;
+  const known = ranges();
+  const resolved = Object.entries(parameters).map(([field, value]) => {
+    if (!(value instanceof IdOf)) return [field, value];
+    const range = known.find(({ name }) => name === value.name);
+    if (range === undefined) throw new Error(`no range of ${value.name}`);
+    return [field, range.start + value.offset];
+  });
+  return Object.fromEntries(resolved);
+}
+
+/** Without the name that systemd from 258 on tells who has got it. */
+function withoutName(method: string, answer: Answer): Answer {
+  if (!/Allocate|Register/.test(method) || 'closed' in answer || systemdRelease() >= 258) return answer;
+  const { name: _, ...parameters } = answer.parameters ?? {};
+  return { ...answer, parameters };
 }
 
 function registryFiles(rename: (text: string) => string): State {
@@ -99,9 +153,10 @@ function plain(answer: Answer): Answer {
 
 let theirs: readonly Result[] = [];
 
-/** Why this machine's systemd does something else, if it is too old. */
-function earlier(since: number): string | undefined {
-  return systemdRelease() < since ? `systemd does so from ${since} on` : undefined;
+/** Why this machine's systemd is to do something else, if it is. */
+function whyDifferent({ since, differs }: Step): string | undefined {
+  if (since === undefined) return differs;
+  return systemdRelease() < since ? (differs ?? `systemd does so from ${since} on`) : undefined;
 }
 
 withEach(t, `${steps.length} calls have the same results with either`, needsVirtualMachine, async (t, provider) => {
@@ -114,7 +169,9 @@ withEach(t, `${steps.length} calls have the same results with either`, needsVirt
     theirs = found;
     return;
   }
-  for (const [index, { what, since = 0, differs = earlier(since) }] of steps.entries()) {
+  for (const [index, step] of steps.entries()) {
+    const { what } = step;
+    const differs = whyDifferent(step);
     if (differs === undefined) t.strictSame(found[index], theirs[index], what);
     else t.notSame(found[index], theirs[index], `${what}, not the same: ${differs}`);
   }
