@@ -86,6 +86,16 @@ sys.stdout.write(client.recv(4096)[:-1].decode())`;
       t.match(await ask(daemon, 'User', { userName: `ns-${UID}-own-0` }), { parameters: { record: { uid: UID } } });
     });
 
+    await test('does not let anybody drop a group, be it without the restriction', UID, async (t, namespace) => {
+      const setgroups = ({ child }: UserNamespace) => readFileSync(`/proc/${child.pid}/setgroups`, 'ascii').trim();
+      t.strictSame(askAs(UID, namespace), given(`${UID}-own`));
+      t.equal(setgroups(namespace), 'deny');
+      using other = new UserNamespace(UID);
+      t.strictSame(askAs(UID, other, { name: 'other', type: 'managed' }), given(`${UID}-other`));
+      t.equal(setgroups(other), 'allow', 'others may');
+      await other.end();
+    });
+
     await test('may be asked for several times', UID, async (t, namespace) => {
       using other = new UserNamespace(UID);
       t.strictSame(askAs(UID, namespace), given(`${UID}-own`));

@@ -2,6 +2,7 @@ import type { UsernsRestrict } from '@sdrx/bpf';
 import type { HandlersOf } from '@sdrx/varlink';
 import { combineLatest, defer, map, switchMap, take, tap } from 'rxjs';
 import type { namespaceResource } from '../interfaces/namespace-resource.js';
+import type { MapWriter } from '../namespace/map-files.js';
 import { enterUserNamespace, type NamespaceProcess } from '../namespace/namespace-process.js';
 import { ACTIONS } from '../polkit/action.js';
 import type { WorkerContext } from '../worker/worker-context.js';
@@ -69,7 +70,7 @@ export function allocateUserRange(
                       using _lock = held;
                       const allocation = choose();
                       requireUnmapped(inside);
-                      allocate(context, restrict, allocation, fd, writer);
+                      allocate(context, restrict, allocation, fd, { inside, writer });
                       return { name };
                     }),
                   ),
@@ -99,11 +100,13 @@ function allocate(
   restrict: UsernsRestrict,
   { entry, maps }: Allocation,
   fd: number,
-  writer: Pick<NamespaceProcess, 'writeMap'>,
+  { inside, writer }: { readonly inside: NamespaceProcess; readonly writer: MapWriter },
 ): void {
   let mapped = false;
   storeNamespace(context, restrict, entry, fd, {
     complete: () => {
+      // Else the restriction does it, for this namespace only.
+      if (entry.setgroupsDeny === true && !restrict.enforced) inside.denySetgroups();
       writer.writeMap('uid_map', ...maps.uid_map);
       mapped = true;
       writer.writeMap('gid_map', ...maps.gid_map);

@@ -1,4 +1,4 @@
-import { openSync } from 'node:fs';
+import { openSync, writeFileSync } from 'node:fs';
 import type { EventLoop } from '@sdrx/event';
 import {
   atLoad,
@@ -59,6 +59,8 @@ export interface NamespaceProcess {
   readMap(kind: IdMapKind): IdMapEntry[];
   /** Writes a map, once. user_namespaces(7). Throws EPERM if it has been written before, EINVAL where entries overlap, ESRCH. */
   writeMap(kind: IdMapKind, ...entries: readonly IdMapEntry[]): void;
+  /** Denies setgroups(2) in the namespace and in all below it, for good. To be called before its groups are mapped. Throws ESRCH. */
+  denySetgroups(): void;
 }
 
 /**
@@ -231,6 +233,7 @@ class Entering {
         using file = new Fd(openSync(`${path}/${kind}`, 'w'));
         write(file.number, formatIdMap(entries));
       },
+      denySetgroups: () => writeFileSync(`${path}/setgroups`, 'deny'),
     });
   }
 
