@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs';
+import { existsSync, writeFileSync } from 'node:fs';
 import { NamespaceNotes, namespaceResource, Registry, userDatabase } from '@sdrx/daemon';
 import { namespaceInode } from '@sdrx/linux';
 import t, { type Test } from 'tap';
@@ -17,7 +17,7 @@ import {
 import { type Fault, type SeenCalls, SystemCalls } from '../support/inject-fault.js';
 import { LoneWorker } from '../support/lone-worker.js';
 import { openFiles } from '../support/traces.js';
-import { UserNamespace } from '../support/user-namespace.js';
+import { below, UserNamespace } from '../support/user-namespace.js';
 import { type RawReply, varlinkCall } from '../support/varlink-call.js';
 import { within } from '../support/within.js';
 
@@ -40,15 +40,31 @@ interface Deed {
   readonly isDone: (namespace: UserNamespace) => 'no' | 'in part' | 'yes' | 'unknown';
 }
 
+function isMapped({ child: { pid } }: UserNamespace): 'no' | 'in part' | 'yes' {
+  const [uids, gids] = [kernelMap(pid, 'uid_map'), kernelMap(pid, 'gid_map')];
+  return uids === '' ? 'no' : gids === '' ? 'in part' : 'yes';
+}
+
+/** One that is not directly below ours. */
+function nested(): UserNamespace {
+  using above = new UserNamespace();
+  for (const kind of ['uid_map', 'gid_map'])
+    writeFileSync(`/proc/${above.child.pid}/${kind}`, '0 0 65536\n1048576 1048576 131072\n');
+  return new UserNamespace(below(above, 0));
+}
+
 const deeds: readonly Deed[] = [
   {
     name: 'an allocation',
     namespace: () => new UserNamespace(),
     ask: (worker, fd) => allocate(worker, fd, 'fault'),
-    isDone: ({ child: { pid } }) => {
-      const [uids, gids] = [kernelMap(pid, 'uid_map'), kernelMap(pid, 'gid_map')];
-      return uids === '' ? 'no' : gids === '' ? 'in part' : 'yes';
-    },
+    isDone: isMapped,
+  },
+  {
+    name: 'an allocation within another namespace',
+    namespace: nested,
+    ask: (worker, fd) => allocate(worker, fd, 'fault', { delegateContainerRanges: 1 }),
+    isDone: isMapped,
   },
   {
     name: 'a registration',

@@ -47,6 +47,16 @@ const allocations = [
   ),
   allocation('AllocateUserRange', { name: 'dissect', size: 65536, userNamespaceFileDescriptor: 0 }, 1),
   allocation('AllocateUserRange', { name: 'unit', size: 1, target: 0, userNamespaceFileDescriptor: 0 }, 1),
+  allocation(
+    'AllocateUserRange',
+    { name: 'own', size: 1, target: 0, type: 'self', mapForeign: true, userNamespaceFileDescriptor: 0 },
+    1,
+  ),
+  allocation(
+    'AllocateUserRange',
+    { name: 'nest', mangleName: true, size: 65536, delegateContainerRanges: 2, userNamespaceFileDescriptor: 0 },
+    1,
+  ),
   allocation('RegisterUserNamespace', { name: 'session', userNamespaceFileDescriptor: 0 }, 1),
   allocation('AddMountToUserNamespace', { userNamespaceFileDescriptor: 0, mountFileDescriptor: 1 }, 2),
   allocation('AddControlGroupToUserNamespace', { userNamespaceFileDescriptor: 0, controlGroupFileDescriptor: 1 }, 2),

@@ -58,7 +58,7 @@ export function mapWriter(
 function withParent<T>(namespace: number, use: (above: number) => Observable<T>): Observable<T> {
   return defer(() => {
     const above = parentNamespace(namespace);
-    return use(above.number).pipe(finalize(() => above.close()));
+    return defer(() => use(above.number)).pipe(finalize(() => above.close()));
   });
 }
 
