@@ -17,7 +17,7 @@ import {
   spawn,
   write,
 } from '@sdrx/linux';
-import { merge, tap, type Unsubscribable } from 'rxjs';
+import type { Unsubscribable } from 'rxjs';
 import { unreadableProgram } from './unreadable-program.js';
 
 /*
@@ -164,6 +164,9 @@ class LauncherProcess implements Disposable {
   /** What opens maps sends them here. */
   readonly #maps: Fd;
   readonly #reading: Unsubscribable | undefined;
+  readonly #loop: EventLoop;
+  /** While somebody waits for maps: a descriptor that is always watched changes which worker is woken for a new connection. */
+  #receiving: Unsubscribable | undefined;
   /** Those who were not answered yet, in order. */
   readonly #asked: LaunchObserver[] = [];
   readonly #buffer = Buffer.alloc(4096);
@@ -199,11 +202,11 @@ class LauncherProcess implements Disposable {
     }
     this.#socket = ours;
     this.#maps = maps;
+    this.#loop = loop;
     this.#watch(loop);
-    this.#reading = merge(
-      loop.io(ours.number, { description: 'launcher' }).pipe(tap(() => this.#read())),
-      loop.io(maps.number, { description: 'maps' }).pipe(tap(() => this.takeMaps())),
-    ).subscribe({ error: (error) => this.#end(error) });
+    this.#reading = loop
+      .io(ours.number, { description: 'launcher' })
+      .subscribe({ next: () => this.#read(), error: (error) => this.#end(error) });
   }
 
   get pid(): number {
@@ -235,13 +238,18 @@ class LauncherProcess implements Disposable {
 
   openMaps({ number, program, namespace, directory }: MapRequest, observer: MapObserver): () => void {
     this.#opening.set(number, observer);
+    this.#receiving ??= this.#loop
+      .io(this.#maps.number, { description: 'maps' })
+      .subscribe({ next: () => this.takeMaps(), error: (error) => this.#end(error) });
     this.ask(`maps ${program} ${namespace} ${directory}`, observer);
     return () => {
       this.#opening.delete(number);
+      if (this.#opening.size === 0) this.#receiveNoMore();
     };
   }
 
   takeMaps(): void {
+    if (this.#ended) return;
     try {
       for (;;) {
         const fds: number[] = [];
@@ -302,12 +310,18 @@ class LauncherProcess implements Disposable {
     }
   }
 
+  #receiveNoMore(): void {
+    this.#receiving?.unsubscribe();
+    this.#receiving = undefined;
+  }
+
   /** Ends it and all that it has started; whoever waits gets the error. */
   #end(error: unknown): void {
     if (this.#ended) return;
     this.#ended = true;
     // Undefined if it ends as it begins.
     this.#reading?.unsubscribe();
+    this.#receiveNoMore();
     this.#socket.close();
     this.#maps.close();
     try {

@@ -177,6 +177,8 @@ class Opening {
     const pidfd = this.#pidfd?.number;
     if (pidfd !== undefined) attempt(() => pidfdSendSignal(pidfd, 'SIGKILL'));
     this.#forgetProcess();
+    // What it has sent and nobody waits for any more would hold its namespace alive.
+    this.#launcher.takeMaps();
     for (const fd of this.#lent.splice(0)) fd.close();
     if (this.#pid !== undefined) this.#launcher.reap(this.#pid);
     this.#pid = undefined;
