@@ -165,7 +165,7 @@ class LauncherProcess implements Disposable {
   readonly #maps: Fd;
   readonly #reading: Unsubscribable | undefined;
   readonly #loop: EventLoop;
-  /** While somebody waits for maps: a descriptor that is always watched changes which worker is woken for a new connection. */
+  /** While somebody waits for maps. */
   #receiving: Unsubscribable | undefined;
   /** Those who were not answered yet, in order. */
   readonly #asked: LaunchObserver[] = [];
