@@ -2,7 +2,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import t from 'tap';
 import { systemdRelease } from '../../support/systemd-release.js';
 import { type Answer, callAs } from './caller.js';
-import { IdOf, steps } from './comparison-steps.js';
+import { IdOf, type Step, steps } from './comparison-steps.js';
 import { needsVirtualMachine, run } from './machine.js';
 import { REGISTRY, withEach } from './service.js';
 import { Things } from './things.js';
