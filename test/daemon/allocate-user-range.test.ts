@@ -216,6 +216,7 @@ t.test('AllocateUserRange', needsRoot, async (t) => {
         /^io.systemd$/,
         namespaceResource.name,
         userDatabase.name,
+        'io.systemd.service',
         'org.varlink.service',
       ]);
     });

@@ -57,7 +57,8 @@ t.test('who made a worker hang may pass no more descriptors to any worker', need
   using ledger = Ledger.open(daemon.runtimeDirectory, daemon.pid);
   await until(() => ledger?.isBarred(UID) === true);
 
-  for (let count = 0; count < 20; count++) {
+  // Fewer than 16 descriptors wait to be closed behind the one that hangs, should one worker get all: of more it takes nothing.
+  for (let count = 0; count < 5; count++) {
     t.equal((await call(UID, ALLOCATE, [harmless.number])).error, 'org.varlink.service.PermissionDenied');
     t.equal((await call(lent, ALLOCATE, [harmless.number])).error, 'org.varlink.service.PermissionDenied');
     t.not((await call(ANOTHER, ALLOCATE, [harmless.number])).error, 'org.varlink.service.PermissionDenied');
