@@ -1,12 +1,16 @@
-import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { spawn as spawnProgram } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Registry } from '@sdrx/daemon';
 import { spawn } from '@sdrx/linux';
 import t from 'tap';
 import { UID } from '../support/call-as.js';
-import { children } from '../support/children.js';
+import { children, childrenOf } from '../support/children.js';
 import { type Daemon, startDaemon } from '../support/daemon.js';
+import { Folder } from '../support/folder.js';
 import { asUser, control, nsresourcectl } from '../support/nsresourcectl.js';
 import { needsRoot } from '../support/privileges.js';
 import { runProgram } from '../support/run-program.js';
@@ -14,6 +18,14 @@ import { until } from '../support/until.js';
 import { waitForExit } from '../support/wait-for-exit.js';
 
 const user = asUser(UID);
+
+const needsPerl = existsSync('/usr/bin/perl') ? needsRoot : { skip: 'no /usr/bin/perl' };
+
+/** Who asks the daemon. An option has Node do it, even one that changes nothing. */
+const ASKERS: readonly (readonly [asker: string, options: readonly string[], needs: object])[] = [
+  ['perl', [], needsPerl],
+  ['Node', ['--map=0'], needsRoot],
+];
 
 /** Runs a shell script by `nsresourcectl run`, as a user. */
 function runScript(daemon: Daemon, script: string, ...options: readonly string[]) {
@@ -25,15 +37,137 @@ async function untilEmpty(daemon: Daemon): Promise<void> {
   await until(() => registry.inodes().length === 0);
 }
 
-t.test('run gives a command 65,536 ids, of which the first is root', needsRoot, async (t) => {
+for (const [asker, options, needs] of ASKERS) {
+  t.test(`run gives a command 65,536 ids, of which the first is root, by ${asker}`, needs, async (t) => {
+    const daemon = await startDaemon(t);
+    const script = 'id -u; id -g; cat /proc/self/uid_map /proc/self/gid_map';
+    const { output, errors, status } = runScript(daemon, script, ...options);
+    const [uid, gid, users, groups] = output.split('\n').map((line) => line.trim().split(/ +/));
+    t.strictSame([uid, gid], [['0'], ['0']], errors);
+    t.match(users, ['0', /^\d{6,10}$/, '65536']);
+    t.strictSame(groups, users);
+    t.strictSame([errors, status], ['', 0]);
+    await untilEmpty(daemon);
+  });
+
+  t.test(`the exit status is the command’s, by ${asker}`, needs, async (t) => {
+    const daemon = await startDaemon(t);
+    t.equal(runScript(daemon, 'exit 7', ...options).status, 7);
+    t.equal(runScript(daemon, 'kill -TERM $$', ...options).status, 128 + 15);
+    t.match(control(daemon, ['run', ...options, '--', '/no/such'], user), {
+      status: 127,
+      errors: /^nsresourcectl: .*not found/,
+    });
+    t.match(control(daemon, ['run', ...options, '--', '/etc/passwd'], user), {
+      status: 126,
+      errors: /^nsresourcectl: .*denied/,
+    });
+  });
+
+  t.test(`the command takes its place: it has its process id, and its signals, by ${asker}`, needs, async (t) => {
+    const daemon = await startDaemon(t);
+    const folder = mkdtempSync(join(tmpdir(), 'sdrx-test-'));
+    t.teardown(() => rmSync(folder, { recursive: true }));
+    const script = 'exec sleep 1000';
+    const run = [
+      nsresourcectl,
+      `--runtime-directory=${daemon.runtimeDirectory}`,
+      'run',
+      ...options,
+      '--',
+      'sh',
+      '-c',
+      script,
+    ];
+    const [file = '', ...args] = [...user, ...run];
+    using child = spawn(file, { args, cwd: '/' });
+    using registry = Registry.view(daemon.runtimeDirectory);
+    await until(() => registry.byName(`${UID}-run-${child.pid}`) !== undefined);
+    await until(() => runProgram('cat', [`/proc/${child.pid}/comm`]).output === 'sleep\n');
+    t.strictSame(runProgram('pgrep', ['-P', String(child.pid)]).output, '', 'it has no children that it did not make');
+    child.kill('SIGINT');
+    t.match(waitForExit(child), { code: 'killed', status: 2 });
+    await untilEmpty(daemon);
+  });
+
+  t.test(`signals, limits, descriptors and variables are those of the caller, by ${asker}`, needs, async (t) => {
+    const daemon = await startDaemon(t);
+    const script =
+      'grep -E "^Sig(Ign|Blk)" /proc/self/status; ulimit -Sn; ls /proc/$$/fd; env | grep -E "^(A|NSR)"; umask';
+    const caller = (...command: readonly string[]) => {
+      const shell = 'umask 027; ulimit -Sn 333; exec 5</dev/null 8</dev/null "$@"';
+      const signals = ['--ignore-signal=HUP', '--ignore-signal=PIPE', '--block-signal=USR1'];
+      return runProgram('env', [...signals, 'A=b', 'sh', '-c', shell, 'sh', ...user, ...command], { cwd: '/' }).output;
+    };
+    const expected = caller('sh', '-c', script);
+    t.match(expected, /^333$/m);
+    const run = [
+      nsresourcectl,
+      `--runtime-directory=${daemon.runtimeDirectory}`,
+      'run',
+      ...options,
+      '--',
+      'sh',
+      '-c',
+      script,
+    ];
+    t.equal(caller(...run), expected);
+  });
+
+  t.test(`where the name is taken it takes another one, by ${asker}`, needs, async (t) => {
+    const daemon = await startDaemon(t);
+    const run = [...user, nsresourcectl, `--runtime-directory=${daemon.runtimeDirectory}`, 'run', ...options, '--'];
+    // In PID namespaces of their own both have the process id 1.
+    const words = ['--pid', '--fork', '--mount-proc', ...run, 'sleep', '1000'];
+    using registry = Registry.view(daemon.runtimeDirectory);
+    const names = () => registry.inodes().map((inode) => registry.byInode(inode)?.name ?? '');
+    using first = spawn('unshare', { args: words, cwd: '/', fds: [null, null, null] });
+    await until(() => String(names()) === `${UID}-run-1`);
+    using second = spawn('unshare', { args: words, cwd: '/', fds: [null, null, null] });
+    await until(() => names().length === 2);
+    t.match(String(names().filter((name) => name !== `${UID}-run-1`)), new RegExp(`^${UID}-run-[0-9a-z]+$`));
+    for (const child of [first, second]) {
+      for (const pid of childrenOf(child.pid)) process.kill(pid, 'SIGKILL');
+      waitForExit(child);
+    }
+    await untilEmpty(daemon);
+  });
+}
+
+t.test('without options it asks as Node does, and needs no Node', needsPerl, async (t) => {
   const daemon = await startDaemon(t);
-  const { output, errors, status } = runScript(daemon, 'id -u; id -g; cat /proc/self/uid_map /proc/self/gid_map');
-  const [uid, gid, users, groups] = output.split('\n').map((line) => line.trim().split(/ +/));
-  t.strictSame([uid, gid], [['0'], ['0']], errors);
-  t.match(users, ['0', /^\d{6,10}$/, '65536']);
-  t.strictSame(groups, users);
-  t.strictSame([errors, status], ['', 0]);
-  await untilEmpty(daemon);
+  using folder = new Folder();
+  writeFileSync(folder.join('node'), '#!/bin/sh\nexit 99\n', { mode: 0o755 });
+  const withoutNode = ['env', `PATH=${folder.path}:${process.env.PATH}`];
+  t.match(control(daemon, ['run', '--', 'id', '-u'], withoutNode), { output: '0\n', errors: '', status: 0 });
+  t.match(control(daemon, ['run', '--map=0', '--', 'id', '-u'], withoutNode), { output: '', status: 99 });
+});
+
+t.test('where the daemon says no to perl, Node asks the same once more', needsPerl, async (t) => {
+  using folder = new Folder();
+  const messages: string[] = [];
+  const server = createServer((client) => {
+    let text = '';
+    client.setEncoding('utf8').on('data', (part: string) => {
+      text += part;
+      if (!text.endsWith('\0')) return;
+      messages.push(text);
+      client.end(messages.length % 2 === 0 ? '' : '{"error":"org.example.No","parameters":{}}\0');
+    });
+  });
+  server.listen(folder.join('io.systemd.NamespaceResource'));
+  await once(server, 'listening');
+  const child = spawnProgram(nsresourcectl, [`--runtime-directory=${folder.path}`, 'run', '--', 'true'], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  const errors = child.stderr.setEncoding('utf8').toArray();
+  const [status] = await once(child, 'close');
+  t.equal(status, 125);
+  t.match((await errors).join(''), /^nsresourcectl: the service at \S+ has closed the connection without a reply\n$/);
+  t.equal(messages.length, 2);
+  t.equal(messages[0], messages[1]);
+  server.close();
+  await once(server, 'close');
 });
 
 t.test('its files may have many owners', needsRoot, async (t) => {
@@ -81,53 +215,15 @@ t.test('--network gives it an interface, whose other end is the host’s', needs
   t.notOk(readdirSync('/sys/class/net').includes(host), 'which is gone with it');
 });
 
-t.test('the exit status is the command’s', needsRoot, async (t) => {
-  const daemon = await startDaemon(t);
-  t.equal(runScript(daemon, 'exit 7').status, 7);
-  t.equal(runScript(daemon, 'kill -TERM $$').status, 128 + 15);
-  t.match(control(daemon, ['run', '--', '/no/such'], user), { status: 127, errors: /^nsresourcectl: .*not found/ });
-  t.match(control(daemon, ['run', '--', '/etc/passwd'], user), { status: 126, errors: /^nsresourcectl: .*denied/ });
-});
-
-t.test('the command takes its place: it has its process id, and its signals', needsRoot, async (t) => {
-  const daemon = await startDaemon(t);
-  const folder = mkdtempSync(join(tmpdir(), 'sdrx-test-'));
-  t.teardown(() => rmSync(folder, { recursive: true }));
-  const script = 'exec sleep 1000';
-  const run = [nsresourcectl, `--runtime-directory=${daemon.runtimeDirectory}`, 'run', '--', 'sh', '-c', script];
-  const [file = '', ...args] = [...user, ...run];
-  using child = spawn(file, { args, cwd: '/' });
-  using registry = Registry.view(daemon.runtimeDirectory);
-  await until(() => registry.byName(`${UID}-run-${child.pid}`) !== undefined);
-  await until(() => runProgram('cat', [`/proc/${child.pid}/comm`]).output === 'sleep\n');
-  t.strictSame(runProgram('pgrep', ['-P', String(child.pid)]).output, '', 'it has no children that it did not make');
-  child.kill('SIGINT');
-  t.match(waitForExit(child), { code: 'killed', status: 2 });
-  await untilEmpty(daemon);
-});
-
-t.test('signals, limits, descriptors and variables are those of the caller', needsRoot, async (t) => {
-  const daemon = await startDaemon(t);
-  const script =
-    'grep -E "^Sig(Ign|Blk)" /proc/self/status; ulimit -Sn; ls /proc/$$/fd; env | grep -E "^(A|NSR)"; umask';
-  const caller = (...command: readonly string[]) => {
-    const shell = 'umask 027; ulimit -Sn 333; exec 5</dev/null 8</dev/null "$@"';
-    const signals = ['--ignore-signal=HUP', '--ignore-signal=PIPE', '--block-signal=USR1'];
-    return runProgram('env', [...signals, 'A=b', 'sh', '-c', shell, 'sh', ...user, ...command], { cwd: '/' }).output;
-  };
-  const expected = caller('sh', '-c', script);
-  t.match(expected, /^333$/m);
-  const run = [nsresourcectl, `--runtime-directory=${daemon.runtimeDirectory}`, 'run', '--', 'sh', '-c', script];
-  t.equal(caller(...run), expected);
-});
-
 for (const shell of ['dash', 'bash']) {
   const skip = runProgram('sh', ['-c', `command -v ${shell}`]).output === '' && `no ${shell}`;
   t.test(`${shell} says nothing of its own when it is the system's shell`, skip ? { skip } : needsRoot, async (t) => {
     const daemon = await startDaemon(t);
     const script = `exec ${shell} "$@"`;
-    const { output, errors, status } = control(daemon, ['run', '--', 'id', '-u'], ['sh', '-c', script, 'sh']);
-    t.strictSame({ output, errors, status }, { output: '0\n', errors: '', status: 0 });
+    for (const [asker, options] of ASKERS) {
+      const result = control(daemon, ['run', ...options, '--', 'id', '-u'], ['sh', '-c', script, 'sh']);
+      t.strictSame(result, { output: '0\n', errors: '', status: 0 }, asker);
+    }
   });
 }
 
