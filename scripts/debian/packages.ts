@@ -56,7 +56,7 @@ export const testPackages: readonly DebianPackage[] = [
   },
   { name: 'python3-gi', provides: '/usr/lib/python3/dist-packages/gi', why: 'is its event loop' },
   { name: 'polkitd', provides: 'pkaction', why: 'is the real one', optional: true },
-  { name: 'zsh', provides: 'zsh', why: 'completes what nsresourcectl takes', optional: true },
+  { name: 'zsh', provides: 'zsh', why: 'completes what nsresourcectl and nsresourced take', optional: true },
   { name: 'fish', provides: 'fish', why: 'does so, too', optional: true },
 ];
 

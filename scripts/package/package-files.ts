@@ -25,11 +25,11 @@ const places: Readonly<Record<string, string>> = { nsresourced: 'usr/sbin', nsre
 /** What is in the folder of the programs and not in the package: licences stand elsewhere, what V8 made is for another release. */
 const unwanted = /^THIRD-PARTY-LICENSES$|\.js\.v\d/;
 
-/** Where shells look for what `nsresourcectl completion SHELL` prints. */
-const completionPlaces = {
-  bash: 'usr/share/bash-completion/completions/nsresourcectl',
-  zsh: 'usr/share/zsh/vendor-completions/_nsresourcectl',
-  fish: 'usr/share/fish/vendor_completions.d/nsresourcectl.fish',
+/** Where shells look for what completes a program's arguments. */
+const completionPlaces: Readonly<Record<string, (program: string) => string>> = {
+  bash: (program) => `usr/share/bash-completion/completions/${program}`,
+  zsh: (program) => `usr/share/zsh/vendor-completions/_${program}`,
+  fish: (program) => `usr/share/fish/vendor_completions.d/${program}.fish`,
 };
 
 /** A file, a program or a symbolic link of the package. */
@@ -136,9 +136,6 @@ function manPages({ version, epoch }: PackageFilesOptions): Entry[] {
 
 function ownFiles({ programs, version, epoch }: PackageFilesOptions): Entry[] {
   const read = (path: string) => readFileSync(`${debian}/${path}`, 'utf8');
-  const completions = readdirSync(`${debian}/completions`).map(
-    (name): Entry => [`usr/share/bash-completion/completions/${name}`, { content: read(`completions/${name}`) }],
-  );
   const examples = readdirSync(`${debian}/examples`, { recursive: true, withFileTypes: true })
     .filter((entry) => entry.isFile())
     .map((entry): Entry => {
@@ -146,11 +143,13 @@ function ownFiles({ programs, version, epoch }: PackageFilesOptions): Entry[] {
       return [`${documentation}/${path}`, { content: read(path), executable: true }];
     });
   return [
-    ...completions,
-    ...Object.entries(completionPlaces).map(([shell, path]): Entry => {
+    ...Object.entries(completionPlaces).flatMap(([shell, place]): Entry[] => {
       // Of the programs as they were built, as it needs what it stands beside.
       const words = [`${root}/packages/daemon/bin/nsresourcectl`, 'completion', shell];
-      return [path, { content: execFileSync(process.execPath, words) }];
+      return [
+        [place('nsresourced'), { content: read(`completions/nsresourced.${shell}`) }],
+        [place('nsresourcectl'), { content: execFileSync(process.execPath, words) }],
+      ];
     }),
     ...examples,
     [`${documentation}/copyright`, { content: debianCopyright(read('copyright'), programs) }],

@@ -60,11 +60,13 @@ const PLACES = [
   'usr/share/doc/sdrx-nsresourced/copyright',
   'usr/share/doc/sdrx-nsresourced/examples/runit/run',
   'usr/share/fish/vendor_completions.d/nsresourcectl.fish',
+  'usr/share/fish/vendor_completions.d/nsresourced.fish',
   'usr/share/man/man1/nsresourcectl.1.gz',
   'usr/share/man/man7/sdrx-event.7.gz',
   'usr/share/man/man8/nsresourced.8.gz',
   'usr/share/polkit-1/actions/sdrx-nsresourced.policy',
   'usr/share/zsh/vendor-completions/_nsresourcectl',
+  'usr/share/zsh/vendor-completions/_nsresourced',
 ];
 
 /** The pages of the manual that the package has. */
@@ -200,7 +202,7 @@ t.test('the Debian package of the daemon', canMake, async (t) => {
     t.end();
   });
 
-  await t.test('the shell completes what the programs have', needs('bash'), (t) => {
+  await t.test('bash completes what the programs have', needs('bash'), (t) => {
     const completed = (program: string, ...words: readonly string[]) => {
       const line = [program, ...words];
       const script = `. ${tree}/usr/share/bash-completion/completions/${program}
@@ -216,6 +218,34 @@ t.test('the Debian package of the daemon', canMake, async (t) => {
     t.strictSame(completed('nsresourced', '--userns-restrict', '=', 'o'), ['off']);
     t.strictSame(completed('nsresourced', '--he'), ['--help']);
     t.strictSame(completed('nsresourcectl', 're'), ['release', 'reload']);
+    t.end();
+  });
+
+  // What asks a program for its options finds the one that was packed.
+  const packed = `nsresourced() { ${process.execPath} ${tree}/usr/sbin/nsresourced "$@"; }`;
+
+  await t.test('zsh completes what the daemon has', needs('zsh'), (t) => {
+    // Its own function tells what it was asked to offer.
+    const script = `${packed}; compdef() { : }; _arguments() { print -rl -- "$@" }
+      . ${tree}/usr/share/zsh/vendor-completions/_nsresourced; words=(nsresourced --); CURRENT=2; _nsresourced`;
+    const offered = run(folder.path, 'zsh', '-fc', script).trim().split('\n');
+    t.ok(
+      ['--max-workers=:value:', '--userns-restrict=:value:(require off)', '--help'].every((text) =>
+        offered.includes(text),
+      ),
+    );
+    t.end();
+  });
+
+  await t.test('fish does', needs('fish'), (t) => {
+    const completed = (words: string) => {
+      const script = `function nsresourced; ${process.execPath} ${tree}/usr/sbin/nsresourced $argv; end
+        source ${tree}/usr/share/fish/vendor_completions.d/nsresourced.fish; complete -C 'nsresourced ${words}'`;
+      return run(folder.path, 'fish', '--no-config', '-c', script).trim().split('\n');
+    };
+    t.strictSame(completed('--max-w'), ['--max-workers=']);
+    t.strictSame(completed('--userns-restrict=o'), ['--userns-restrict=off']);
+    t.strictSame(completed('--he'), ['--help']);
     t.end();
   });
 
