@@ -25,7 +25,7 @@ export interface Machine {
  * Tests that need a systemd that is process 1, of the machine's release, and nothing of its kernel. A container has that, too,
  * and is ten times as fast.
  */
-export const needSystemdOnly = /^test\/e2e\/vm\/(http-service|idle-exit|kept-service|reload)\./;
+export const needSystemdOnly = /^test\/e2e\/vm\/(http-service|idle-exit|kept-service|package|reload)\./;
 
 /** What every machine has: a kernel, systemd, and what node needs. */
 export const basePackages = [
@@ -50,7 +50,7 @@ export const machines: readonly Machine[] = [
   {
     ...trixie,
     name: 'trixie',
-    tests: /^test\/(e2e\/vm\/(?!by-hand|crowd|http-service|idle-exit|kept-service|package|reload)|soak\/machine-)/,
+    tests: /^test\/(e2e\/vm\/(?!by-hand|crowd|http-service|idle-exit|kept-service|package|reload|run)|soak\/machine-)/,
     // A reload under load takes an emulated machine minutes, on a busy host more than a manager waits for its successor. The same
     // daemon is reloaded under load outside of machines, too.
     ifNamed: /^test\/e2e\/vm\/upgrade\./,
@@ -58,7 +58,7 @@ export const machines: readonly Machine[] = [
   {
     ...trixie,
     name: 'trixie-bare',
-    tests: /^test\/(bpf\/|e2e\/vm\/(by-hand|crowd|http-service|idle-exit|kept-service|package|reload)\.)/,
+    tests: /^test\/(bpf\/|e2e\/vm\/(by-hand|crowd|http-service|idle-exit|kept-service|package|reload|run)\.)/,
     kernelArguments: bare,
   },
   // Kernel 6.1, the oldest one that the package supports, and systemd 252.
@@ -68,7 +68,7 @@ export const machines: readonly Machine[] = [
     packages: [],
     kernelArguments: bare,
     memory: 1024,
-    tests: /^test\/(bpf\/|e2e\/vm\/(http-service|kept-service|kernel|package|upgrade)\.|soak\/machine-)/,
+    tests: /^test\/(bpf\/|e2e\/vm\/(http-service|kept-service|kernel|package|run|upgrade)\.|soak\/machine-)/,
     // Ten minutes for what is the same as on trixie but for the release of systemd; the package, five to seventeen.
     ifNamed: /^test\/e2e\/vm\/(kept-service|package|upgrade)\./,
     limit: 3000,
@@ -80,7 +80,7 @@ export const machines: readonly Machine[] = [
     name: 'testing',
     suite: 'testing',
     tests:
-      /^test\/(bpf\/|e2e\/vm\/(by-hand|clients|crowd|http-service|kept-service|kernel|package|reload|upgrade)\.|soak\/machine-)/,
+      /^test\/(bpf\/|e2e\/vm\/(by-hand|clients|crowd|http-service|kept-service|kernel|package|reload|run|upgrade)\.|soak\/machine-)/,
     onDemand: true,
     // The first look at users starts systemd's own daemon there, which keeps an emulated machine busy for minutes.
     notStarted: [

@@ -10,7 +10,9 @@ import { needsVirtualMachine, run } from './machine.js';
 import { restricted } from './namespaces.js';
 import { PINS, REGISTRY, RUNTIME_DIRECTORY, SERVICE, serve } from './service.js';
 
-const COUNT = 5000;
+const COUNT = 4400;
+/** Of so many one is registered. The kernel restricts and tells of the others, too, which takes the daemon a tenth of the time. */
+const REGISTERED_OF = 10;
 /** How many the ring buffer has room for at most: 16 bytes each of 64 KiB. */
 const ROOM = 4096;
 const OVERFLOW = `${PINS}-sdrx/maps/userns_overflow`;
@@ -66,18 +68,20 @@ t.test(`${COUNT} namespaces that die at once are all forgotten`, needsVirtualMac
   }
   tell('made');
 
-  // As workers would have registered them, one by one.
+  // As workers would have done it, one by one.
   using registry = Registry.open(RUNTIME_DIRECTORY);
   using restrict = openUsernsRestrict();
   {
     using _lock = registry.lock();
     for (const [index, path] of paths.trim().split('\n').entries()) {
       using fd = new Fd(openSync(path, 'r'));
-      registry.store({ owner: index % 50, name: `crowd-${index}`, userns: namespaceInode(fd.number), cgroups: [] });
       restrict.put(fd.number);
+      if (index % REGISTERED_OF === 0)
+        registry.store({ owner: index % 50, name: `crowd-${index}`, userns: namespaceInode(fd.number), cgroups: [] });
     }
   }
   t.equal(restricted().size, COUNT);
+  t.equal(registry.inodes().length, COUNT / REGISTERED_OF);
   tell('registered');
 
   // Nobody reads the ring buffer while they die, so that it overflows.
@@ -85,21 +89,22 @@ t.test(`${COUNT} namespaces that die at once are all forgotten`, needsVirtualMac
   crowd.stdin.end();
   await exited;
   using overflow = BpfMap.openPinned(OVERFLOW);
+  const without = () => [...overflow.keys()].length;
   await untilOr(
     LIMIT,
-    () => [...overflow.keys()].length >= COUNT - ROOM,
-    () => `${[...overflow.keys()].length} found no room`,
+    () => without() >= COUNT - ROOM,
+    () => `${without()} found no room`,
+    300,
   );
   tell('dead');
 
   run('systemctl', 'kill', '--kill-whom=main', '--signal=CONT', SERVICE);
-  const left = () => readdirSync(REGISTRY).length - 1;
+  const left = () => readdirSync(REGISTRY).length - 1 + restricted().size;
   await untilOr(
     LIMIT,
     () => left() === 0,
-    () => `${left()} files are left`,
+    () => `${left()} files and entries of the kernel's map are left`,
     500,
   );
-  t.equal(restricted().size, 0);
   tell('released');
 });

@@ -5,6 +5,7 @@ import { type ProgramResult, runProgram } from '../../support/run-program.js';
 import { UserNamespace } from '../../support/user-namespace.js';
 import type { RawReply } from '../../support/varlink-call.js';
 import { type Answer, callAs } from './caller.js';
+import { isEmulated } from './machine.js';
 import { API, FORMER_PINS, PINS, REGISTRY } from './service.js';
 
 /** The map of restricted namespaces. */
@@ -91,7 +92,7 @@ export function succeeded(answer: Answer): RawReply {
 export function traces(inode: number): string[] {
   const places = {
     registry: () => existsSync(`${REGISTRY}/i${inode}.userns`),
-    BPF: () => restricted().has(inode),
+    BPF: () => isEmulated && restricted().has(inode),
     'fd store': () => stored().includes(inode),
   };
   return Object.entries(places).flatMap(([name, has]) => (has() ? [name] : []));
