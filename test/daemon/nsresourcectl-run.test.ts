@@ -143,6 +143,17 @@ t.test('without options it asks as Node does, and needs no Node', needsPerl, asy
   t.match(control(daemon, ['run', '--map=0', '--', 'id', '-u'], withoutNode), { output: '', status: 99 });
 });
 
+t.test('perl changes nothing of the environment, and does nothing that it is told there', needsPerl, async (t) => {
+  const daemon = await startDaemon(t);
+  const script = ['run', '--', 'sh', '-c', 'printenv LC_ALL || echo none; printenv PERL5OPT || echo none'];
+  for (const [variable, output] of [
+    ['LC_ALL=no_SUCH.UTF-8', 'no_SUCH.UTF-8\nnone\n'],
+    ['--unset=LC_ALL', 'none\nnone\n'],
+    ['PERL5OPT=-MNo::Such', `${process.env.LC_ALL ?? 'none'}\n-MNo::Such\n`],
+  ] as const)
+    t.strictSame(control(daemon, script, ['env', variable]), { output, errors: '', status: 0 }, variable);
+});
+
 t.test('where the daemon says no to perl, Node asks the same once more', needsPerl, async (t) => {
   using folder = new Folder();
   const messages: string[] = [];
