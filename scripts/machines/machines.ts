@@ -23,7 +23,7 @@ export interface Machine {
 
 /**
  * Tests that need a systemd that is process 1, of the machine's release, and nothing of its kernel. A container has that, too,
- * and is ten times as fast.
+ * and is ten times as fast. `package` says what it leaves out there.
  */
 export const needSystemdOnly = /^test\/e2e\/vm\/(http-service|idle-exit|kept-service|package|reload)\./;
 
@@ -69,7 +69,8 @@ export const machines: readonly Machine[] = [
     kernelArguments: bare,
     memory: 1024,
     tests: /^test\/(bpf\/|e2e\/vm\/(http-service|kept-service|kernel|package|run|upgrade)\.|soak\/machine-)/,
-    // Ten minutes for what is the same as on trixie but for the release of systemd; the package, five to seventeen.
+    // Ten minutes for what is the same as on trixie but for the release of systemd; the package, where a container is refused, five
+    // to seventeen.
     ifNamed: /^test\/e2e\/vm\/(kept-service|package|upgrade)\./,
     limit: 3000,
   },

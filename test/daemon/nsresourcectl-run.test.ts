@@ -21,6 +21,9 @@ const user = asUser(UID);
 
 const needsPerl = existsSync('/usr/bin/perl') ? needsRoot : { skip: 'no /usr/bin/perl' };
 
+/** Variables that the shell part could have for itself. */
+const NAMES = ['verb=v', 'network=n', 'words=w', 'user=u'];
+
 /** Who asks the daemon. An option has Node do it, even one that changes nothing. */
 const ASKERS: readonly (readonly [asker: string, options: readonly string[], needs: object])[] = [
   ['perl', [], needsPerl],
@@ -93,11 +96,13 @@ for (const [asker, options, needs] of ASKERS) {
   t.test(`signals, limits, descriptors and variables are those of the caller, by ${asker}`, needs, async (t) => {
     const daemon = await startDaemon(t);
     const script =
-      'grep -E "^Sig(Ign|Blk)" /proc/self/status; ulimit -Sn; ls /proc/$$/fd; env | grep -E "^(A|NSR)"; umask';
+      'grep -E "^Sig(Ign|Blk)" /proc/self/status; ulimit -Sn; ls /proc/$$/fd; env | grep -E "^(A|NSR|nsr|verb|network|words|user)"; umask';
     const caller = (...command: readonly string[]) => {
       const shell = 'umask 027; ulimit -Sn 333; exec 5</dev/null 8</dev/null "$@"';
       const signals = ['--ignore-signal=HUP', '--ignore-signal=PIPE', '--block-signal=USR1'];
-      return runProgram('env', [...signals, 'A=b', 'sh', '-c', shell, 'sh', ...user, ...command], { cwd: '/' }).output;
+      return runProgram('env', [...signals, 'A=b', ...NAMES, 'sh', '-c', shell, 'sh', ...user, ...command], {
+        cwd: '/',
+      }).output;
     };
     const expected = caller('sh', '-c', script);
     t.match(expected, /^333$/m);
