@@ -26,7 +26,6 @@ import { runProgram } from '../support/run-program.js';
 import { ServiceManager } from '../support/service-manager.js';
 import { varlinkCall } from '../support/varlink-call.js';
 import { waitForExit } from '../support/wait-for-exit.js';
-import { withoutTap } from '../support/without-tap.js';
 
 const writer = programPath('log-writer.js', import.meta.url);
 const INFO = 'org.varlink.service.GetInfo';
@@ -49,7 +48,7 @@ function startWriter(t: Test, stderr: Fd | number, args: readonly string[], env:
   setNonBlocking(theirOutput.number, false);
   const child = spawn(process.execPath, {
     args: [writer, ...args],
-    env: { ...withoutTap(), ...env },
+    env: { ...process.env, ...env },
     fds: [theirInput, theirOutput, stderr],
   });
   theirInput.close();
@@ -142,7 +141,6 @@ for (const [what, make] of Object.entries(GONE)) {
 t.test('so does none at all', async (t) => {
   const child = spawn('sh', {
     args: ['-c', `exec "$@" 2>&-`, 'sh', process.execPath, writer, ...MUCH],
-    env: withoutTap(),
     fds: [null, null, null],
   });
   t.match(waitForExit(child), { code: 'exited', status: 0 });
@@ -176,7 +174,7 @@ t.test('a journal that does not read holds nobody up', needsRoot, async (t) => {
   const script = `mount --bind '${folder.path}' /run && exec "$@"`;
   const child = spawn('unshare', {
     args: ['--mount', 'sh', '-c', script, 'sh', process.execPath, writer, ...MUCH],
-    env: { ...withoutTap(), TARGET: 'journal' },
+    env: { ...process.env, TARGET: 'journal' },
     fds: [null, null, theirs],
   });
   theirs.close();
@@ -189,7 +187,6 @@ t.test('many messages of one kind are suppressed, and a line says how many', asy
   const [ours, theirs] = pipe();
   const child = spawn(process.execPath, {
     args: ['--input-type=module', '--eval', SUPPRESSED],
-    env: withoutTap(),
     fds: [null, null, theirs],
   });
   theirs.close();

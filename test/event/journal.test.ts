@@ -8,7 +8,6 @@ import { Folder } from '../support/folder.js';
 import { leavingNothing } from '../support/nothing-left.js';
 import { programPath } from '../support/program-path.js';
 import { until } from '../support/until.js';
-import { withoutTap } from '../support/without-tap.js';
 import { withEnvironment } from './environment.js';
 
 const socket = `@sdrx-test-${process.pid}-journal`;
@@ -171,7 +170,7 @@ function run(args: readonly string[], env: NodeJS.ProcessEnv = {}): Ran {
   const path = folder.join('stderr');
   using file = openFile(path, constants.O_WRONLY | constants.O_CREAT | constants.O_APPEND);
   const { status } = spawnSync(process.execPath, [program, ...args], {
-    env: { ...withoutTap(), JOURNAL_STREAM: undefined, ...env },
+    env: { ...process.env, JOURNAL_STREAM: undefined, ...env },
     stdio: ['ignore', 'ignore', file.number],
   });
   return { stderr: readFileSync(path, 'utf8'), status };
@@ -233,7 +232,7 @@ t.test('the journal is chosen if JOURNAL_STREAM is the standard error, and only 
   t.equal(fake.read(), undefined);
   const script = 'export JOURNAL_STREAM="$(stat -L -c %d:%i /proc/self/fd/2)"; exec "$@"';
   const args = ['-c', script, 'sh', process.execPath, program, 'auto', path, '1'];
-  const { stderr: printed } = spawnSync('sh', args, { env: withoutTap(), encoding: 'utf8' });
+  const { stderr: printed } = spawnSync('sh', args, { encoding: 'utf8' });
   t.equal(printed, '');
   t.equal(fake.takeText().MESSAGE, 'entry 0');
   t.match(fake.takeText().MESSAGE, /^two\nlines /);

@@ -7,7 +7,6 @@ import { FakeJournal } from '../support/fake-journal.js';
 import { Folder } from '../support/folder.js';
 import { leavingNothing } from '../support/nothing-left.js';
 import { programPath } from '../support/program-path.js';
-import { withoutTap } from '../support/without-tap.js';
 
 const socket = `@sdrx-test-${process.pid}-pino`;
 const options: PinoJournalOptions = { target: 'journal', socket, identifier: 'door', fields: { HOUSE: 'blue' } };
@@ -114,7 +113,7 @@ t.test('in a thread of pino.transport it logs under the name of the program', (t
   const path = folder.join('socket');
   using fake = new FakeJournal(path);
   const program = programPath('programs/log-by-pino.js', import.meta.url);
-  const { status, stderr } = spawnSync(process.execPath, [program, path], { env: withoutTap(), encoding: 'utf8' });
+  const { status, stderr } = spawnSync(process.execPath, [program, path], { encoding: 'utf8' });
   t.equal(stderr, '');
   t.equal(status, 0);
   const entry = { MESSAGE: 'from a thread', PRIORITY: '4', DOOR: 'front', SYSLOG_IDENTIFIER: 'log-by-pino' };

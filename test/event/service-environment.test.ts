@@ -6,7 +6,6 @@ import { cgroupRoot, needsCgroups } from '../support/cgroup.js';
 import { leavingNothing } from '../support/nothing-left.js';
 import { programPath } from '../support/program-path.js';
 import { runProgram } from '../support/run-program.js';
-import { withoutTap } from '../support/without-tap.js';
 
 type Member = keyof ServiceEnvironment;
 
@@ -182,7 +181,7 @@ for (const group of GROUPS) {
       for (let made = path; made !== cgroupRoot; made = dirname(made)) rmdirSync(made);
     });
     const script = 'echo $$ >"$0/cgroup.procs" && python3 -c "$1" && shift && exec "$@"';
-    const { output } = runProgram('sh', ['-c', script, path, ASK, process.execPath, program], { env: withoutTap() });
+    const { output } = runProgram('sh', ['-c', script, path, ASK, process.execPath, program]);
     const [theirs, ours] = output.trim().split('\n');
     t.strictSame(JSON.parse(ours ?? ''), JSON.parse(theirs ?? ''));
     t.end();

@@ -1,7 +1,6 @@
 import { spawnSync } from 'node:child_process';
 import type { Fd } from '@sdrx/linux';
 import { programPath } from '../support/program-path.js';
-import { withoutTap } from '../support/without-tap.js';
 
 /** The longest that it may take to end, in milliseconds. */
 const LIMIT = 60_000;
@@ -28,7 +27,7 @@ export function failedStart(
   const script = 'test -z "$LISTEN_FDS" -o "$LISTEN_PID" || export LISTEN_PID=$$; exec "$0" "$@"';
   const { status, stderr, stdout } = spawnSync('sh', ['-c', script, process.execPath, program, ...args], {
     encoding: 'utf8',
-    env: { ...withoutTap(), ...environment },
+    env: { ...process.env, ...environment },
     stdio: ['ignore', 'pipe', 'pipe', ...passed.map(({ number }) => number)],
     timeout: LIMIT,
   });

@@ -26,7 +26,6 @@ import { needsRoot } from '../support/privileges.js';
 import { processFds } from '../support/process-fds.js';
 import { programPath } from '../support/program-path.js';
 import { until, untilOr } from '../support/until.js';
-import { withoutTap } from '../support/without-tap.js';
 import { RunningExample } from './running-example.js';
 
 /** The longest that anything here may take, in milliseconds. */
@@ -461,7 +460,7 @@ t.test('when the kernel had no room it says so, and finds out what it missed', n
 
 t.test('an option that there is not is told', async (t) => {
   const path = programPath('../../../examples/dist/link-monitor.js', import.meta.url);
-  const { status, stderr } = spawnSync(process.execPath, [path, '--never'], { encoding: 'utf8', env: withoutTap() });
+  const { status, stderr } = spawnSync(process.execPath, [path, '--never'], { encoding: 'utf8' });
   t.equal(status, 1);
   t.match(stderr, /^link-monitor: Unknown option '--never'/);
 });

@@ -17,7 +17,6 @@ import { leavingNothing } from '../support/nothing-left.js';
 import { processFds } from '../support/process-fds.js';
 import { programPath } from '../support/program-path.js';
 import { until, untilOr } from '../support/until.js';
-import { withoutTap } from '../support/without-tap.js';
 import { RunningExample } from './running-example.js';
 
 /** The longest that anything here may take, in milliseconds. */
@@ -426,7 +425,7 @@ async function serving(t: Tap, serve: (socket: Socket) => void): Promise<readonl
 /** Runs the example to its end. @returns its exit status, and what it says */
 async function failure(...args: readonly string[]): Promise<string> {
   const path = programPath('../../../examples/dist/mqtt-listen.js', import.meta.url);
-  const child = spawn(process.execPath, [path, ...args], { env: withoutTap(), stdio: ['ignore', 'ignore', 'pipe'] });
+  const child = spawn(process.execPath, [path, ...args], { stdio: ['ignore', 'ignore', 'pipe'] });
   let said = '';
   child.stderr.setEncoding('utf8').on('data', (text: string) => {
     said += text;

@@ -14,7 +14,6 @@ import { readable } from '../support/readable.js';
 import { ServiceManager } from '../support/service-manager.js';
 import { untilOr } from '../support/until.js';
 import { varlinkCall } from '../support/varlink-call.js';
-import { withoutTap } from '../support/without-tap.js';
 import { failedStart } from './failed-start.js';
 import { RunningExample } from './running-example.js';
 
@@ -30,7 +29,7 @@ const systemd = (program: string) =>
 
 /** What a program is told that has nothing from us: neither tap's module nor our Node's folder. */
 function environment(): NodeJS.ProcessEnv {
-  return { ...withoutTap(), PATH: `${dirname(process.execPath)}:${process.env.PATH}` };
+  return { ...process.env, PATH: `${dirname(process.execPath)}:${process.env.PATH}` };
 }
 
 /** The example by hand, at a socket in a folder of its own. */

@@ -21,7 +21,6 @@ import { ReceivedSignals } from '../support/received-signals.js';
 import { runNode } from '../support/run-node.js';
 import { hasSignal, signalMask } from '../support/signal-status.js';
 import { waitForExit } from '../support/wait-for-exit.js';
-import { withoutTap } from '../support/without-tap.js';
 
 const SIGUSR1 = signalNumber('SIGUSR1');
 const SIGUSR2 = signalNumber('SIGUSR2');
@@ -65,10 +64,9 @@ t.test(
   leavingNothing(async (t) => {
     using signals = new ReceivedSignals(COMMAND);
     const program = programPath('./programs/queue-signals.js', import.meta.url);
-    using first = spawn(process.execPath, { args: [program, String(process.pid), '0', '10000'], env: withoutTap() });
+    using first = spawn(process.execPath, { args: [program, String(process.pid), '0', '10000'] });
     using second = spawn(process.execPath, {
       args: [program, String(process.pid), '10000', '10000'],
-      env: withoutTap(),
     });
     const received: SignalInfo[] = [];
     const deadline = now() + 60_000;

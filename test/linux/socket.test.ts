@@ -41,7 +41,6 @@ import { programPath } from '../support/program-path.js';
 import { runNode } from '../support/run-node.js';
 import { runWithLimit } from '../support/run-with-limit.js';
 import { waitForExit } from '../support/wait-for-exit.js';
-import { withoutTap } from '../support/without-tap.js';
 
 const AF_INET = 2;
 const NOBODY = 0xffff_ffff;
@@ -279,7 +278,7 @@ t.test('the peer is who connected, another user and process', needsRoot, async (
   using listener = listenAt(folder.join('socket'));
   chmodSync(folder.join('socket'), 0o666);
   const program = programPath('./programs/connect-as-nobody.js', import.meta.url);
-  const child = spawn(process.execPath, { args: [program, folder.join('socket')], env: withoutTap() });
+  const child = spawn(process.execPath, { args: [program, folder.join('socket')] });
   await readable(listener.number);
   using connection = accept(listener.number);
   t.strictSame(peerCredentials(connection?.number ?? -1), { pid: child.pid, uid: 65534, gid: 65533 });

@@ -10,7 +10,6 @@ import { runNode } from '../support/run-node.js';
 import { runProgram } from '../support/run-program.js';
 import { until } from '../support/until.js';
 import { waitForExit } from '../support/wait-for-exit.js';
-import { withoutTap } from '../support/without-tap.js';
 
 const { SIGKILL } = constants.signals;
 const NOBODY = 65534;
@@ -169,7 +168,7 @@ for (const [who, ...args] of [['process'], ['thread', 'thread']]) {
     leavingNothing(async (t) => {
       const program = programPath('./programs/parent-death.js', import.meta.url);
       const [reader, writer] = pipe();
-      const parent = spawn(process.execPath, { args: [program, ...args], env: withoutTap(), fds: [null, writer, 2] });
+      const parent = spawn(process.execPath, { args: [program, ...args], fds: [null, writer, 2] });
       writer.close();
       let text = '';
       const buffer = Buffer.alloc(100);
@@ -212,7 +211,7 @@ t.test('a child whose parent is not this process does not become its program', n
 /** What a Node of ours finds that is activated with these. */
 function activated(listenFds: NonNullable<SpawnOptions['listenFds']>, options: SpawnOptions = {}): unknown {
   const program = programPath('./programs/show-listen-fds.js', import.meta.url);
-  return JSON.parse(runProgram(process.execPath, [program], { env: withoutTap(), ...options, listenFds }).output);
+  return JSON.parse(runProgram(process.execPath, [program], { ...options, listenFds }).output);
 }
 
 t.test(
@@ -309,7 +308,6 @@ t.test('all of it can be asked for at once, from several threads', (t) => {
 t.test('no signal of a storm runs a handler in a child, nor gets lost', (t) => {
   const program = programPath('./programs/spawn-in-storm.js', import.meta.url);
   const { output } = runProgram(process.execPath, [program, '1000', '5000'], {
-    env: withoutTap(),
     group: 'process-group',
   });
   const { received, ends, left } = JSON.parse(output);

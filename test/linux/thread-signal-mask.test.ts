@@ -16,7 +16,6 @@ import { leavingNothing } from '../support/nothing-left.js';
 import { programPath } from '../support/program-path.js';
 import { signalMask } from '../support/signal-status.js';
 import { waitForExit } from '../support/wait-for-exit.js';
-import { withoutTap } from '../support/without-tap.js';
 
 /** How many threads do not block a signal. */
 function unblocked(signo: number): number {
@@ -102,7 +101,6 @@ t.test(
       const program = programPath('./programs/queue-request.js', import.meta.url);
       const sender = spawn(process.execPath, {
         args: [program, String(process.pid), String(signo)],
-        env: withoutTap(),
       });
       t.match(waitForExit(sender), { code: 'exited', status: 0 });
       t.match(take(signals, 1), [{ signo, code: -60, pid: sender.pid }]);

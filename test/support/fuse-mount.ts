@@ -4,7 +4,6 @@ import { existsSync } from 'node:fs';
 import { libc } from '@sdrx/linux';
 import { Folder } from './folder.js';
 import { programPath } from './program-path.js';
-import { withoutTap } from './without-tap.js';
 
 const MNT_DETACH = 2;
 
@@ -32,7 +31,6 @@ export class FuseMount {
     const folder = new Folder();
     const server = spawn(process.execPath, [programPath('./fuse-server.js', import.meta.url), folder.path], {
       stdio: ['ignore', 'pipe', 'inherit'],
-      env: withoutTap(),
     });
     const [said] = await once(server.stdout as NodeJS.ReadableStream, 'data');
     if (String(said) !== 'mounted\n') throw new Error(String(said));

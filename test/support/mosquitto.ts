@@ -7,7 +7,6 @@ import { killed } from './killed.js';
 import { Network } from './network.js';
 import { needsRoot } from './privileges.js';
 import { untilOr } from './until.js';
-import { withoutTap } from './without-tap.js';
 
 /** A real MQTT broker and its clients, unpacked; `npm test` does so. */
 const folder = process.env.SDRX_MOSQUITTO ?? '';
@@ -86,7 +85,7 @@ export class Mosquitto {
 
 /** The libraries may be unpacked beside the programs. */
 function environment(): NodeJS.ProcessEnv {
-  if (folder === '/') return withoutTap();
+  if (folder === '/') return process.env;
   const libraries = readdirSync(`${folder}/usr/lib`).map((name) => `${folder}/usr/lib/${name}`);
-  return { ...withoutTap(), LD_LIBRARY_PATH: libraries.join(':') };
+  return { ...process.env, LD_LIBRARY_PATH: libraries.join(':') };
 }

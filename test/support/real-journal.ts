@@ -2,7 +2,6 @@ import { existsSync, readFileSync } from 'node:fs';
 import { Folder } from './folder.js';
 import { needsRoot } from './privileges.js';
 import { runProgram } from './run-program.js';
-import { withoutTap } from './without-tap.js';
 
 const JOURNALD = '/usr/lib/systemd/systemd-journald';
 
@@ -34,7 +33,7 @@ export function journalOf(command: readonly string[], env: NodeJS.ProcessEnv = {
   using folder = new Folder();
   const result = folder.join('journal');
   const args = ['--mount', '--propagation', 'private', 'sh', '-c', SCRIPT, result, ...command];
-  const { exit } = runProgram('unshare', args, { env: { ...withoutTap(), ...env } });
+  const { exit } = runProgram('unshare', args, { env: { ...process.env, ...env } });
   if (exit.status !== 0) throw new Error(`the command, or the journal, ended with ${exit.code} ${exit.status}`);
   const lines = readFileSync(result, 'utf8').trimEnd().split('\n');
   return lines.map((line) => JSON.parse(line));

@@ -6,7 +6,6 @@ import { isRunning } from './is-running.js';
 import { managerPid } from './manager-pid.js';
 import { programPath } from './program-path.js';
 import { untilOr } from './until.js';
-import { withoutTap } from './without-tap.js';
 
 const nsresourcectl = programPath('../../../packages/daemon/bin/nsresourcectl', import.meta.url);
 
@@ -30,7 +29,6 @@ export async function reloadBySignal(daemon: Daemon): Promise<number> {
 export async function reloadByCommand({ runtimeDirectory }: Daemon): Promise<{ status: number; output: string }> {
   const child = spawn(process.execPath, [nsresourcectl, `--runtime-directory=${runtimeDirectory}`, 'reload'], {
     stdio: ['ignore', 'pipe', 'pipe'],
-    env: withoutTap(),
   });
   const texts = [child.stdout, child.stderr].map((stream) => stream.setEncoding('utf8').toArray());
   const [status] = await once(child, 'close');

@@ -1,5 +1,4 @@
 import { type ProgramResult, runProgram } from './run-program.js';
-import { withoutTap } from './without-tap.js';
 
 /**
  * Runs a compiled program of ours to its end, blocking.
@@ -8,5 +7,5 @@ import { withoutTap } from './without-tap.js';
  */
 export function runNode(args: readonly string[], wrapper: readonly string[] = []): ProgramResult {
   const [file = '', ...rest] = [...wrapper, process.execPath, ...args];
-  return runProgram(file, rest, { env: withoutTap() });
+  return runProgram(file, rest);
 }

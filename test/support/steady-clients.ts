@@ -3,7 +3,6 @@ import { writeFileSync } from 'node:fs';
 import { Folder } from './folder.js';
 import { killed } from './killed.js';
 import { programPath } from './program-path.js';
-import { withoutTap } from './without-tap.js';
 
 const PROGRAM = programPath('./steady-client.js', import.meta.url);
 
@@ -33,7 +32,7 @@ export class SteadyClients implements AsyncDisposable {
    */
   start(path: string, kept: boolean, { method, parameters = {} }: SteadyCall): void {
     const args = [PROGRAM, path, this.#stop, kept ? 'kept' : 'short', method, JSON.stringify(parameters)];
-    const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'], env: withoutTap() });
+    const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] });
     const output = child.stdout?.setEncoding('utf8').toArray() ?? Promise.resolve([]);
     this.#clients.push({ child, output: output.then((parts) => parts.join('')) });
   }

@@ -7,7 +7,6 @@ import { FuseMount, noFuse } from '../support/fuse-mount.js';
 import { LingeringSocket } from '../support/lingering-socket.js';
 import { programPath } from '../support/program-path.js';
 import { waitForExit } from '../support/wait-for-exit.js';
-import { withoutTap } from '../support/without-tap.js';
 import { call, exampleService } from './example.js';
 import { type Fixture, frame, systemError, turn, until, withServer } from './fixture.js';
 
@@ -25,7 +24,6 @@ async function pass(what: string, fixture: Fixture, count = MESSAGES, bytes?: Bu
   const message = bytes === undefined ? [] : [bytes.toString('base64')];
   const stranger = spawn(process.execPath, [PROGRAM, what, fixture.path, String(STRANGER), String(count), ...message], {
     stdio: ['ignore', 'pipe', 'inherit'],
-    env: withoutTap(),
   });
   await once(stranger.stdout as NodeJS.ReadableStream, 'data');
   return stranger;

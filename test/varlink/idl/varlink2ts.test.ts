@@ -5,7 +5,6 @@ import t from 'tap';
 import { Folder } from '../../support/folder.js';
 import { leavingNothing } from '../../support/nothing-left.js';
 import { programPath } from '../../support/program-path.js';
-import { withoutTap } from '../../support/without-tap.js';
 import { example, exampleService } from '../example.js';
 import { withServer } from '../fixture.js';
 
@@ -23,7 +22,7 @@ interface Outcome {
 
 function varlink2ts(args: readonly string[], input = ''): Promise<Outcome> {
   return new Promise((resolve) => {
-    const child = execFile(process.execPath, [program, ...args], { env: withoutTap() }, (error, stdout, stderr) =>
+    const child = execFile(process.execPath, [program, ...args], (error, stdout, stderr) =>
       resolve({ status: error?.code ?? 0, stdout, stderr }),
     );
     child.stdin?.end(input);
