@@ -11,6 +11,9 @@ import { printMachine, printTable, times } from '../support/table.js';
 
 const RUNS = 30;
 
+/** How many before, by when the daemon's workers have compiled what they run. */
+const WARM_UP = 50;
+
 /** How many times as long as unshare(1). */
 const AIM = 3;
 
@@ -46,7 +49,7 @@ writeFileSync(report, '');
 chmodSync(report, 0o666);
 const mounts = `mount --bind ${ids} /etc/subuid && mount --bind ${ids} /etc/subgid && cd / && exec "$@"`;
 const user = ['setpriv', `--reuid=${USER.uid}`, `--regid=${USER.uid}`, '--clear-groups', 'env', `HOME=${folder.path}`];
-const numbers = ['--warmup', '3', '--runs', String(RUNS), '--export-json', report];
+const numbers = ['--warmup', String(WARM_UP), '--runs', String(RUNS), '--export-json', report];
 await run([
   ...['unshare', '--mount', 'sh', '-c', mounts, 'sh', ...user],
   ...['hyperfine', '-N', '--style', 'none', ...numbers, ...subjects.map(({ command }) => command)],
