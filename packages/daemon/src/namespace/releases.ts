@@ -263,8 +263,8 @@ export class Releases {
 
   /** What is left elsewhere of namespaces that are not registered. */
   #forgetStrays(): Observable<never> {
-    const inodes = [...this.#strays];
-    this.#strays.clear();
+    const inodes = [...this.#strays].slice(0, BATCH);
+    for (const inode of inodes) this.#strays.delete(inode);
     if (inodes.length === 0) return EMPTY;
     const { registry, restrict, log } = this.#traces;
     // With the lock, so that nobody registers one with such an inode meanwhile.
