@@ -353,16 +353,38 @@ test('a sweep removes the notes of what is not registered', async (t) => {
   t.strictSame(readdirSync(`${registry.directory}/../namespace-ids`), ['x1']);
 });
 
+/** Has strays forgotten. @returns how often others had a turn meanwhile */
+async function forget({ traces }: Arrangement, inodes: readonly number[]): Promise<number> {
+  let turns = 0;
+  await onLoop((loop) => {
+    const releases = new Releases(loop, traces);
+    const running = releases.run().subscribe();
+    const others = loop.defer({ repeat: true }).subscribe(() => turns++);
+    releases.addStrays(inodes);
+    return releases.settled().pipe(
+      finalize(() => {
+        running.unsubscribe();
+        others.unsubscribe();
+      }),
+    );
+  });
+  return turns;
+}
+
 test('what others still know of one that is not registered is forgotten', async (t) => {
   const all = arrange(t);
   using registry = all.registry;
   registry.store(entry(1));
-  await onLoop((loop) => {
-    const releases = new Releases(loop, all.traces);
-    const running = releases.run().subscribe();
-    releases.addStrays([1, 2]);
-    return releases.settled().pipe(finalize(() => running.unsubscribe()));
-  });
+  await forget(all, [1, 2]);
   t.strictSame(all.reset, [2]);
   t.strictSame(registry.inodes(), [1]);
+});
+
+test('so are many, while others have their turns', async (t) => {
+  const all = arrange(t);
+  using _registry = all.registry;
+  const inodes = Array.from({ length: 1000 }, (_, index) => index + 1);
+  const turns = await forget(all, inodes);
+  t.strictSame(all.reset, inodes);
+  t.ok(turns >= 10, `${turns} turns`);
 });
