@@ -81,10 +81,20 @@ function renaming(names: ReadonlyMap<number, string>, ranges: readonly Range[]):
   return (text) => text.replaceAll(/\d+/g, (digits) => nameOf(Number(digits)) ?? digits);
 }
 
+/** The same with names in all that it holds, its keys included. A number that has a name becomes a text. */
 function renamed<T>(value: T, rename: (text: string) => string): T {
-  const text = rename(JSON.stringify(value));
-  // Quotes around a name that was a number.
-  return JSON.parse(text.replaceAll(/([:[,])(<[^>]*>)/g, '$1"$2"'));
+  return renamedValue(value, rename) as T;
+}
+
+function renamedValue(value: unknown, rename: (text: string) => string): unknown {
+  if (typeof value === 'string') return rename(value);
+  if (typeof value === 'number') {
+    const text = rename(String(value));
+    return text === String(value) ? value : text;
+  }
+  if (Array.isArray(value)) return value.map((each) => renamedValue(each, rename));
+  if (typeof value !== 'object' || value === null) return value;
+  return Object.fromEntries(Object.entries(value).map(([key, each]) => [rename(key), renamedValue(each, rename)]));
 }
 
 /** The parameters of a call, with the ids that this daemon has chosen. */
@@ -115,10 +125,8 @@ function registryFiles(rename: (text: string) => string): State {
       .filter(({ name }) => name !== 'lock' && !/^g\d+\.userns$/.test(name))
       .map(({ parentPath, name }): [string, unknown] => {
         const path = `${parentPath}/${name}`;
-        // Quotes around a name that was a number.
-        const text = rename(readFileSync(path, 'utf8')).replaceAll(/([:[,])\s*(<[^>]*>)/g, '$1"$2"');
-        const { netifs: _, ...fields } = JSON.parse(text);
-        return [rename(path.slice(REGISTRY.length)), fields];
+        const { netifs: _, ...fields } = JSON.parse(readFileSync(path, 'utf8'));
+        return [rename(path.slice(REGISTRY.length)), renamed(fields, rename)];
       }),
   );
 }
