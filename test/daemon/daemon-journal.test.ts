@@ -10,12 +10,12 @@ const idOf = (kind: keyof typeof MESSAGE_IDS) => MESSAGE_IDS[kind].replaceAll('-
 
 /**
  * Runs the daemon with a standard error that is the journal's, as systemd does, until the journal has it that a worker died; and has
- * it end.
+ * it end. Who has not been told yet what to do is no worker yet.
  */
 const SCRIPT = `
 JOURNAL_STREAM="$(stat -L -c %d:%i /proc/self/fd/2)"; export JOURNAL_STREAM
 id=$0; "$@" & daemon=$!
-until worker=$(pgrep -P $daemon -f nsresourcework) && kill -ABRT $worker; do kill -0 $daemon || exit 1; sleep 0.05; done
+until worker=$(pgrep -P $daemon -f 'nsresourcework --runtime') && kill -ABRT $worker; do kill -0 $daemon || exit 1; sleep 0.05; done
 until journalctl --directory=/run/log/journal --output=cat MESSAGE_ID=$id | grep -q worker; do kill -0 $daemon || exit 1; sleep 0.05; done
 kill $daemon; wait $daemon`;
 

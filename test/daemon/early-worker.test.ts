@@ -14,14 +14,10 @@ import { programPath } from '../support/program-path.js';
 import { runProgram } from '../support/run-program.js';
 import { until } from '../support/until.js';
 import { waitForExit } from '../support/wait-for-exit.js';
-import { workersOf } from '../support/workers.js';
+import { isEarlyWorker, workersOf } from '../support/workers.js';
 
 const script = programPath('../../../packages/daemon/bin/nsresourcework', import.meta.url);
 const command = [process.execPath, '--v8-pool-size=1', script];
-
-function isEarly(pid: number): boolean {
-  return readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes('--orders');
-}
 
 function begun(): EarlyWorker {
   const early = EarlyWorker.begin(script);
@@ -32,7 +28,7 @@ function begun(): EarlyWorker {
 t.test('one of the first workers was begun with the manager, and is like the others', needsRoot, async (t) => {
   const daemon = await startDaemon(t);
   const workers = await workersOf(daemon, 5, 'nsresourcework');
-  const [first = 0, ...more] = workers.filter(isEarly);
+  const [first = 0, ...more] = workers.filter(isEarlyWorker);
   t.ok(first > 0);
   t.strictSame(more, []);
   const others = workers.filter((pid) => pid !== first);

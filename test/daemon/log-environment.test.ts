@@ -6,7 +6,7 @@ import { FakeJournal } from '../support/fake-journal.js';
 import { Folder } from '../support/folder.js';
 import { needsRoot } from '../support/privileges.js';
 import { settled } from '../support/settled.js';
-import { workersOf } from '../support/workers.js';
+import { isEarlyWorker, workersOf } from '../support/workers.js';
 
 for (const level of ['debug', '7']) {
   t.test(`SYSTEMD_LOG_LEVEL=${level} brings debug messages`, needsRoot, async (t) => {
@@ -88,7 +88,8 @@ for (const stream of ['8:1', '', 'journal', '8:', '99999999999999999999:1']) {
 
 t.test('SYSTEMD_LOG_LEVEL may have levels for targets, which workers are told, too', needsRoot, async (t) => {
   const daemon = await startDaemon(t, { env: { SYSTEMD_LOG_LEVEL: 'debug,console:info' } });
-  const [worker] = await workersOf(daemon, 5, 'nsresourcework');
+  const workers = await workersOf(daemon, 5, 'nsresourcework');
+  const worker = workers.find((pid) => !isEarlyWorker(pid));
   await settled(daemon.pid);
   t.notMatch(daemon.log(), /started worker|no log level/);
   t.ok(readFileSync(`/proc/${worker}/environ`, 'utf8').split('\0').includes('SYSTEMD_LOG_LEVEL=7,console:6'));

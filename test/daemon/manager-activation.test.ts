@@ -19,7 +19,7 @@ import { processFds } from '../support/process-fds.js';
 import { ServiceManager } from '../support/service-manager.js';
 import { UserNamespace } from '../support/user-namespace.js';
 import { varlinkCall } from '../support/varlink-call.js';
-import { workersOf } from '../support/workers.js';
+import { isEarlyWorker, workersOf } from '../support/workers.js';
 
 const INFO = 'org.varlink.service.GetInfo';
 const ACTIVATE = '/usr/bin/systemd-socket-activate';
@@ -227,7 +227,8 @@ for (const [variable, env] of MALFORMED) {
 t.test('none of the variables reaches a worker but those of its own', needsRoot, async (t) => {
   const { fd } = passedSocket(t);
   const daemon = await startDaemon(t, { passed: [fd.number], env: { LISTEN_FDNAMES: 'varlink', LISTEN_PIDFDID: '1' } });
-  for (const worker of await workersOf(daemon, 5, 'nsresourcework')) {
+  const workers = await workersOf(daemon, 5, 'nsresourcework');
+  for (const worker of workers.filter((pid) => !isEarlyWorker(pid))) {
     const environment = readFileSync(`/proc/${worker}/environ`, 'utf8').split('\0');
     t.strictSame(
       environment

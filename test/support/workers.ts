@@ -12,6 +12,11 @@ export async function workersOf(daemon: Daemon, count = 5, program = 'sleep'): P
   return workers;
 }
 
+/** Whether it was begun before it was known what it is to do. Of such a one /proc tells another environment and other arguments. */
+export function isEarlyWorker(pid: number): boolean {
+  return readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes('--orders');
+}
+
 /** Whether a process is a program, itself or by Node; false for one that has ended. */
 function runs(pid: number, program: string): boolean {
   try {
