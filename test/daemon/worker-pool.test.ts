@@ -150,7 +150,8 @@ t.test('a program that can not be run makes it fail, and the log says so', needs
 
 t.test('where no process can be started at all, it fails at once', needsRoot, async (t) => {
   const script = 'export PATH=/nonexistent; exec "$@"';
-  const daemon = launchDaemon(t, { through: ['sh', '-c', script, 'sh'] });
+  // Of our own program the first one is started without a shell.
+  const daemon = launchDaemon(t, { worker: workerScript(t).path, through: ['sh', '-c', script, 'sh'] });
   t.strictSame(await daemon.gone, { code: 1, signal: null });
   t.match(daemon.log(), /could not start a worker: ENOENT.*sh/);
 });
