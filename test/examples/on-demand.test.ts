@@ -27,7 +27,7 @@ const LIMIT = 60_000;
 const systemd = (program: string) =>
   spawnSync(program, ['--version']).status === 0 ? {} : { skip: `there is no ${program}` };
 
-/** What a program is told that has nothing from us: neither tap's module nor our Node's folder. */
+/** An environment in which the shell finds the Node that runs this. */
 function environment(): NodeJS.ProcessEnv {
   return { ...process.env, PATH: `${dirname(process.execPath)}:${process.env.PATH}` };
 }
@@ -298,16 +298,21 @@ async function socketActivate(t: Test, ...args: readonly string[]): Promise<{ pa
   const path = folder.join('socket');
   const started = spawn('systemd-socket-activate', [`--listen=${path}`, ...args], {
     env: environment(),
-    stdio: ['ignore', 'ignore', 'ignore'],
+    stdio: ['ignore', 'ignore', 'pipe'],
   });
   t.teardown(() => {
     started.kill('SIGKILL');
     folder[Symbol.dispose]();
   });
+  let said = '';
+  started.stderr?.setEncoding('utf8').on('data', (text: string) => {
+    said += text;
+  });
+  // The file is there before the socket listens; this it says after that.
   await untilOr(
     LIMIT,
-    () => existsSync(path),
-    () => 'systemd-socket-activate does not listen',
+    () => /^Listening on .*$/m.test(said),
+    () => `systemd-socket-activate does not listen: ${said}`,
   );
   return { path, process: started };
 }
