@@ -7,9 +7,12 @@ import { step } from '../support/step.js';
 /** Tests that depend on Node's own loop and threads. */
 const matrixTests = /^test\/(event|linux)\//;
 
-/** Those of them that start many processes, which takes time and is the same in all releases: on the newest one only. */
+/**
+ * Those of them that are the same in all releases, as they start many processes or happen in a world of their own: on the newest one
+ * only.
+ */
 const newestOnly =
-  /^test\/event\/(restart|run-service|supervis|hand-over|idle-exit|pid-file|control-socket|sdrx-control)/;
+  /^test\/event\/(restart|run-service|supervis|hand-over|idle-exit|pid-file|control-socket|sdrx-|virtual|marbles|service-environment|journal|pino)/;
 
 /** Tests, and the Node on which they are run. */
 export interface NodeRun {
