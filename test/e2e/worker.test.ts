@@ -94,7 +94,7 @@ t.test('a worker that is told to end answers the call that has come, and ends wi
   const answer = client.call(namespaceResource.methods.AllocateUserRange, parameters, { fds: [fd.number] });
   worker.child.kill('SIGTERM');
   worker.child.kill('SIGCONT');
-  t.strictSame((await answer).parameters, {});
+  t.strictSame((await answer).parameters, { name: 'last' });
   t.match(mapOf(namespace), /^0 \d+ 1$/);
   t.strictSame(waitForExit(worker.child), { pid: worker.child.pid, code: 'exited', status: 0 });
   loop.exit();
