@@ -114,6 +114,8 @@ function putUnits(provider: Provider, settings: string, programs: string): void 
   mkdirSync(DROP_INS, { recursive: true });
   writeFileSync(`${DROP_INS}/tests.conf`, `[Service]\n${provider === 'systemd' ? NETWORK : PATIENCE}${settings}`);
   run('systemctl', 'daemon-reload');
+  // Where there is polkit, the first question would start it, for which an emulated machine takes longer than a call may.
+  attempt('systemctl', 'start', 'polkit.service');
 }
 
 /** A copy of our programs that can be changed, in a folder that the sandbox shows. @returns the folder */
