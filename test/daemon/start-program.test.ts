@@ -94,6 +94,20 @@ t.test('programs load koffi’s native file, and koffi only where it is not in i
   t.end();
 });
 
+t.test('no program loads node:crypto, which takes Node several milliseconds, before it needs it', (t) => {
+  using folder = new Folder();
+  using daemon = new InstalledDaemon();
+  const hook = folder.join('hook.cjs');
+  const print = "console.log(process.moduleLoadList.includes('NativeModule crypto'))";
+  writeFileSync(hook, `process.on('exit', () => { ${print} });`);
+  for (const name of PROGRAMS) {
+    const path = join(dirname(daemon.path), name);
+    const { output } = runProgram(process.execPath, ['--require', hook, path, '--version']);
+    t.equal(output, `${name} 0.1.0\nfalse\n`);
+  }
+  t.end();
+});
+
 t.test('what V8 has read of the code is not kept in memory', (t) => {
   using folder = new Folder();
   using daemon = new InstalledDaemon();

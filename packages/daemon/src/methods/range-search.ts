@@ -1,4 +1,3 @@
-import { randomInt } from 'node:crypto';
 import { namespaceResource } from '../interfaces/namespace-resource.js';
 import { IdBlocks, rangeHash, type Size } from '../namespace/uid-range.js';
 import type { Registry } from '../registry/registry.js';
@@ -72,8 +71,21 @@ export class RangeSearch {
   }
 
   *#indexes(wish: number, name: string | undefined): Generator<bigint, void> {
-    this.#random[wish] ??= Array.from({ length: TRIES }, () => randomInt(RANDOM_END));
-    for (const [index, random] of this.#random[wish].entries())
-      yield index === 0 && name !== undefined ? rangeHash(name) : BigInt(random);
+    this.#random[wish] ??= [];
+    const random = this.#random[wish];
+    for (let index = 0; index < TRIES; index++) {
+      if (index === 0 && name !== undefined) {
+        yield rangeHash(name);
+        continue;
+      }
+      const next = random[index] ?? randomIndex();
+      random[index] = next;
+      yield BigInt(next);
+    }
   }
+}
+
+/** Loads what it needs when it is first called: Node takes several milliseconds to load it, and a name's first block usually is free. */
+function randomIndex(): number {
+  return process.getBuiltinModule('node:crypto').randomInt(RANDOM_END);
 }
