@@ -35,6 +35,12 @@ function runScript(daemon: Daemon, script: string, ...options: readonly string[]
   return control(daemon, ['run', ...options, '--', 'sh', '-c', script], user);
 }
 
+/** The same, for who starts it in another way. */
+function runWords(daemon: Daemon, script: string, ...options: readonly string[]): string[] {
+  const words = [nsresourcectl, `--runtime-directory=${daemon.runtimeDirectory}`, 'run'];
+  return [...words, ...options, '--', 'sh', '-c', script];
+}
+
 async function untilEmpty(daemon: Daemon): Promise<void> {
   using registry = Registry.view(daemon.runtimeDirectory);
   await until(() => registry.inodes().length === 0);
@@ -72,16 +78,7 @@ for (const [asker, options, needs] of ASKERS) {
     const folder = mkdtempSync(join(tmpdir(), 'sdrx-test-'));
     t.teardown(() => rmSync(folder, { recursive: true }));
     const script = 'exec sleep 1000';
-    const run = [
-      nsresourcectl,
-      `--runtime-directory=${daemon.runtimeDirectory}`,
-      'run',
-      ...options,
-      '--',
-      'sh',
-      '-c',
-      script,
-    ];
+    const run = runWords(daemon, script, ...options);
     const [file = '', ...args] = [...user, ...run];
     using child = spawn(file, { args, cwd: '/' });
     using registry = Registry.view(daemon.runtimeDirectory);
@@ -106,16 +103,7 @@ for (const [asker, options, needs] of ASKERS) {
     };
     const expected = caller('sh', '-c', script);
     t.match(expected, /^333$/m);
-    const run = [
-      nsresourcectl,
-      `--runtime-directory=${daemon.runtimeDirectory}`,
-      'run',
-      ...options,
-      '--',
-      'sh',
-      '-c',
-      script,
-    ];
+    const run = runWords(daemon, script, ...options);
     t.equal(caller(...run), expected);
   });
 
