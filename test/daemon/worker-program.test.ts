@@ -38,9 +38,11 @@ function nameOf(pid: number): string {
   return readFileSync(`/proc/${pid}/comm`, 'utf8').trim();
 }
 
-function checkWorker(t: Test, { process: { pid } }: StartedWorker): void {
+async function checkWorker(t: Test, { process: { pid } }: StartedWorker): Promise<void> {
   const environment = readFileSync(`/proc/${pid}/environ`, 'utf8').split('\0');
   for (const variable of [`LISTEN_PID=${pid}`, 'LISTEN_FDS=1']) t.ok(environment.includes(variable), variable);
+  // A program that has just begun still has its libraries open.
+  await until(() => processFds(pid).size === 4);
   const fds = processFds(pid);
   t.strictSame([...fds.keys()], [0, 1, 2, 3]);
   t.equal(fds.get(3), LISTEN_FD);
@@ -57,7 +59,7 @@ t.test(
         if (waits) await until(() => nameOf(process.pid) === 'sh');
         begin?.();
         await until(() => nameOf(process.pid) === 'sleep');
-        checkWorker(t, worker);
+        await checkWorker(t, worker);
       });
     }
   }),
