@@ -1,24 +1,10 @@
-import { openSync } from 'node:fs';
 import type { EventLoop } from '@sdrx/event';
-import {
-  duplicate,
-  EPOLLIN,
-  ETIMEDOUT,
-  Fd,
-  type IdMapKind,
-  isSystemError,
-  O_DIRECTORY,
-  O_PATH,
-  pidfdOpen,
-  pidfdSendSignal,
-  SystemError,
-  write,
-} from '@sdrx/linux';
+import { duplicate, EPOLLIN, ETIMEDOUT, type Fd, type IdMapKind, SystemError, write } from '@sdrx/linux';
 import { Observable, type Subscriber } from 'rxjs';
-import { attempt } from '../program/attempt.js';
 import type { HelperLauncher, MapFiles } from './helper-launcher.js';
+import { HelperProcess } from './helper-process.js';
 import { mapProgram } from './map-program.js';
-import { formatIdMap, type NamespaceProcess, notEntered, parentOf } from './namespace-process.js';
+import { formatIdMap, type NamespaceProcess, notEntered } from './namespace-process.js';
 
 /** How long it may take to have the maps opened, in milliseconds. It takes three where nobody is in the way. */
 const LIMIT = 5000;
@@ -63,8 +49,7 @@ class Opening {
   /** What the process opens by the numbers of our descriptors, so that these must be nothing else before it is killed. */
   readonly #lent: Fd[] = [];
   #files: MapFiles | undefined;
-  #pid: number | undefined;
-  #pidfd: Fd | undefined;
+  #process: HelperProcess | undefined;
   #isAsked = false;
 
   constructor(loop: EventLoop, launcher: HelperLauncher, subscriber: Subscriber<MapWriter>) {
@@ -113,40 +98,31 @@ class Opening {
 
   #started(pid: number): void {
     this.#isAsked = false;
-    this.#pid = pid;
+    this.#process = new HelperProcess(this.#launcher, pid);
+    let pidfd: Fd | undefined;
     try {
-      this.#pidfd = pidfdOpen(pid);
-      using directory = new Fd(openSync(`/proc/${pid}`, O_PATH | O_DIRECTORY));
-      // Ended already, it may have been reaped with another one, and its id be somebody else's.
-      if (parentOf(directory) !== this.#launcher.pid) this.#forgetProcess();
+      pidfd = this.#process.open()?.pidfd;
     } catch (error) {
-      this.#forgetProcess();
-      if (!isSystemError(error, 'ESRCH', 'ENOENT')) {
-        // It can't be ended but with all others.
-        this.#launcher.replace();
-        this.#subscriber.error(error);
-      }
+      this.#subscriber.error(error);
     }
     if (this.#subscriber.closed) this.#end();
-    else if (this.#files === undefined) this.#watch();
+    else if (this.#files === undefined) this.#watch(pidfd);
   }
 
-  #forgetProcess(): void {
-    this.#pidfd?.close();
-    this.#pidfd = undefined;
-  }
-
-  /** Fails if it ends without having sent anything. */
-  #watch(): void {
+  /**
+   * Fails if it ends without having sent anything.
+   * @param pidfd none if it has ended
+   */
+  #watch(pidfd: Fd | undefined): void {
     const ended = () => {
       this.#launcher.takeMaps();
       if (this.#files === undefined) this.#subscriber.error(notEntered());
     };
-    if (this.#pidfd === undefined) {
+    if (pidfd === undefined) {
       ended();
       return;
     }
-    const watch = this.#loop.io(this.#pidfd.number, { events: EPOLLIN, description: 'opening of maps' });
+    const watch = this.#loop.io(pidfd.number, { events: EPOLLIN, description: 'opening of maps' });
     const watching = watch.subscribe({
       next: () => {
         watching.unsubscribe();
@@ -170,17 +146,12 @@ class Opening {
     });
   }
 
-  /** Killed, since the owner of the namespace above may have stopped it. */
   #end(): void {
     for (const file of Object.values(this.#files ?? {})) file.close();
     this.#files = undefined;
-    const pidfd = this.#pidfd?.number;
-    if (pidfd !== undefined) attempt(() => pidfdSendSignal(pidfd, 'SIGKILL'));
-    this.#forgetProcess();
+    this.#process?.[Symbol.dispose]();
     // What it has sent and nobody waits for any more would hold its namespace alive.
     this.#launcher.takeMaps();
     for (const fd of this.#lent.splice(0)) fd.close();
-    if (this.#pid !== undefined) this.#launcher.reap(this.#pid);
-    this.#pid = undefined;
   }
 }

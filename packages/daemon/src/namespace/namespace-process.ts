@@ -8,11 +8,6 @@ import {
   Fd,
   type IdMapEntry,
   type IdMapKind,
-  isSystemError,
-  O_DIRECTORY,
-  O_PATH,
-  pidfdOpen,
-  pidfdSendSignal,
   pipe,
   pollNow,
   readIdMap,
@@ -22,8 +17,8 @@ import {
 } from '@sdrx/linux';
 import { Observable, type Subscriber, take, type Unsubscribable } from 'rxjs';
 import type { Quota } from '../limits/quota.js';
-import { attempt } from '../program/attempt.js';
 import type { HelperLauncher } from './helper-launcher.js';
+import { HelperProcess } from './helper-process.js';
 
 /** How long it may take to get a process into a namespace, in milliseconds. It takes three where nobody is in the way. */
 const LIMIT = 5000;
@@ -111,10 +106,10 @@ class Entering {
   readonly #subscriber: Subscriber<NamespaceProcess>;
   readonly #limit: Unsubscribable;
   readonly #asked = atLoad.performanceNow();
-  /** Its directory in /proc, which is never another process's; undefined until it is there. */
+  #process: HelperProcess | undefined;
+  /** Its directory in /proc, and what becomes readable when it ends; undefined until it is there. */
   #directory: Fd | undefined;
   #pidfd: Fd | undefined;
-  #pid: number | undefined;
   /** So that there is room for these two once it runs. */
   readonly #reserved: Fd[] = [];
   #echoed = false;
@@ -188,21 +183,15 @@ class Entering {
 
   #started(pid: number): void {
     this.#isAsked = false;
-    this.#pid = pid;
+    this.#process = new HelperProcess(this.#launcher, pid);
     try {
       for (const reserved of this.#reserved) reserved.close();
-      this.#pidfd = this.#hold(pidfdOpen(pid));
-      this.#directory = this.#hold(new Fd(openSync(`/proc/${pid}`, O_PATH | O_DIRECTORY)));
-      // Dead already, it may have been reaped with another one, and its id be somebody else's.
-      if (parentOf(this.#directory) !== this.#launcher.pid) {
-        this.#pidfd.close();
-        throw notEntered();
-      }
+      const handles = this.#process.open();
+      if (handles === undefined) throw notEntered();
+      this.#directory = handles.directory;
+      this.#pidfd = handles.pidfd;
     } catch (error) {
-      const isGone = !isSystemError(error) || isSystemError(error, 'ESRCH', 'ENOENT');
-      // It can't be ended but with all others.
-      if (!isGone && this.#pidfd === undefined) this.#launcher.replace();
-      this.#fail(isGone ? notEntered() : error);
+      this.#fail(error);
     }
     if (this.#subscriber.closed) {
       this.#end();
@@ -265,14 +254,10 @@ class Entering {
     this.#subscriber.error(error);
   }
 
-  /** Killed, since the namespace's owner may have stopped it. */
   #end(): void {
-    const kill = () => pidfdSendSignal(this.#pidfd?.number ?? -1, 'SIGKILL');
-    // A failure that passes gets a second chance. Should that fail, too, it ends with its input, unless it is stopped.
-    if (attempt(kill).length > 0) attempt(kill);
+    // Should it not be killed, it ends with its input, unless it is stopped.
+    this.#process?.[Symbol.dispose]();
     for (const held of this.#held.splice(0)) held[Symbol.dispose]();
-    if (this.#pid !== undefined) this.#launcher.reap(this.#pid);
-    this.#pid = undefined;
   }
 }
 
@@ -289,11 +274,4 @@ export function notEntered(): Error {
 function hasOtherMaps(directory: string): boolean {
   const [others, ours] = [directory, '/proc/self'].map((path) => readKernelFile(`${path}/uid_map`));
   return others !== ours;
-}
-
-/** The id of a process's parent. proc_pid_stat(5) */
-export function parentOf({ number }: Fd): number {
-  const text = readKernelFile(`/proc/self/fd/${number}/stat`);
-  // The program's name, which comes before, may hold anything.
-  return Number(text.slice(text.lastIndexOf(')') + 1).split(' ')[2]);
 }
