@@ -59,10 +59,10 @@ function measure(size: number, counts: boolean): void {
     const added = Array.from({ length: CALLS }, (_, index) => entry(FULL + index));
     const at = (index: number) => added[index] as NamespaceEntry;
     using worker = Registry.open(runtime);
-    note('the first isRangeFree of a worker', 1, () => worker.isRangeFree(FIRST_START, SIZE));
+    note('the first holdersOf of a worker', 1, () => worker.holdersOf(FIRST_START, SIZE));
     note('store', CALLS, (index) => registry.store(at(index)));
-    note('isRangeFree, taken', CALLS, (index) => worker.isRangeFree(at(index).range?.start ?? 0, SIZE));
-    note('isRangeFree, free', CALLS, () => worker.isRangeFree(0x6ffe_0000, SIZE));
+    note('holdersOf, taken', CALLS, (index) => worker.holdersOf(at(index).range?.start ?? 0, SIZE));
+    note('holdersOf, free', CALLS, () => worker.holdersOf(0x6ffe_0000, SIZE));
     note('byName', CALLS, (index) => registry.byName(at(index).name));
     note('byStart', CALLS, (index) => registry.byStart(at(index).range?.start ?? 0));
     note('update', CALLS, (index) => registry.update({ ...at(index), cgroups: [BigInt(index)] }));

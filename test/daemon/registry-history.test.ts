@@ -2,6 +2,7 @@ import { mkdtempSync } from 'node:fs';
 import { formatNamespaceEntry, type NamespaceEntry, Registry } from '@sdrx/daemon';
 import fc from 'fast-check';
 import t from 'tap';
+import { isRangeFree } from '../support/is-range-free.js';
 import { failAfter } from './fs-fault.js';
 import { faultsOf } from './registry-check.js';
 import { runtimeFolder } from './runtime-folder.js';
@@ -54,7 +55,7 @@ function compare(registry: Registry, model: Model): void {
     if ((registry.byName(name) !== undefined) !== isTaken) throw new Error(`${name} found: ${!isTaken}`);
   }
   for (const start of STARTS) {
-    if (registry.isRangeFree(start, SIZE) === has(model, start)) throw new Error(`${start}: ${has(model, start)}`);
+    if (isRangeFree(registry, start, SIZE) === has(model, start)) throw new Error(`${start}: ${has(model, start)}`);
     const [byUid, byGid] = [registry.byStart(start), registry.byStartGid(start)];
     const owner = [...model.values()].find(({ range }) => range?.start === start);
     if (byUid?.userns !== owner?.userns || byGid?.userns !== owner?.userns) throw new Error(`${start} is not found`);

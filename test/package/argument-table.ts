@@ -172,8 +172,6 @@ export const linux: Table = {
   localAddress: [fd()],
   lockExclusive: [fd()],
   makeSocket: [int32('family'), int32('type'), optional(int32('protocol'))],
-  mapCovers: [entries('map'), uint32('start'), natural('size')],
-  mapOverlaps: [entries('map'), uint32('start'), natural('size')],
   mappedIds: [entries('map'), choice('side', 'inside')],
   memoryFile: [text('name')],
   sealedFile: [text('name'), bytes('bytes')],

@@ -98,11 +98,6 @@ export abstract class RegistryLookups {
     return isNamespaceName(name) && this.reader.holder(nameLink(name)) !== undefined;
   }
 
-  /** Whether nobody has ids of this range, neither as its own nor to give them to others. */
-  isRangeFree(start: number, size: number): boolean {
-    return this.holdersOf(start, size).length === 0;
-  }
-
   /**
    * The inodes of the namespaces that have ids of a range, as their own or to give them to others. The ids are free once
    * all of them are released.

@@ -1,4 +1,4 @@
-import { checkArray, checkChoice, checkInteger, checkObject, checkText, checkUint32 } from '../arguments.js';
+import { checkArray, checkChoice, checkObject, checkText } from '../arguments.js';
 import { readKernelFile } from '../file/read-kernel-file.js';
 
 /** One line of uid_map or gid_map: `count` ids from `inside` on are the ids from `outside` on. user_namespaces(7). */
@@ -31,29 +31,6 @@ export function parseIdMap(text: string): IdMapEntry[] {
       const [inside = 0, outside = 0, count = 0] = line.trim().split(/\s+/).map(Number);
       return { inside, outside, count };
     });
-}
-
-/** Whether all of the `size` ids from `start` on, as numbered inside, are in the map, if need be over several entries. */
-export function mapCovers(map: readonly IdMapEntry[], start: number, size: number): boolean {
-  checkArray('map', map, checkObject);
-  checkUint32('start', start);
-  checkInteger('size', size, 0);
-  let next = start;
-  const end = start + size;
-  for (const { inside, count } of [...map].sort((a, b) => a.inside - b.inside)) {
-    if (inside > next) break;
-    next = Math.max(next, inside + count);
-    if (next >= end) return true;
-  }
-  return next >= end;
-}
-
-/** Whether any of the `size` ids from `start` on, as numbered inside, is in the map. */
-export function mapOverlaps(map: readonly IdMapEntry[], start: number, size: number): boolean {
-  checkArray('map', map, checkObject);
-  checkUint32('start', start);
-  checkInteger('size', size, 0);
-  return map.some(({ inside, count }) => inside < start + size && start < inside + count);
 }
 
 /** Ids that follow each other: `count` of them from `first` on. */
