@@ -1,4 +1,3 @@
-import { setTimeout } from 'node:timers/promises';
 import { isSystemError, sigqueue } from '@sdrx/linux';
 import { findManager, workersOf } from '../control/manager-processes.js';
 import { childrenOf } from '../program/children-of.js';
@@ -31,7 +30,7 @@ async function tellWorkers(runtimeDirectory: string, manager: number, command: n
   for (;;) {
     for (const pid of workersOf(runtimeDirectory, manager)) if (untold.delete(pid)) tell(pid, command);
     if (untold.size === 0 || performance.now() > end) return;
-    await setTimeout(LOOK_INTERVAL);
+    await new Promise((resolve) => setTimeout(resolve, LOOK_INTERVAL));
     const children = new Set(childrenOf(manager));
     untold = new Set([...untold].filter((pid) => children.has(pid)));
   }
