@@ -25,7 +25,7 @@ export interface Machine {
  * Tests that need a systemd that is process 1, of the machine's release, and nothing of its kernel. A container has that, too,
  * and is ten times as fast. `package` says what it leaves out there.
  */
-export const needSystemdOnly = /^test\/e2e\/vm\/(http-service|idle-exit|kept-service|package|reload)\./;
+export const needSystemdOnly = /^test\/e2e\/vm\/(http-service|idle-exit|kept-service|package|reload|ten-minutes)\./;
 
 /** What every machine has: a kernel, systemd, and what node needs. */
 export const basePackages = [
@@ -50,7 +50,8 @@ export const machines: readonly Machine[] = [
   {
     ...trixie,
     name: 'trixie',
-    tests: /^test\/(e2e\/vm\/(?!by-hand|crowd|http-service|idle-exit|kept-service|package|reload|run)|soak\/machine-)/,
+    tests:
+      /^test\/(e2e\/vm\/(?!by-hand|crowd|http-service|idle-exit|kept-service|package|reload|run|ten-minutes)|soak\/machine-)/,
     // A reload under load takes an emulated machine minutes, on a busy host more than a manager waits for its successor. The same
     // daemon is reloaded under load outside of machines, too.
     ifNamed: /^test\/e2e\/vm\/upgrade\./,
@@ -58,7 +59,8 @@ export const machines: readonly Machine[] = [
   {
     ...trixie,
     name: 'trixie-bare',
-    tests: /^test\/(bpf\/|e2e\/vm\/(by-hand|crowd|http-service|idle-exit|kept-service|package|reload|run)\.)/,
+    tests:
+      /^test\/(bpf\/|e2e\/vm\/(by-hand|crowd|http-service|idle-exit|kept-service|package|reload|run|ten-minutes)\.)/,
     kernelArguments: bare,
   },
   // Kernel 6.1, the oldest one that the package supports, and systemd 252.

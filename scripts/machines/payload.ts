@@ -54,7 +54,7 @@ export async function payloadDisk(folder: string, runs: readonly MachineTests[])
     (path) => `test/dist/${path}`,
   );
   const objects = compiled.filter((path) => path.endsWith('.bpf.o'));
-  for (const path of ['package.json', ...objects]) await put(path);
+  for (const path of ['package.json', 'docs/ten-minutes.md', ...objects]) await put(path);
   // At a place that does not change with the folders here: a unit in the machines' images names it.
   await put('scripts/machines/guest/run-tests', 'guest/run-tests');
   await put('test/dist/node_modules');

@@ -5,45 +5,23 @@ import { listenInet } from '@sdrx/event';
 import t from 'tap';
 import { Folder } from '../support/folder.js';
 import { systemdRelease } from '../support/systemd-release.js';
+import { patternOf, TenMinutes } from '../support/ten-minutes.js';
 import { untilOr } from '../support/until.js';
 import { root } from './markdown-pages.js';
 
 /** The longest that anything may take, in milliseconds. */
 const LIMIT = 60_000;
 
-/** In place of the page's port, which somebody may have. */
 const port = freePort();
-const page = readFileSync(`${root}/docs/ten-minutes.md`, 'utf8').replaceAll('8080', String(port));
+const page = new TenMinutes(port);
 
 const folder = new Folder();
 t.teardown(() => folder[Symbol.dispose]());
 const project = folder.join('greeter');
 
-/** A command of the page, and what is shown below it. */
-interface Step {
-  readonly command: string;
-  readonly shown: string;
-}
-
 function freePort(): number {
   using socket = listenInet('127.0.0.1', 0);
   return socket.address.family === 'inet' ? socket.address.port : 0;
-}
-
-function steps(): readonly Step[] {
-  const blocks = [...page.matchAll(/^```sh\n(.*?)^```$/gms)].map(([, block = '']) => block);
-  const texts = blocks.flatMap((block) => block.split(/^\$ /m)).filter((text) => text !== '');
-  return texts.map((text) => {
-    const [command = '', ...shown] = text.split('\n');
-    return { command, shown: shown.join('\n') };
-  });
-}
-
-/** A file of the page, by the name in its first line. */
-function fileOf(name: string): string {
-  const [, content] = new RegExp(`^\`\`\`\\w+\\n((?://|#) ${name}\\n.*?)^\`\`\`$`, 'ms').exec(page) ?? [];
-  if (content === undefined) throw new Error(`the page has no ${name}`);
-  return content;
 }
 
 /** A program as it runs in a terminal: tap puts back the NODE_OPTIONS by which it has every Node load a module of its own. */
@@ -92,16 +70,10 @@ async function interrupted(child: ChildProcess): Promise<unknown> {
   return code ?? signal;
 }
 
-/** What is shown, with any process ids. */
-function patternOf(shown: string): RegExp {
-  const literal = shown.replaceAll(/[.*+?^${}()|[\]\\]/g, '\\$&');
-  return new RegExp(`^${literal.replaceAll(/\b47\d\d\b/g, '\\d+')}$`);
-}
-
 /** The units, as this machine can look at them: as the page says, their type is too new for some. */
 function writeUnits(): void {
   for (const name of ['greeter.socket', 'greeter.service']) {
-    const unit = systemdRelease() < 253 ? fileOf(name).replace('notify-reload', 'notify') : fileOf(name);
+    const unit = systemdRelease() < 253 ? page.file(name).replace('notify-reload', 'notify') : page.file(name);
     writeFileSync(`${project}/${name}`, unit.replace('/usr/bin/node', process.execPath));
   }
 }
@@ -111,8 +83,8 @@ t.test('what docs/ten-minutes.md has one do brings what it says', async (t) => {
   let server: ChildProcess | undefined;
   const done: string[] = [];
   t.teardown(() => run('npx sdrx-control ./control stop'));
-  // What comes behind the look at the units needs a systemd that is process 1, and root.
-  const all = steps();
+  // What comes behind the look at the units needs a systemd that is process 1, and root: test/e2e/vm/ten-minutes.test.ts.
+  const all = page.steps;
   const last = all.findIndex(({ command }) => command.startsWith('systemd-analyze'));
   for (const { command, shown } of all.slice(0, last + 1)) {
     const [program = ''] = command.split(' ');
@@ -125,7 +97,7 @@ t.test('what docs/ten-minutes.md has one do brings what it says', async (t) => {
     if (command === 'npm install @sdrx/event rxjs') {
       // What is installed is tested by test/package/tarball.test.ts.
       symlinkSync(`${root}/node_modules`, `${project}/node_modules`);
-      writeFileSync(`${project}/greeter.js`, fileOf('greeter.js'));
+      writeFileSync(`${project}/greeter.js`, page.file('greeter.js'));
     } else if (program === 'node' || program === 'systemd-socket-activate') {
       if (server?.exitCode === null) t.equal(await interrupted(server), 0, 'Ctrl-C ends it');
       server = await start(command);
