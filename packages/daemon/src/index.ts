@@ -58,6 +58,8 @@ export { NoWorkersError, WorkerPool, type WorkerPoolOptions } from './pool/worke
 export type { WorkerOptions } from './pool/worker-program.js';
 export { Log } from './program/log.js';
 export * from './program/log-text.js';
+export { releaseMemory } from './program/memory.js';
+export { MemoryAtRest } from './program/memory-at-rest.js';
 export { MESSAGE_IDS } from './program/message-ids.js';
 export * from './program/message-rate.js';
 export { inSlices, type Steps } from './program/slices.js';

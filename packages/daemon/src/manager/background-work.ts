@@ -6,6 +6,7 @@ import type { Releases } from '../namespace/releases.js';
 import type { WorkerPool } from '../pool/worker-pool.js';
 import type { Log } from '../program/log.js';
 import { releaseMemory } from '../program/memory.js';
+import { MemoryAtRest } from '../program/memory-at-rest.js';
 import type { ExclusiveWork } from './exclusive-work.js';
 import type { ManagerLock } from './manager-lock.js';
 import { releaseFormer } from './release-former.js';
@@ -33,6 +34,7 @@ export function backgroundWork(parts: BackgroundParts): Observable<unknown> {
       tap(releaseMemory),
       goWithout(log, 'memory pressure'),
     ),
+    new MemoryAtRest(loop).run,
     releases.run().pipe(tryAgain(log, 'release of namespaces')),
     afterFailedReload(parts),
   );

@@ -15,6 +15,7 @@ import { type Restriction, setUpRestriction } from '../namespace/restriction.js'
 import { Authority } from '../polkit/authority.js';
 import { ABOUT_SERVICE } from '../program/about-service.js';
 import type { Log } from '../program/log.js';
+import { MemoryAtRest } from '../program/memory-at-rest.js';
 import { about } from '../program/message-ids.js';
 import { signalCommands } from '../program/signal-commands.js';
 import { surviveErrors } from '../program/survive-errors.js';
@@ -86,6 +87,7 @@ export async function runWorker(settings: WorkerSettings): Promise<number> {
     controlInterface(runtimeDirectory, log),
   );
   const idle = new IdleTimer(loop, IDLE_LIFETIME, ACCURACY);
+  const memory = new MemoryAtRest(loop);
   const broken = new Subject<void>();
   using _errors = surviveErrors(log, () => broken.next());
   const toEnd = merge(
@@ -130,6 +132,7 @@ export async function runWorker(settings: WorkerSettings): Promise<number> {
     options,
   ).pipe(
     tap(() => idle.restart()),
+    tap(() => memory.tell()),
     tap((event) => {
       sign?.tell(event);
       if (counter !== undefined) countEvent(event, counter);
@@ -145,7 +148,7 @@ export async function runWorker(settings: WorkerSettings): Promise<number> {
     sign?.start();
     return EMPTY;
   });
-  const code = await loop.run(merge(signalCommands(loop, log), serving, told));
+  const code = await loop.run(merge(signalCommands(loop, log), memory.run, serving, told));
   // A thread that the user database does not answer, or that closes what can't be closed, would keep the process from ending.
   if (lookups.busy || stuck) exitAtOnce(code);
   return code;
