@@ -83,7 +83,7 @@ export const machines: readonly Machine[] = [
     name: 'testing',
     suite: 'testing',
     tests:
-      /^test\/(bpf\/|e2e\/vm\/(by-hand|clients|crowd|http-service|kept-service|kernel|package|reload|run|upgrade)\.|soak\/machine-)/,
+      /^test\/(bpf\/|e2e\/vm\/(by-hand|clients|comparison|crowd|http-service|kept-service|kernel|package|reload|run|ten-minutes|upgrade)\.|soak\/machine-)/,
     onDemand: true,
     // The first look at users starts systemd's own daemon there, which keeps an emulated machine busy for minutes.
     notStarted: [

@@ -11,8 +11,8 @@ import { NAMESPACES, restricted } from './namespaces.js';
 import { PINS, REGISTRY, RUNTIME_DIRECTORY, SERVICE, serve } from './service.js';
 
 const COUNT = 4400;
-/** Of so many one is registered. The kernel restricts and tells of the others, too, which takes the daemon a tenth of the time. */
-const REGISTERED_OF = 10;
+/** Of so many one is registered. The kernel restricts and tells of the others, too, which takes the daemon a tenth of the time each. */
+const REGISTERED_OF = 40;
 /** How many the ring buffer has room for at most: 16 bytes each of 64 KiB. */
 const ROOM = 4096;
 const OVERFLOW = `${PINS}-sdrx/maps/userns_overflow`;
