@@ -1,34 +1,20 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, readFileSync } from 'node:fs';
-import {
-  enterUserNamespace,
-  HelperLauncher,
-  LocalQuota,
-  type NamespaceHelpers,
-  type NamespaceProcess,
-  unreadableProgram,
-} from '@sdrx/daemon';
-import { EventLoop } from '@sdrx/event';
-import { type ChildProcess as OwnProcess, pipe, spawn } from '@sdrx/linux';
+import { enterUserNamespace, type NamespaceProcess } from '@sdrx/daemon';
 import { firstValueFrom, map } from 'rxjs';
 import t, { type Test } from 'tap';
 import { kernelMap } from '../support/allocation.js';
 import { UID } from '../support/call-as.js';
-import { children, childrenOf } from '../support/children.js';
+import { childrenOf } from '../support/children.js';
 import { isRunning } from '../support/is-running.js';
 import { MUTE_FILES, MuteFuse, needsFuse } from '../support/mute-fuse.js';
-import { leavingNothing } from '../support/nothing-left.js';
 import { needsRoot } from '../support/privileges.js';
 import { programPath } from '../support/program-path.js';
-import { readable } from '../support/readable.js';
 import { runProgram } from '../support/run-program.js';
 import { until } from '../support/until.js';
 import { UserNamespace } from '../support/user-namespace.js';
-import { waitForExit } from '../support/wait-for-exit.js';
-
-/** How many processes a user may have in namespaces. */
-const PLACES = 2;
+import { processes, Stopper, withHelpers } from '../support/with-helpers.js';
 
 /** Tries to trace a process as one who may do anything in its namespace: prints the errno, 0 if it worked. */
 const TRACE = `
@@ -45,31 +31,6 @@ function traceError(pid: number): number {
     cwd: '/',
   });
   return Number(output);
-}
-
-/** Waits until it is done, whatever is thrown in it, with what starts processes within namespaces, and nothing stays of it. */
-async function withHelpers(t: Test, body: (context: NamespaceHelpers) => Promise<void>): Promise<void> {
-  // What stays for all of them.
-  unreadableProgram();
-  const before = children();
-  await leavingNothing(async () => {
-    using loop = new EventLoop();
-    const running = loop.run();
-    using launcher = new HelperLauncher(loop);
-    launcher.start();
-    await body({ loop, launcher, helpers: new LocalQuota(PLACES) });
-    await until(() => processes(launcher).length === 0);
-    launcher[Symbol.dispose]();
-    // The loop reaps it, and those that it replaced.
-    await until(() => children().every((pid) => before.includes(pid)));
-    loop.exit();
-    await running;
-  })(t);
-}
-
-/** The processes within namespaces. */
-function processes({ pid = 0 }: HelperLauncher): number[] {
-  return childrenOf(pid);
 }
 
 /** Has a process enter a namespace of user `UID`, and ends it after the test of it. */
@@ -273,25 +234,3 @@ t.test('with the process that began it ends, also when it is stopped', needsRoot
   worker.kill('SIGKILL');
   await until(() => !isRunning(pid) && !isRunning(Number(launcher)));
 });
-
-/** The owner of a namespace, who stops whatever a launcher has started as soon as that can be done. */
-class Stopper implements Disposable {
-  readonly #child: OwnProcess;
-  readonly runs: Promise<void>;
-
-  constructor({ pid = 0 }: HelperLauncher) {
-    const [output, theirs] = pipe();
-    using inherited = theirs;
-    const program = [process.execPath, programPath('stopper.js', import.meta.url), String(pid)];
-    this.#child = spawn('setpriv', {
-      args: [`--reuid=${UID}`, `--regid=${UID}`, '--clear-groups', ...program],
-      fds: [null, inherited, 2],
-    });
-    this.runs = readable(output.number).finally(() => output.close());
-  }
-
-  [Symbol.dispose](): void {
-    this.#child.kill('SIGKILL');
-    waitForExit(this.#child);
-  }
-}

@@ -31,6 +31,7 @@ export { prometheusText, type Sample } from './metrics/prometheus-text.js';
 export { type DeadIds, removeCgroup } from './namespace/cgroup.js';
 export { HelperLauncher } from './namespace/helper-launcher.js';
 export { isInterfaceName } from './namespace/interface-name.js';
+export { openMaps } from './namespace/map-files.js';
 export { mapProgramBytes } from './namespace/map-program.js';
 export * from './namespace/mountinfo.js';
 export * from './namespace/namespace-identity.js';
