@@ -5,14 +5,12 @@ interface Entry extends HeapItem {
   count: number;
 }
 
-const none = (): Entry => ({ priority: Number.NaN, count: 0, heapIndex: -1 });
-
 /** How many sources that only the kernel can make pending have each priority, and which of these is the highest. */
 export class KernelPriorities {
   readonly #entries = new Map<number, Entry>();
   readonly #heap = new Heap<Entry>();
-  /** The one that was used last. */
-  #recent = none();
+  /** The one that was used last, the only one that may be of no source: the next one often has the same priority. */
+  #recent: Entry = { priority: Number.NaN, count: 0, heapIndex: -1 };
 
   /** The highest, hence lowest number; Infinity when there is no such source. */
   get highest(): number {
@@ -20,24 +18,22 @@ export class KernelPriorities {
   }
 
   add(priority: number): void {
-    this.#entry(priority).count++;
+    const entry = this.#entry(priority);
+    if (entry.count++ === 0) this.#heap.add(entry, priority);
   }
 
   delete(priority: number): void {
     const entry = this.#entry(priority);
-    if (--entry.count > 0) return;
-    this.#entries.delete(priority);
-    this.#heap.remove(entry);
-    this.#recent = none();
+    if (--entry.count === 0) this.#heap.remove(entry);
   }
 
   #entry(priority: number): Entry {
     if (this.#recent.priority === priority) return this.#recent;
+    if (this.#recent.count === 0) this.#entries.delete(this.#recent.priority);
     let entry = this.#entries.get(priority);
     if (entry === undefined) {
       entry = { priority, count: 0, heapIndex: -1 };
       this.#entries.set(priority, entry);
-      this.#heap.add(entry, priority);
     }
     this.#recent = entry;
     return entry;

@@ -32,6 +32,8 @@ export class Accuracy {
   readonly timers = new Heap<Timer>();
   readonly asFirst: Place = { accuracy: this, heapIndex: -1 };
   readonly asLimit: Place = { accuracy: this, heapIndex: -1 };
+  /** Whether its place may be another one since its first timer came or went. */
+  isMoved = false;
 
   constructor(
     readonly owner: Timers,
@@ -57,6 +59,8 @@ export class Timers implements Disposable {
   readonly #firsts = new Heap<Place>();
   /** The accuracies by the latest time at which their first timer has to elapse. */
   readonly #limits = new Heap<Place>();
+  /** Which have to be placed before it is asked what comes first: most timers are set and cancelled before that. */
+  readonly #moved: Accuracy[] = [];
   #armed = Number.POSITIVE_INFINITY;
   #changed = false;
   #added = 0;
@@ -80,7 +84,7 @@ export class Timers implements Disposable {
     timer.accuracy = accuracy;
     accuracy.timers.add(timer, at, this.#added++);
     this.#changed = true;
-    if (timer.heapIndex === 0) this.#place(accuracy);
+    if (timer.heapIndex === 0) this.#move(accuracy);
   }
 
   /** For `cancel`: forgets one; harmless when it has elapsed. */
@@ -90,13 +94,14 @@ export class Timers implements Disposable {
     const wasFirst = timer.heapIndex === 0;
     accuracy.timers.remove(timer);
     this.#changed = true;
-    if (wasFirst) this.#place(accuracy);
+    if (wasFirst) this.#move(accuracy);
   }
 
   /** Sets the alarm for what has been added and removed since; before each wait. */
   arm(): void {
     if (!this.#changed) return;
     this.#changed = false;
+    this.#placeMoved();
     const limit = this.#limits.firstKey();
     const wake = this.#second() > limit ? this.#firsts.firstKey() : limit;
     if (wake === this.#armed) return;
@@ -111,6 +116,20 @@ export class Timers implements Disposable {
   }
 
   /** After the first timer of an accuracy came or went. */
+  #move(accuracy: Accuracy): void {
+    if (accuracy.isMoved) return;
+    accuracy.isMoved = true;
+    this.#moved.push(accuracy);
+  }
+
+  #placeMoved(): void {
+    for (const accuracy of this.#moved) {
+      accuracy.isMoved = false;
+      this.#place(accuracy);
+    }
+    this.#moved.length = 0;
+  }
+
   #place(accuracy: Accuracy): void {
     const { timers, asFirst, asLimit, milliseconds } = accuracy;
     this.#firsts.remove(asFirst);
@@ -126,6 +145,7 @@ export class Timers implements Disposable {
   #rings(): void {
     this.#armed = Number.POSITIVE_INFINITY;
     this.#changed = true;
+    this.#placeMoved();
     const time = this.#kernel.now(this.clock);
     // The clock was set back. Nothing is pending, so no iteration follows that would arm the timer again.
     if (this.#firsts.firstKey() > time) this.arm();
