@@ -93,7 +93,7 @@ const since260 =
 
 /** The lines of a map: first id inside, first outside, how many. */
 function mapLines(output: string): number[][] {
-  return [...output.matchAll(/^ +(\d+) +(\d+) +(\d+)$/gm)].map((match) => match.slice(1).map(Number));
+  return [...output.matchAll(/^ *(\d+) +(\d+) +(\d+)$/gm)].map((match) => match.slice(1).map(Number));
 }
 
 withEach(t, 'real clients', needsVirtualMachine, async (t, provider: Provider) => {

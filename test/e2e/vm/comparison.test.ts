@@ -117,16 +117,19 @@ function withoutName(method: string, answer: Answer): Answer {
   return { ...answer, parameters };
 }
 
+/** Whether systemd has links by gid, and lists of interfaces. */
+const hasInterfaces = systemdRelease() >= 260;
+
 function registryFiles(rename: (text: string) => string): State {
   const files = readdirSync(REGISTRY, { recursive: true, withFileTypes: true }).filter((file) => file.isFile());
   return Object.fromEntries(
     files
-      // Links by gid and the list of interfaces are what systemd has from 260 on.
-      .filter(({ name }) => name !== 'lock' && !/^g\d+\.userns$/.test(name))
+      .filter(({ name }) => name !== 'lock' && (hasInterfaces || !/^g\d+\.userns$/.test(name)))
       .map(({ parentPath, name }): [string, unknown] => {
         const path = `${parentPath}/${name}`;
-        const { netifs: _, ...fields } = JSON.parse(readFileSync(path, 'utf8'));
-        return [rename(path.slice(REGISTRY.length)), renamed(fields, rename)];
+        const { netifs, ...fields } = JSON.parse(readFileSync(path, 'utf8'));
+        const all = hasInterfaces && netifs !== undefined ? { ...fields, netifs } : fields;
+        return [rename(path.slice(REGISTRY.length)), renamed(all, rename)];
       }),
   );
 }

@@ -11,7 +11,6 @@ import {
 import { setTimeout } from 'node:timers/promises';
 import type { Test } from 'tap';
 import { programPath } from '../../support/program-path.js';
-import { systemdRelease } from '../../support/systemd-release.js';
 import { until, untilOr } from '../../support/until.js';
 import { varlinkCall } from '../../support/varlink-call.js';
 import { attempt, isEmulated, run } from './machine.js';
@@ -154,8 +153,7 @@ export async function isServed(): Promise<boolean> {
   return error === 'io.systemd.UserDatabase.NoRecordFound';
 }
 
-/** Ours has the API of systemd 257. A later daemon of systemd's does other things, and takes an emulated machine a minute to start. */
-const providers: readonly Provider[] = systemdRelease() > 257 ? ['sdrx'] : ['systemd', 'sdrx'];
+const providers: readonly Provider[] = ['systemd', 'sdrx'];
 
 type Tests = (t: Test, provider: Provider) => void | Promise<void>;
 
