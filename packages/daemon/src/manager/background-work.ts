@@ -34,7 +34,7 @@ export function backgroundWork(parts: BackgroundParts): Observable<unknown> {
       tap(releaseMemory),
       goWithout(log, 'memory pressure'),
     ),
-    new MemoryAtRest(loop).run,
+    new MemoryAtRest(loop).run.pipe(goWithout(log, 'memory at rest')),
     releases.run().pipe(tryAgain(log, 'release of namespaces')),
     afterFailedReload(parts),
   );

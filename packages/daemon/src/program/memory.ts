@@ -29,8 +29,8 @@ export function keepSmall(): void {
 }
 
 /**
- * Collects garbage and gives free memory back to the kernel. malloc_trim(3). What V8 has once taken for new objects it keeps otherwise,
- * and so it does before Node 22.
+ * Collects garbage and gives free memory back to the kernel. malloc_trim(3). Without the last resort, which Node 20 does not know, V8
+ * keeps what it has once taken for new objects.
  */
 export function releaseMemory(): void {
   // Node has no call for this, but V8's can be brought out at any time.
