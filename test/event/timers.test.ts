@@ -1,5 +1,7 @@
 import { EventLoop } from '@sdrx/event';
+import { VirtualLoop } from '@sdrx/event/testing';
 import fc from 'fast-check';
+import type { Unsubscribable } from 'rxjs';
 import t from 'tap';
 import { leavingNothing } from '../support/nothing-left.js';
 import { until } from '../support/until.js';
@@ -88,3 +90,53 @@ t.test(
     t.strictSame(order, ['first', 'last', 'added']);
   }),
 );
+
+type Deed =
+  | { readonly set: { readonly after: number; readonly accuracy: number } }
+  | { readonly cancel: number }
+  | { readonly advance: number };
+
+const deed: fc.Arbitrary<Deed> = fc.oneof(
+  fc.record({ set: fc.record({ after: fc.nat(50), accuracy: fc.constantFrom(0, 1, 5, 20) }) }),
+  fc.record({ cancel: fc.nat(30) }),
+  fc.record({ advance: fc.nat(15) }),
+);
+
+t.test('whatever is set and cancelled meanwhile, each other one comes once, and no later than it may', async (t) => {
+  await fc.assert(
+    fc.asyncProperty(fc.array(deed, { maxLength: 60 }), async (deeds) => {
+      using loop = new VirtualLoop();
+      const finished = loop.run();
+      const timers: {
+        readonly at: number;
+        readonly accuracy: number;
+        ends?: number;
+        came: number[];
+        off: Unsubscribable;
+      }[] = [];
+      for (const one of deeds) {
+        if ('advance' in one) await loop.advance(one.advance);
+        else if ('cancel' in one) {
+          const timer = timers[one.cancel];
+          timer?.off.unsubscribe();
+          if (timer !== undefined) timer.ends ??= loop.now();
+        } else {
+          const came: number[] = [];
+          const off = loop.time(one.set).subscribe(({ now }) => came.push(now));
+          timers.push({ at: loop.now() + one.set.after, accuracy: one.set.accuracy, came, off });
+        }
+      }
+      await loop.advance(200);
+      loop.exit();
+      await loop.settle();
+      await finished;
+      for (const { at, accuracy, ends = Number.POSITIVE_INFINITY, came } of timers) {
+        const [first, ...others] = came;
+        t.strictSame(others, []);
+        if (first === undefined) t.ok(ends <= at + accuracy, `one for ${at} did not come`);
+        else t.ok(at <= first && first <= at + accuracy && first <= ends, `one for ${at} came at ${first}`);
+      }
+    }),
+    { numRuns: 300 },
+  );
+});
