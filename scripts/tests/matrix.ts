@@ -70,9 +70,14 @@ export async function matrixRuns(sources: readonly string[]): Promise<NodeRun[]>
     return [];
   }
   if (!others.every(isInstalled)) await install();
+  const [newest, ...between] = others.toReversed();
+  // Shared by those between the oldest and the newest one: what a release has changed is mostly so in the next ones, too.
+  const shared = wanted.filter((path) => !newestOnly.test(path)).sort();
+  const sourcesOf = (release: Release) =>
+    wanted.filter((path) => release === newest || shared.indexOf(path) % between.length === between.indexOf(release));
   return others.map((release) => ({
     release: release.name.replace('node-', ''),
     node: `${folder(release)}/bin/node`,
-    sources: wanted.filter((path) => release === others.at(-1) || !newestOnly.test(path)),
+    sources: sourcesOf(release),
   }));
 }
