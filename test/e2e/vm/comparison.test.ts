@@ -120,6 +120,28 @@ function withoutName(method: string, answer: Answer): Answer {
 /** Whether systemd has links by gid, and lists of interfaces. */
 const hasInterfaces = systemdRelease() >= 260;
 
+/** Without the kernel's number, and without what we leave out where it says nothing, as systemd before 258 reads no entry with it. */
+function telling({ usernsId: _, netifs, startGid, targetGid, setgroupsDeny, ...fields }: Entry): Entry {
+  return {
+    ...fields,
+    ...(hasInterfaces && netifs !== undefined && { netifs }),
+    ...(startGid !== undefined && startGid !== fields.start && { startGid }),
+    ...(targetGid !== undefined && targetGid !== fields.target && { targetGid }),
+    ...(setgroupsDeny === true && { setgroupsDeny }),
+  };
+}
+
+/** What of an entry's fields is looked at. */
+interface Entry {
+  readonly usernsId?: unknown;
+  readonly netifs?: unknown;
+  readonly start?: number;
+  readonly target?: number;
+  readonly startGid?: number;
+  readonly targetGid?: number;
+  readonly setgroupsDeny?: boolean;
+}
+
 function registryFiles(rename: (text: string) => string): State {
   const files = readdirSync(REGISTRY, { recursive: true, withFileTypes: true }).filter((file) => file.isFile());
   return Object.fromEntries(
@@ -127,9 +149,7 @@ function registryFiles(rename: (text: string) => string): State {
       .filter(({ name }) => name !== 'lock' && (hasInterfaces || !/^g\d+\.userns$/.test(name)))
       .map(({ parentPath, name }): [string, unknown] => {
         const path = `${parentPath}/${name}`;
-        const { netifs, ...fields } = JSON.parse(readFileSync(path, 'utf8'));
-        const all = hasInterfaces && netifs !== undefined ? { ...fields, netifs } : fields;
-        return [rename(path.slice(REGISTRY.length)), renamed(all, rename)];
+        return [rename(path.slice(REGISTRY.length)), renamed(telling(JSON.parse(readFileSync(path, 'utf8'))), rename)];
       }),
   );
 }
