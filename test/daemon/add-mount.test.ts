@@ -163,11 +163,13 @@ t.test('AddMountToUserNamespace refuses', needsRoot, async (t) => {
       await namespace.end();
     });
 
-  await test('every user but root, before it looks at parameters', (t) => {
+  await test('every user but root, whose parameters are right', async (t, namespace) => {
     const denied: RawReply = { error: 'org.varlink.service.PermissionDenied', parameters: {} };
-    for (const parameters of [{}, { nonsense: 1 }, { [USERNS]: 0, [MOUNT]: 1 }]) {
-      t.strictSame(callAs(UID, daemon.socketPath, METHOD, parameters), denied);
-    }
+    using fd = namespace.open();
+    const ask = (parameters: object) => callAs(UID, daemon.socketPath, METHOD, parameters, [fd.number]);
+    t.strictSame(ask({ [USERNS]: 0, [MOUNT]: 1 }), denied);
+    t.strictSame(ask({ [USERNS]: 0 }), invalid(MOUNT), 'others are told what is wrong with them, as by systemd');
+    t.strictSame(ask({ [USERNS]: 0, [MOUNT]: 1, nonsense: 1 }), invalid('nonsense'));
   });
 
   for (const [what, path, flags, reply] of [

@@ -169,7 +169,7 @@ const registrations: readonly Step[] = [
 
 const mountCalls: readonly Step[] = [
   addMount('a user asks', ['mapped', '/tmp O_PATH'], {}, alice),
-  addMount('a user asks, with a parameter missing', [], { mountFileDescriptor: undefined }, { ...alice, since: 262 }),
+  addMount('a user asks, with a parameter missing', [], { mountFileDescriptor: undefined }, alice),
   addMount('an unregistered namespace', ['fresh', '/tmp O_PATH']),
   addMount('no mount', ['fresh probe'], { mountFileDescriptor: undefined }),
   addMount('no such descriptor', ['fresh probe']),
@@ -263,7 +263,15 @@ const networkCalls: readonly Step[] = [
   register('another one with a network', 'network other', { name: 'net2' }, alice),
   addTap('a user asks', ['network other'], {}, alice),
   addTap('one whose root is a lent id', ['fresh probe']),
-  addTap('one without a root', ['fresh target']),
+  addTap(
+    'one without a root',
+    ['fresh target'],
+    {},
+    {
+      since: Number.POSITIVE_INFINITY,
+      differs: 'systemd makes none before 258, and later keeps the name of the one that it has not made',
+    },
+  ),
   ...Array.from({ length: 10 }, (_, index) =>
     addNetwork(
       `number ${index + 8}`,

@@ -4,6 +4,7 @@ import type { namespaceResource } from '../interfaces/namespace-resource.js';
 import type { WorkerContext } from '../worker/worker-context.js';
 import { requireRegistered } from './require-registered.js';
 import { requireRestrict } from './require-restrict.js';
+import { requireRoot } from './require-root.js';
 import { requireDirectory, requireSafeFlags } from './safe-fd.js';
 import { requireUserNamespace } from './userns.js';
 
@@ -14,13 +15,14 @@ import { requireUserNamespace } from './userns.js';
  * None is kept either, as it was while mounts were known by an id that the kernel gives again: a kept mount keeps its file
  * system busy, and before Linux 6.7 the namespace that it is mapped by alive, whose death nobody would be told then.
  *
- * Only root gets here, whom polkit is not asked about.
+ * It is for root only, whom polkit is not asked about.
  */
 export function addMountToUserNamespace(
   context: WorkerContext,
 ): Required<HandlersOf<typeof namespaceResource>>['AddMountToUserNamespace'] {
   return (parameters, call) => {
     requireRestrict(context);
+    requireRoot(call.peer);
     const fd = call.fd(parameters.userNamespaceFileDescriptor);
     const userns = requireUserNamespace(fd, call.peer);
     const mount = call.fd(parameters.mountFileDescriptor);

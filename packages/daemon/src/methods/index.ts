@@ -11,10 +11,6 @@ import { getMemberships } from './get-memberships.js';
 import { getUserRecord } from './get-user-record.js';
 import { registerUserNamespace } from './register-user-namespace.js';
 import { requireRestrict } from './require-restrict.js';
-import { requireRoot } from './require-root.js';
-
-/** Called by root only; others are told so before anything is said about their parameters. */
-const PRIVILEGED = namespaceResource.methods.AddMountToUserNamespace.name;
 
 /** The interfaces that a worker serves. */
 export function methods(context: WorkerContext): Implementation[] {
@@ -29,10 +25,7 @@ export function methods(context: WorkerContext): Implementation[] {
         AddNetworkToUserNamespace: addNetworkToUserNamespace(context),
       },
       {
-        before: ({ method, peer }) => {
-          requireRestrict(context);
-          if (method === PRIVILEGED) requireRoot(peer);
-        },
+        before: () => requireRestrict(context),
       },
     ),
     implement(userDatabase, {
