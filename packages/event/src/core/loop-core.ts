@@ -46,6 +46,8 @@ export class LoopCore implements Scheduler, Disposable {
   #calling: 'preparing' | 'running' | undefined;
   /** How many dispatches there may be before the kernel is asked again. */
   #batch = 0;
+  /** The highest priority of what only the kernel makes pending, as it was when the kernel was asked last. */
+  #highestAsked = Number.POSITIVE_INFINITY;
   #iteration = 0;
   /** Whether the current iteration has begun, and waits for something to dispatch. */
   #begun = false;
@@ -251,7 +253,7 @@ export class LoopCore implements Scheduler, Disposable {
       this.#prepare();
       if (this.#isOver) continue;
       let next = this.#queue.first();
-      if (next === undefined || --this.#batch < 0 || this.#kernelPriorities.highest < next.priority) {
+      if (next === undefined || --this.#batch < 0 || this.#mayBePreceded(next)) {
         const called = this.#collect();
         if (this.#isOver) continue;
         next = this.#queue.first();
@@ -266,6 +268,14 @@ export class LoopCore implements Scheduler, Disposable {
       this.#dispatch(next);
     }
     return true;
+  }
+
+  /**
+   * Whether the kernel may have something that comes before this one. Not only of a higher priority: of what such a source made ready that
+   * is gone since, the kernel has to be asked before others of that one's priority become ready again.
+   */
+  #mayBePreceded({ priority }: Dispatchable): boolean {
+    return this.#kernelPriorities.highest < priority || this.#highestAsked < priority;
   }
 
   /** sd_event_prepare(3) */
@@ -292,6 +302,7 @@ export class LoopCore implements Scheduler, Disposable {
       for (const call of calls) this.#call('running', call);
     }
     this.#batch = Math.max(BATCH, this.#queue.size);
+    this.#highestAsked = this.#kernelPriorities.highest;
     return called;
   }
 
