@@ -1,8 +1,17 @@
-import { Application, DocumentReflection, MinimalSourceFile, normalizePath, type ProjectReflection } from 'typedoc';
+import { join } from 'node:path';
+import {
+  Application,
+  DocumentReflection,
+  MinimalSourceFile,
+  normalizePath,
+  type ProjectReflection,
+  RendererEvent,
+} from 'typedoc';
 import { FRONT_PAGE, SECTIONS } from './contents.js';
 import { seeCodeInHeadings } from './heading-anchors.js';
 import { readPage } from './markdown.js';
 import { root } from './root.js';
+import { separateSearchKeys } from './search-index.js';
 import { SiteRouter } from './site-router.js';
 import { SiteTheme } from './site-theme.js';
 
@@ -15,6 +24,12 @@ export function load(application: Application): void {
   application.renderer.defineRouter('site', SiteRouter);
   application.on(Application.EVENT_BOOTSTRAP_END, ({ options }) =>
     options.setValue('markdownItLoader', seeCodeInHeadings),
+  );
+  application.renderer.on(
+    RendererEvent.END,
+    ({ outputDirectory }: RendererEvent) => separateSearchKeys(join(outputDirectory, 'assets', 'main.js')),
+    // When all files are there.
+    -100,
   );
   application.on(Application.EVENT_PROJECT_REVIVE, (project) => addPages(application, project), 1);
 }
