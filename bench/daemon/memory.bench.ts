@@ -64,7 +64,7 @@ printTable([
 ]);
 console.log(`Private_Dirty and Swap of smaps_rollup: pages a process has written and shares with nobody. Files that are only read,
 as Node's program, are in memory once for all. Calls: GetUserRecord by 4 clients, one connection a call, with 5 workers
-at work together. At rest: half a minute to one later. Medians over ${ROUNDS} starts, for workers over all five of each.`);
+at work together. At rest: a minute or two later. Medians over ${ROUNDS} starts, for workers over all five of each.`);
 
 async function measureNode(): Promise<void> {
   await using idle = new Child(['node', '-e', 'setInterval(() => {}, 1e9)'], environment);

@@ -3,7 +3,7 @@ import { BehaviorSubject, defer, exhaustMap, ignoreElements, mergeMap, type Obse
 import { releaseMemory } from './memory.js';
 
 /** How long nothing may have happened until memory is given back, in milliseconds: so long, up to twice as long. */
-const REST = 30_000;
+const REST = 60_000;
 
 /** After so many events it is worth it again. */
 const WORTH = 1000;
