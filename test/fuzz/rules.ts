@@ -79,7 +79,6 @@ export class Rules {
     const method = String(message.method);
     const declared = this.#methods.get(method);
     if (declared === undefined) return [varlink('MethodNotFound', ({ method: name }) => name === method)];
-    if (method === `${SERVICE}.AddMountToUserNamespace` && arrival.uid !== 0) return [varlink('PermissionDenied')];
     if (twice.length > 0) return twice.slice(0, 1).map(invalid);
     const given = (message.parameters ?? {}) as Json;
     const doubtful: AllowedReply[] = [];
@@ -108,6 +107,7 @@ export class Rules {
         ? [varlink('InterfaceNotFound', ({ interface: name }) => name === given.interface)]
         : [success(({ description }) => description === text)];
     }
+    if (method === `${SERVICE}.AddMountToUserNamespace` && arrival.uid !== 0) return [varlink('PermissionDenied')];
     return method.startsWith(USER_DATABASE) ? judgeLookup(method, given) : judgeNamespace(method, given, arrival);
   }
 }
