@@ -46,7 +46,7 @@ export class Stopper implements Disposable {
   constructor({ pid = 0 }: HelperLauncher) {
     const [output, theirs] = pipe();
     using inherited = theirs;
-    const program = [process.execPath, programPath('../daemon/stopper.js', import.meta.url), String(pid)];
+    const program = [process.execPath, programPath('stopper.js', import.meta.url), String(pid)];
     this.#child = spawn('setpriv', {
       args: [`--reuid=${UID}`, `--regid=${UID}`, '--clear-groups', ...program],
       fds: [null, inherited, 2],

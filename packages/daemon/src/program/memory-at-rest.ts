@@ -34,8 +34,8 @@ export class MemoryAtRest {
   readonly run: Observable<never> = defer(() =>
     this.#due.pipe(
       exhaustMap(() => this.#rest),
-      tap(() => this.#release()),
       tap(() => {
+        this.#release();
         this.#events = 0;
       }),
       ignoreElements(),

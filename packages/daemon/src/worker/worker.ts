@@ -131,9 +131,9 @@ export async function runWorker(settings: WorkerSettings): Promise<number> {
     socket.number,
     options,
   ).pipe(
-    tap(() => idle.restart()),
-    tap(() => memory.tell()),
     tap((event) => {
+      idle.restart();
+      memory.tell();
       sign?.tell(event);
       if (counter !== undefined) countEvent(event, counter);
       if (event.type === 'stuck') stuck = true;

@@ -1,4 +1,4 @@
-// Stops the children of a process, as who owns the namespaces that they are in, over and over. For namespace-process.test.ts.
+// Stops the children of a process, as who owns the namespaces that they are in, over and over. For `Stopper`.
 import { readFileSync } from 'node:fs';
 
 const [, , launcher = ''] = process.argv;
