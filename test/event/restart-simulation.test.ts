@@ -138,6 +138,22 @@ t.test('an unfinished PID file that could not be put at its path goes with the n
   });
 });
 
+t.test('a new process may be told to end before the former one has heard that it has taken over', async (t) => {
+  const unit = { exitType: 'main', notifyAccess: 'main', watchdog: 0 } as const;
+  const fates: readonly Fate[] = [{ how: 'serves', takes: 2, progress: [] }];
+  await inWorld({ unit, fates, delays: [2] }, [], async (world) => {
+    const former = world.current;
+    world.restart('reload');
+    while (world.current === former) await world.pass(1);
+    world.stop();
+    await world.settle();
+    t.match(former, { hasGivenWay: false, stream: { serves: false } }, 'it has not heard of it, and serves no more');
+    t.match(world.current, { isEnding: true, stream: { serves: false } });
+    await world.pass(5000);
+    t.match(world.pids, []);
+  });
+});
+
 t.test('when a new process that serves is given up, clients need not wait until it is dead', async (t) => {
   // The old one stands still for so long that both have come: that the new one serves, and that it is too late.
   await inWorld({ delays: [30] }, [{ who: 'old', call: 'send', after: 3, what: 'freeze' }], async (world) => {

@@ -239,6 +239,8 @@ export class RestartRules {
         if (
           !process.isFrozen &&
           !this.#isDeceived &&
+          // It may be told to end before the old one has heard that it has taken over.
+          this.#successorOf(service)?.isEnding !== true &&
           !this.#servings.some(({ name, serves }) => name === 'web' && serves)
         )
           this.violated('nobody serves in the middle of a restart');
@@ -251,7 +253,7 @@ export class RestartRules {
       if (this.#constitution.hasPidFile && !isOwner)
         this.violated(`the PID file says ${pidFile.owner}, and ${process.pid} is the service`);
     }
-    const settled = currents.filter((service) => !this.#isSucceeded(service));
+    const settled = currents.filter((service) => this.#successorOf(service) === undefined);
     if (settled.length > 1)
       this.violated(`${settled.map(({ process }) => process.pid)} all take themselves for the service`);
     const [only] = settled;
@@ -289,10 +291,11 @@ export class RestartRules {
     return this.#world.services.get(process);
   }
 
-  /** Whether another process knows itself that it has taken over from this one, which does not yet. */
-  #isSucceeded(service: SimulatedService): boolean {
+  /** The one that knows itself that it has taken over from this one, which does not yet. */
+  #successorOf(service: SimulatedService): SimulatedService | undefined {
     const attempt = this.#attempts.get(service);
-    return attempt !== undefined && this.#serviceOf(attempt.child)?.isCurrent === true;
+    const successor = attempt === undefined ? undefined : this.#serviceOf(attempt.child);
+    return successor?.isCurrent === true ? successor : undefined;
   }
 
   #isMain(process: SimulatedProcess | undefined): void {
