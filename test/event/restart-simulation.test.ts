@@ -138,6 +138,41 @@ t.test('an unfinished PID file that could not be put at its path goes with the n
   });
 });
 
+t.test('a new process that can not read what the former one says does not take it for dead', async (t) => {
+  // It is tried ten times more. `state`, `accept` and `main` come after `hello` and `fds`.
+  for (const message of [0, 1, 2, 3, 4]) {
+    const faults = Array.from(
+      { length: 11 },
+      () => ({ who: 'new', call: 'receive', after: message, what: ENOMEM }) as const,
+    );
+    await inWorld({ unit: undefined }, faults, async (world) => {
+      const { pids } = world;
+      world.restart('call');
+      await world.pass(3000);
+      t.match(world.refusals, [{ message: /could not be read: ENOMEM|died: exited 1/ }], `message ${message}`);
+      t.same(world.pids, pids, 'the former one goes on');
+      world.faults = [];
+      world.restart('call');
+      await world.pass(1000);
+      t.equal(world.succeeded, 1, 'and restarts');
+    });
+  }
+});
+
+for (const who of ['old', 'new'] as const)
+  t.test(`where there is no memory for what the ${who} process is to read it reads it later`, async (t) => {
+    // What is there when it begins has to be read at once.
+    const faults = [2, 4, 5].map((after) => ({ who, call: 'receive', after, what: ENOMEM }) as const);
+    await inWorld({ unit: undefined }, faults, async (world) => {
+      world.restart('call');
+      await world.pass(2000);
+      t.match(world.faults, []);
+      t.equal(world.succeeded, 1);
+      t.match(world.refusals, []);
+      t.equal(world.pids.length, 1);
+    });
+  });
+
 t.test('a new process may be told to end before the former one has heard that it has taken over', async (t) => {
   const unit = { exitType: 'main', notifyAccess: 'main', watchdog: 0 } as const;
   const fates: readonly Fate[] = [{ how: 'serves', takes: 2, progress: [] }];

@@ -35,6 +35,8 @@ interface Attempt {
   /** When it has to be over. */
   until: number;
   isDisturbed: boolean;
+  /** Since when nobody serves. */
+  unservedSince: number | undefined;
   /** Who is the main process, as the old one has told the service manager last. */
   main: SimulatedProcess | undefined;
 }
@@ -119,6 +121,7 @@ export class RestartRules {
       timers,
       until,
       isDisturbed: parent.isFrozen || this.#isStopped,
+      unservedSince: undefined,
       main: undefined,
     });
   }
@@ -193,9 +196,7 @@ export class RestartRules {
 
   /** A client was refused. */
   refused(): void {
-    const serves = [...this.#world.services.values()].find(
-      ({ process, isCurrent, hasGivenWay, isEnding }) => process.runs && isCurrent && !hasGivenWay && !isEnding,
-    );
+    const serves = this.#currents.find((service) => this.#successorOf(service) === undefined);
     if (serves !== undefined && !this.#isDeceived)
       this.violated(`a client is refused while ${serves.process.pid} is the service`);
   }
@@ -222,7 +223,7 @@ export class RestartRules {
 
   /** Looks at what must be true whenever nothing is to be done at the moment. */
   check(): void {
-    const { services, pidFile, manager } = this.#world;
+    const { pidFile, manager } = this.#world;
     for (const attempt of this.#attempts.values()) this.#checkAttempt(attempt);
     for (const [service, { open, timers }] of this.#toBeAsBefore) this.#checkAsBefore(service, open, timers);
     this.#toBeAsBefore.clear();
@@ -230,20 +231,12 @@ export class RestartRules {
       const isLate = this.#now > since + this.#constitution.deadline + SLACK;
       if (process.runs && isLate && !this.isDisturbed) this.violated(`${process.pid} has given way, and does not end`);
     }
-    const currents = [...services.values()].filter(
-      ({ process, isCurrent, hasGivenWay, isEnding }) => process.runs && isCurrent && !hasGivenWay && !isEnding,
-    );
+    const currents = this.#currents;
     for (const service of currents) {
       const { process, stream, datagrams } = service;
-      if (this.#attempts.has(service)) {
-        if (
-          !process.isFrozen &&
-          !this.#isDeceived &&
-          // It may be told to end before the old one has heard that it has taken over.
-          this.#successorOf(service)?.isEnding !== true &&
-          !this.#servings.some(({ name, serves }) => name === 'web' && serves)
-        )
-          this.violated('nobody serves in the middle of a restart');
+      const attempt = this.#attempts.get(service);
+      if (attempt !== undefined) {
+        this.#checkServed(service, attempt);
         continue;
       }
       this.#baseline.set(service, { open: process.open, timers: process.timers });
@@ -289,6 +282,13 @@ export class RestartRules {
 
   #serviceOf(process: SimulatedProcess): SimulatedService | undefined {
     return this.#world.services.get(process);
+  }
+
+  /** Those that take themselves for the service: two, until the former one has heard that it was succeeded. */
+  get #currents(): SimulatedService[] {
+    return [...this.#world.services.values()].filter(
+      ({ process, isCurrent, hasGivenWay, isEnding }) => process.runs && isCurrent && !hasGivenWay && !isEnding,
+    );
   }
 
   /** The one that knows itself that it has taken over from this one, which does not yet. */
@@ -394,6 +394,19 @@ export class RestartRules {
       const isOrderly = child?.end?.code === 'exited' && this.#serviceOf(child)?.isEnding === true;
       if (isOrderly && !this.isDisturbed) this.violated(`${process.pid} takes ${child.pid} for crashed`);
     }
+  }
+
+  /** In the middle of a restart somebody serves, if need be the old one again, once it has noticed what became of the new one. */
+  #checkServed(service: SimulatedService, attempt: Attempt): void {
+    const isServed = this.#servings.some(({ name, serves }) => name === 'web' && serves);
+    // Whoever has taken over is looked at itself, and may end before this one hears of it.
+    if (isServed || service.process.isFrozen || this.#isDeceived || this.#successorOf(service) !== undefined) {
+      attempt.unservedSince = undefined;
+      return;
+    }
+    attempt.unservedSince ??= this.#now;
+    if (!attempt.isDisturbed || this.#now > attempt.unservedSince + LATE)
+      this.violated('nobody serves in the middle of a restart');
   }
 
   #checkAttempt(attempt: Attempt): void {

@@ -18,6 +18,7 @@ import {
   EPOLLHUP,
   ESRCH,
   Fd,
+  isSystemError,
   type ReceiveBuffer,
   type Signal,
   SystemError,
@@ -233,10 +234,21 @@ export class SimulatedProcess implements ServiceSystem {
   }
 
   receive(channel: number, buffer: ReceiveBuffer, fds: number[]): number | undefined {
-    if (!this.#makes('receive')) return undefined;
+    let truncated: unknown;
+    try {
+      if (!this.#makes('receive')) return undefined;
+    } catch (error) {
+      if (!isSystemError(error, 'EMFILE')) throw error;
+      truncated = error;
+    }
     const message = this.#channelAt(channel).receive();
     if (message === undefined) return undefined;
     if (message === 'end') return 0;
+    if (truncated !== undefined && message.files.length > 0) {
+      // The message is taken, its descriptors are lost.
+      for (const file of message.files) file.release();
+      throw truncated;
+    }
     for (const file of message.files) {
       fds.push(this.#openNumber(file));
       file.release();

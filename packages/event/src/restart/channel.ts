@@ -6,6 +6,10 @@ import type { RestartSystem } from './restart-system.js';
 /** The longest message, in bytes. */
 const LONGEST = 256 * 1024;
 
+/** Where the kernel has no memory for a message, which stays, it is received later, in milliseconds, so often. */
+const RETRY = 100;
+const MOST_RETRIES = 10;
+
 /** What came, with descriptors that are the receiver's. */
 export interface Received {
   readonly message: Readonly<Record<string, unknown>>;
@@ -25,6 +29,8 @@ export class Channel implements Disposable {
   #ended = false;
   #failure: unknown;
   #subscription: Subscription | undefined;
+  #retries = 0;
+  #cancelRetry = () => {};
 
   /** Takes over the descriptor. */
   constructor(system: RestartSystem, fd: Fd) {
@@ -64,7 +70,7 @@ export class Channel implements Disposable {
   start(loop: EventLoop): void {
     this.#subscription = loop
       .io(this.#fd, { events: EPOLLIN, priority: -10, description: 'restart' })
-      .subscribe({ next: () => this.#read(), error: () => this.#end() });
+      .subscribe({ next: () => this.#read(loop), error: () => this.#end() });
   }
 
   /** The next message; undefined at the end. Rejects with the reason of the signal once that is aborted. */
@@ -91,7 +97,8 @@ export class Channel implements Disposable {
     this.#fd.close();
   }
 
-  #read(): void {
+  /** @param loop by which it is tried again; without one it is not */
+  #read(loop?: EventLoop): void {
     const fds: number[] = [];
     try {
       const size = this.#receive(fds);
@@ -102,12 +109,18 @@ export class Channel implements Disposable {
       }
       const message: unknown = JSON.parse(this.#buffer.bytes.toString('utf8', 0, size));
       if (typeof message !== 'object' || message === null) throw new SyntaxError('a message must be an object');
+      this.#retries = 0;
       this.#queue.push({
         message: message as Received['message'],
         fds: fds.splice(0).map((fd) => this.#system.takeFd(fd)),
       });
       this.#waiting?.();
     } catch (error) {
+      if (loop !== undefined && isSystemError(error, 'ENOMEM', 'ENOBUFS') && this.#retries++ < MOST_RETRIES) {
+        this.#subscription?.unsubscribe();
+        this.#cancelRetry = this.#system.later(RETRY, () => this.start(loop));
+        return;
+      }
       // A part of a message is none, and after it nothing can be trusted.
       if (!isSystemError(error) && !(error instanceof SyntaxError)) throw error;
       this.#failure = error;
@@ -130,6 +143,7 @@ export class Channel implements Disposable {
 
   #end(): void {
     this.#ended = true;
+    this.#cancelRetry();
     this.#subscription?.unsubscribe();
     this.#waiting?.();
   }

@@ -103,7 +103,7 @@ export interface Predecessor extends Disposable {
   take(name: string): Fd | undefined;
   /**
    * Says that what was to be taken is taken, and waits for the state. @returns undefined if there is none
-   * Rejects with TakeOverError when the predecessor is gone, as nobody knows the state then.
+   * Rejects with TakeOverError when the predecessor is gone, as nobody knows the state then, or can't be read.
    */
   state(loop: EventLoop): Promise<unknown>;
   /**
@@ -115,10 +115,10 @@ export interface Predecessor extends Disposable {
   failed(error: unknown): void;
   /**
    * Says that this process is ready, and waits until it may serve. What nobody took is closed. If the predecessor is gone it may serve,
-   * too.
+   * too. Rejects with TakeOverError when it can't be read: it goes on then, and this process must end.
    */
   ready(): Promise<void>;
-  /** Says that this process serves, and waits until it is the service. */
+  /** Says that this process serves, and waits until it is the service. Rejects as `ready` does. */
   accepting(): Promise<Succession>;
   /** Says that this process, which is the service, ends in order, or gives way to another one, so that nobody takes it for crashed. */
   bye(): void;
@@ -158,7 +158,7 @@ class FormerProcess implements Predecessor {
     checkMethods('loop', loop, 'an EventLoop', 'io');
     this.#channel.send({ type: 'taken' });
     this.#channel.start(loop);
-    const received = await this.#channel.next();
+    const received = await this.#next();
     if (received?.message.type !== 'state') throw unexpected(received, 'state');
     return receivedValue(this.#system, 'state', received);
   }
@@ -176,13 +176,13 @@ class FormerProcess implements Predecessor {
   async ready(): Promise<void> {
     this.#closeUntaken();
     this.#channel.send({ type: 'ready' });
-    const received = await this.#channel.next();
+    const received = await this.#next();
     if (received !== undefined && received.message.type !== 'accept') throw unexpected(received, 'accept');
   }
 
   async accepting(): Promise<Succession> {
     this.#channel.send({ type: 'accepting' });
-    const received = await this.#channel.next();
+    const received = await this.#next();
     if (received?.message.type === 'main') {
       this.#channel.send({ type: 'current' });
       return 'main';
@@ -211,6 +211,14 @@ class FormerProcess implements Predecessor {
     this.#channel[Symbol.dispose]();
   }
 
+  /** The next message; undefined if the former process is gone. One that can't be read says nothing of that: it goes on, and waits. */
+  async #next(): Promise<Received | undefined> {
+    const received = await this.#channel.next();
+    const error = received === undefined ? unreadable(this.#channel) : undefined;
+    if (error !== undefined) throw error;
+    return received;
+  }
+
   #closeUntaken(): void {
     for (const { fd } of this.sockets.splice(0)) fd.close();
     for (const fd of this.#fds.values()) fd.close();
@@ -230,7 +238,8 @@ function sayFailed(channel: Channel, error: unknown): void {
 /** The old process has sent it before it started this one. */
 function readHello(channel: Channel): Hello {
   const received = channel.readNow();
-  if (received === undefined) throw new TakeOverError('the former process is gone, or has said nothing');
+  if (received === undefined)
+    throw unreadable(channel) ?? new TakeOverError('the former process is gone, or has said nothing');
   const { message, fds: early } = received;
   for (const fd of early) fd.close();
   try {
@@ -262,7 +271,10 @@ function readFds(channel: Channel, { sockets, fds, draining }: Hello): Fd[] {
     taken.push(...(received?.fds ?? []));
     if (received?.message.type === 'fds' && received.fds.length > 0 && taken.length <= expected) continue;
     for (const fd of taken) fd.close();
-    throw new TakeOverError(`the former process has announced ${expected} descriptors, and sent others`);
+    throw (
+      unreadable(channel) ??
+      new TakeOverError(`the former process has announced ${expected} descriptors, and sent others`)
+    );
   }
   return taken;
 }
@@ -274,6 +286,11 @@ function receivedValue(system: RestartSystem, name: string, { fds }: Received): 
   } finally {
     for (const each of fds) each.close();
   }
+}
+
+function unreadable({ failure }: Channel): TakeOverError | undefined {
+  if (failure === undefined) return undefined;
+  return new TakeOverError(`what the former process says could not be read: ${messageOf(failure)}`, { cause: failure });
 }
 
 function unexpected(received: Received | undefined, expected: string): TakeOverError {
