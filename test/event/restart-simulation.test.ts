@@ -173,6 +173,19 @@ for (const who of ['old', 'new'] as const)
     });
   });
 
+t.test('what a new process has said counts before its end, however late it is read', async (t) => {
+  // `current`, before it gives way to a third one.
+  await inWorld({ unit: undefined }, [{ who: 'old', call: 'receive', after: 3, what: ENOMEM }], async (world) => {
+    world.restart('call');
+    await world.pass(20);
+    world.restart('call');
+    await world.pass(1000);
+    t.equal(world.succeeded, 2);
+    t.match(world.refusals, []);
+    t.equal(world.pids.length, 1);
+  });
+});
+
 t.test('a new process may be told to end before the former one has heard that it has taken over', async (t) => {
   const unit = { exitType: 'main', notifyAccess: 'main', watchdog: 0 } as const;
   const fates: readonly Fate[] = [{ how: 'serves', takes: 2, progress: [] }];

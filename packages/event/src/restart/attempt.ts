@@ -90,7 +90,10 @@ export class Attempt {
     });
     // After its last message, which may say why.
     this.#watch = loop.child(this.#child.child, { priority: -5, description: 'new process' }).subscribe({
-      next: ({ code, status }) => this.#giveUp(new RestartError('died', `${code} ${status}`)),
+      next: ({ code, status }) => {
+        this.#channel.readRest();
+        this.#giveUp(new RestartError('died', `${code} ${status}`));
+      },
       complete: ended,
       error: (error) => {
         this.#isWatched = false;

@@ -66,6 +66,14 @@ export class Channel implements Disposable {
     return this.#queue.shift();
   }
 
+  /** Takes in all that is there, also while it waits to try again: the other one has ended, and that may be told before what it has said. */
+  readRest(): void {
+    for (let count = -1; count < this.#queue.length && !this.#ended; ) {
+      count = this.#queue.length;
+      this.#read();
+    }
+  }
+
   /** Receives from now on, whenever the loop runs. */
   start(loop: EventLoop): void {
     this.#subscription = loop
