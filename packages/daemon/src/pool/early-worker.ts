@@ -1,4 +1,14 @@
-import { type ChildProcess, type Fd, isSystemError, sendMessage, setNonBlocking, socketPair, spawn } from '@sdrx/linux';
+import {
+  type ChildProcess,
+  type Fd,
+  isSystemError,
+  sendMessage,
+  setNonBlocking,
+  socketPair,
+  spawn,
+  WEXITED,
+  waitPidfd,
+} from '@sdrx/linux';
 import { ORDERS_OPTION, UMASK, workerCommandOf } from './worker-command.js';
 
 /**
@@ -68,9 +78,11 @@ export class EarlyWorker implements Disposable {
     }
   }
 
+  /** Ends one that was told nothing. That is waited for, or it would be left until another worker ends: a moment, as it has done nothing. */
   [Symbol.dispose](): void {
     this.#socket.close();
-    this.#process?.[Symbol.dispose]();
+    using process = this.#process;
     this.#process = undefined;
+    if (process?.kill('SIGKILL') === true) waitPidfd(process.pidfd.number, WEXITED);
   }
 }
