@@ -68,6 +68,22 @@ t.test('of those that end at once 250 are started in a window, and one timer at 
   await world.stop();
 });
 
+t.test('who can not be watched, and is killed, keeps nobody waiting for a turn', async (t) => {
+  const world = new PoolWorld({ ...OTHERS, foreign: false });
+  await world.settle();
+  world.fates = [{ ...STEADY, begins: false }];
+  world.loop.refusals = 3;
+  await world.grow(6, undefined);
+  const waiting = () => world.workers.filter(({ isWaiting }) => isWaiting).length;
+  const killed = world.workers.filter(({ signals }) => signals.includes('SIGKILL'));
+  t.equal(killed.length, 3);
+  t.equal(waiting(), 1, 'for two that live');
+  await world.pass(1020);
+  t.equal(world.pool.size, 8);
+  t.equal(waiting(), 0);
+  await world.stop();
+});
+
 t.test('with none alive and none allowed it gives up', async (t) => {
   const world = new PoolWorld({ ...OTHERS, fates: [failing(0)] });
   await world.settle();

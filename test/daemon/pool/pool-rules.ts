@@ -191,8 +191,8 @@ export class PoolRules {
   #checkTurns(): void {
     const now = this.#options.now();
     let beginning = 0;
-    for (const { pid, isWaiting, slot, condition, end, startedAt } of this.living) {
-      if (end !== undefined || slot === undefined) continue;
+    for (const { pid, isWaiting, slot, condition, end, signals, startedAt } of this.living) {
+      if (end !== undefined || signals.length > 0 || slot === undefined) continue;
       if (!isWaiting && condition === 'starting' && now - startedAt < TURN) beginning++;
       if (isWaiting && now - Math.max(startedAt, this.#lastTurn) > TURN + TURN_LOOK)
         this.violated(`worker ${pid} waits, and nobody begins`);

@@ -59,6 +59,8 @@ export class StartTurns {
   #next(): void {
     for (const [worker, begin] of this.#waiting) {
       if (!this.#isFree()) return;
+      // It is to end, and is let go when it has.
+      if (worker.dismissed) continue;
       this.#waiting.delete(worker);
       this.#beginning.set(worker, this.loop.now());
       begin();
@@ -77,7 +79,7 @@ export class StartTurns {
     for (const [worker, since] of this.#beginning) {
       const serves = worker.slot === undefined || this.ledger?.condition(worker.slot) !== 'starting';
       this.#someServe ||= serves;
-      if (serves || now - since > PATIENCE) this.#beginning.delete(worker);
+      if (serves || worker.dismissed || now - since > PATIENCE) this.#beginning.delete(worker);
     }
     return this.#beginning.size < Math.max(1, this.processors - (this.#someServe ? 0 : 1));
   }
