@@ -242,6 +242,9 @@ t.test('http-service under systemd', needsVirtualMachine, async (t) => {
         const held = ask(PLACE, '/slow?ms=600000').catch(() => 'broken off');
         t.equal(await systemctl('reload', SERVICE), 0);
         const former = mainPid();
+        // To systemd it is the main process already before the old one knows that it serves, which would serve again.
+        const words = () => run('journalctl', '--quiet', '--output=cat', `_PID=${former}`);
+        await holds(() => words().includes('is the service'), 'that it is the service');
         const restarts = Number(state('NRestarts'));
         process.kill(former, 'SIGKILL');
         t.equal(await held, 'broken off');
