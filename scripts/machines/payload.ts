@@ -21,6 +21,8 @@ export interface MachineTests {
   readonly name: string;
   readonly machine: Machine;
   readonly tests: readonly string[];
+  /** Whether they were asked for by parts of their paths. */
+  readonly named: boolean;
 }
 
 /**
@@ -71,12 +73,13 @@ export async function payloadDisk(folder: string, runs: readonly MachineTests[])
   if (runs.some(({ tests }) => tests.some((path) => path.includes('/vm/package.')))) packagesOf(tree);
   mkdirSync(`${tree}/bin`);
   copyFileSync(realpathSync(process.execPath), `${tree}/bin/node`);
-  for (const { name, machine, tests } of runs) {
+  for (const { name, machine, tests, named } of runs) {
     const own = `${tree}/machines/${name}`;
     mkdirSync(own, { recursive: true });
     // Before the machine is turned off, so that it is told which test took so long.
     writeFileSync(`${own}/limit`, `${machine.limit - 90}\n`);
     writeFileSync(`${own}/tests`, tests.map((path) => `${path}\n`).join(''));
+    if (named) writeFileSync(`${own}/named`, '');
   }
 
   const [size = ''] = execFileSync('du', ['--summarize', '--block-size=M', tree], { encoding: 'utf8' }).split('M');

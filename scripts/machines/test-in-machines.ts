@@ -125,6 +125,7 @@ function runsOf(
     kind: 'machine',
     key: named ? undefined : `machine/${name}`,
     name,
+    named,
     isContainer,
     machine: isContainer ? { ...machine, limit: containerLimit } : machine,
     tests: sources.filter((path) => !isLeft(path) && isContained(path) === isContainer).map(compiledFile),

@@ -4,15 +4,20 @@ import { root } from '../support/root.js';
 import { say } from '../support/say.js';
 import { step } from '../support/step.js';
 
-/** Tests that depend on Node's own loop and threads. */
+/** Tests of what runs in any process of Node's. */
 const matrixTests = /^test\/(event|linux)\//;
 
-/**
- * Those of them that are the same in all releases, as they start many processes or happen in a world of their own: on the newest one
- * only.
- */
+/** Those of them that depend on Node's own loop, timers, signals and threads. */
+const onEachRelease =
+  /^test\/(event\/(child-beside-node|context|fairness|idle|io|io-once|loop|mock-timers|now|pending|processes-and-threads|served-\w+|several-loops|signal|signal-order|slow-handlers|time|timers|watch-file)|linux\/(closing-thread|fd|foreign-fd|fork|libc|load-code|node-poll|signal-forwarder|spawn|thread-\S+|two-copies))\./;
+
+/** Those that start many processes or threads. */
 const newestOnly =
-  /^test\/event\/(restart|run-service|supervis|hand-over|idle-exit|pid-file|control-socket|sdrx-|virtual|marbles|service-environment|journal|pino)/;
+  /^test\/event\/(control-socket|hand-over|idle-exit|pid-file|restart-(by-manager|datagrams|sockets)|run-service|sdrx-control|supervised?|thread-ends)\./;
+
+/** Those that happen in a world of their own, or vary when which process is killed or stands still: Node has no part in that. */
+const notOnOthers =
+  /^test\/event\/(journal|marbles|pino|restart-(crash|frozen|often|refusals|simulation|stop)|sdrx-trace|service-environment|supervise-|virtual)/;
 
 /** Tests, and the Node on which they are run. */
 export interface NodeRun {
@@ -61,7 +66,7 @@ async function install(): Promise<void> {
 
 /** @param sources of the tests that are wanted */
 export async function matrixRuns(sources: readonly string[]): Promise<NodeRun[]> {
-  const wanted = sources.filter((path) => matrixTests.test(path));
+  const wanted = sources.filter((path) => matrixTests.test(path) && !notOnOthers.test(path));
   if (wanted.length === 0) return [];
   const others = releases();
   if (process.arch !== 'x64') {
@@ -70,14 +75,16 @@ export async function matrixRuns(sources: readonly string[]): Promise<NodeRun[]>
     return [];
   }
   if (!others.every(isInstalled)) await install();
-  const [newest, ...between] = others.toReversed();
-  // Shared by those between the oldest and the newest one: what a release has changed is mostly so in the next ones, too.
-  const shared = wanted.filter((path) => !newestOnly.test(path)).sort();
-  const sourcesOf = (release: Release) =>
-    wanted.filter((path) => release === newest || shared.indexOf(path) % between.length === between.indexOf(release));
+  const newest = others.at(-1);
+  // Each of the rest on one of them, in turn.
+  const shared = wanted.filter((path) => !onEachRelease.test(path) && !newestOnly.test(path)).sort();
+  const isFor = (release: Release, path: string) =>
+    newestOnly.test(path)
+      ? release === newest
+      : onEachRelease.test(path) || others[shared.indexOf(path) % others.length] === release;
   return others.map((release) => ({
     release: release.name.replace('node-', ''),
     node: `${folder(release)}/bin/node`,
-    sources: sourcesOf(release),
+    sources: wanted.filter((path) => isFor(release, path)),
   }));
 }

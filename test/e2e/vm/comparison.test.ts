@@ -1,10 +1,11 @@
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync } from 'node:fs';
 import t from 'tap';
 import { systemdRelease } from '../../support/systemd-release.js';
 import { type Answer, callAs } from './caller.js';
 import { IdOf, type Step, steps } from './comparison-steps.js';
 import { needsVirtualMachine, run } from './machine.js';
-import { REGISTRY, withEach } from './service.js';
+import { type Entry, type NamedRange, RegistryFiles } from './registry-files.js';
+import { withEach } from './service.js';
 import { Things } from './things.js';
 
 /** What a call did, in terms that are the same in every run. */
@@ -20,28 +21,32 @@ type State = Readonly<Record<string, unknown>>;
 /** Makes all calls, with things of their own. Of these, who is not named in a call is only looked at after the last. */
 async function results(): Promise<Result[]> {
   using things = new Things();
+  const registry = new RegistryFiles();
+  registry.look();
   const found: Result[] = [];
   let before: State = {};
   for (const { as = 0, method, parameters, things: passed = [], keys } of steps) {
     const files = passed.map((name) => things.file(name));
-    const answer = await callAs(as, { method, parameters: withIds(parameters), files, ...(keys && { keys }) });
+    const call = { method, parameters: withIds(parameters, registry.ranges), files, ...(keys && { keys }) };
+    const answer = await callAs(as, call);
+    registry.look();
     const isNamed = (name: string) => passed.some((thing) => thing.startsWith(name));
-    const after = passed.length > 0 ? state(things, isNamed) : before;
-    const rename = renaming(new Map(), ranges());
+    const after = passed.length > 0 ? state(registry, things, isNamed) : before;
+    const rename = renaming(new Map(), registry.ranges);
     found.push({ answer: renamed(withoutName(method, plain(answer)), rename), changes: changes(before, after) });
     before = after;
   }
   const unseen = changes(
     before,
-    state(things, () => true),
+    state(registry, things, () => true),
   );
   if (Object.keys(unseen).length > 0) throw new Error(`changed by calls about others: ${JSON.stringify(unseen)}`);
   return found;
 }
 
-function state(things: Things, matters: (name: string) => boolean): State {
-  const rename = renaming(things.numbers(), ranges());
-  return { ...registryFiles(rename), ...renamed(things.state(matters), rename), ...links() };
+function state(registry: RegistryFiles, things: Things, matters: (name: string) => boolean): State {
+  const rename = renaming(things.numbers(), registry.ranges);
+  return { ...registryFiles(registry, rename), ...renamed(things.state(matters), rename), ...links() };
 }
 
 function changes(before: State, after: State): State {
@@ -50,29 +55,11 @@ function changes(before: State, after: State): State {
   return Object.fromEntries(changed.sort().map((name) => [name, after[name] ?? 'gone']));
 }
 
-/** Ids that a daemon chose for a namespace. */
-interface Range {
-  readonly name: string;
-  readonly start: number;
-  readonly size: number;
-}
-
-/** The ranges of all namespaces, and those that they may give away. */
-function ranges(): Range[] {
-  const entries = readdirSync(REGISTRY).filter((file) => /^i\d+\.userns$/.test(file));
-  return entries.flatMap((file): Range[] => {
-    const { name, start, size, delegates = [] } = JSON.parse(readFileSync(`${REGISTRY}/${file}`, 'utf8'));
-    const given = delegates.map(({ start, size }: Range, index: number) => ({ name: `${name}/${index}`, start, size }));
-    return [...(start >= FIRST_TRANSIENT ? [{ name, start, size }] : []), ...given];
-  });
-}
-
-/** No number that means something else is as large, but those of `NUMBERS`. */
-const FIRST_TRANSIENT = 61_184;
+/** What is no id of a namespace, though it is as large. */
 const NUMBERS = [65_534, 65_535, 65_536];
 
 /** Puts names in place of the numbers that the kernel or a daemon chose. */
-function renaming(names: ReadonlyMap<number, string>, ranges: readonly Range[]): (text: string) => string {
+function renaming(names: ReadonlyMap<number, string>, ranges: readonly NamedRange[]): (text: string) => string {
   const nameOf = (id: number): string | undefined => {
     if (names.has(id) || NUMBERS.includes(id)) return names.get(id);
     const range = ranges.find(({ start, size }) => start <= id && id < start + size);
@@ -98,12 +85,11 @@ function renamedValue(value: unknown, rename: (text: string) => string): unknown
 }
 
 /** The parameters of a call, with the ids that this daemon has chosen. */
-function withIds(parameters: unknown): unknown {
+function withIds(parameters: unknown, ranges: readonly NamedRange[]): unknown {
   if (typeof parameters !== 'object' || parameters === null) return parameters;
-  const known = ranges();
   const resolved = Object.entries(parameters).map(([field, value]) => {
     if (!(value instanceof IdOf)) return [field, value];
-    const range = known.find(({ name }) => name === value.name);
+    const range = ranges.find(({ name }) => name === value.name);
     if (range === undefined) throw new Error(`no range of ${value.name}`);
     return [field, range.start + value.offset];
   });
@@ -131,27 +117,10 @@ function telling({ usernsId: _, netifs, startGid, targetGid, setgroupsDeny, ...f
   };
 }
 
-/** What of an entry's fields is looked at. */
-interface Entry {
-  readonly usernsId?: unknown;
-  readonly netifs?: unknown;
-  readonly start?: number;
-  readonly target?: number;
-  readonly startGid?: number;
-  readonly targetGid?: number;
-  readonly setgroupsDeny?: boolean;
-}
-
-function registryFiles(rename: (text: string) => string): State {
-  const files = readdirSync(REGISTRY, { recursive: true, withFileTypes: true }).filter((file) => file.isFile());
-  return Object.fromEntries(
-    files
-      .filter(({ name }) => name !== 'lock' && (hasInterfaces || !/^g\d+\.userns$/.test(name)))
-      .map(({ parentPath, name }): [string, unknown] => {
-        const path = `${parentPath}/${name}`;
-        return [rename(path.slice(REGISTRY.length)), renamed(telling(JSON.parse(readFileSync(path, 'utf8'))), rename)];
-      }),
-  );
+function registryFiles(registry: RegistryFiles, rename: (text: string) => string): State {
+  const files = registry.shown((entry) => renamed(telling(entry), rename));
+  const hasFile = (path: string) => hasInterfaces || !/\/g\d+\.userns$/.test(path);
+  return Object.fromEntries(files.filter(([path]) => hasFile(path)).map(([path, shown]) => [rename(path), shown]));
 }
 
 let interfaces = '';
@@ -190,20 +159,23 @@ function whyDifferent({ since, differs }: Step): string | undefined {
   return systemdRelease() < since ? (differs ?? `systemd does so from ${since} on`) : undefined;
 }
 
-withEach(t, `${steps.length} calls have the same results with either`, needsVirtualMachine, async (t, provider) => {
-  const found = await results();
-  t.ok(
-    found.some(({ answer }) => !('error' in answer) && !('closed' in answer)),
-    'some succeed',
-  );
-  if (provider === 'systemd') {
-    theirs = found;
-    return;
-  }
-  for (const [index, step] of steps.entries()) {
-    const { what } = step;
-    const differs = whyDifferent(step);
-    if (differs === undefined) t.strictSame(found[index], theirs[index], what);
-    else t.notSame(found[index], theirs[index], `${what}, not the same: ${differs}`);
-  }
+withEach(t, `${steps.length} calls have the same results with either`, needsVirtualMachine, {
+  compares: true,
+  body: async (t, provider) => {
+    const found = await results();
+    t.ok(
+      found.some(({ answer }) => !('error' in answer) && !('closed' in answer)),
+      'some succeed',
+    );
+    if (provider === 'systemd') {
+      theirs = found;
+      return;
+    }
+    for (const [index, step] of steps.entries()) {
+      const { what } = step;
+      const differs = whyDifferent(step);
+      if (differs === undefined) t.strictSame(found[index], theirs[index], what);
+      else t.notSame(found[index], theirs[index], `${what}, not the same: ${differs}`);
+    }
+  },
 });

@@ -7,6 +7,9 @@ const machine = process.env.SDRX_VM ?? '';
 /** Whether it is slow, as nothing in a container of a machine's system is. */
 export const isEmulated = process.env.SDRX_CONTAINER === undefined;
 
+/** Whether the test was asked for by a part of its path. */
+export const isNamed = process.env.SDRX_NAMED === '1';
+
 /** Options for a test that changes the system it runs on, and needs one that lets BPF programs be attached. */
 export const needsVirtualMachine =
   machine === '' ? { skip: 'only for a virtual machine of its own: npm run test:vm runs it there' } : {};

@@ -28,6 +28,7 @@ const FLAGS: Readonly<Record<string, number>> = {
 export class Things implements Disposable {
   readonly #namespaces = new Map<string, UserNamespace>();
   readonly #cgroups = new Map<string, string>();
+  readonly #numbers = new Map<number, string>();
   #known: Record<string, unknown> = {};
 
   constructor() {
@@ -55,6 +56,7 @@ export class Things implements Disposable {
     const [owner, ...options] = kinds[kind] ?? [0];
     const namespace = new UserNamespace(owner, ...options);
     this.#namespaces.set(name, namespace);
+    this.#numbers.set(statSync(`/proc/${namespace.child.pid}/ns/user`).ino, `<${name}>`);
     return namespace;
   }
 
@@ -65,6 +67,7 @@ export class Things implements Disposable {
       mkdirSync(path);
       if (group.includes('alice')) chownSync(path, ALICE, ALICE);
       this.#cgroups.set(group, path);
+      this.#numbers.set(statSync(path).ino, `<cgroup ${group}>`);
     }
     return path + (file ?? '');
   }
@@ -85,13 +88,8 @@ export class Things implements Disposable {
   }
 
   /** The numbers by which the registry knows them, and their names. */
-  numbers(): Map<number, string> {
-    return new Map([
-      ...[...this.#namespaces].map(
-        ([name, { child }]) => [statSync(`/proc/${child.pid}/ns/user`).ino, `<${name}>`] as const,
-      ),
-      ...[...this.#cgroups].map(([name, path]) => [statSync(path).ino, `<cgroup ${name}>`] as const),
-    ]);
+  numbers(): ReadonlyMap<number, string> {
+    return this.#numbers;
   }
 
   [Symbol.dispose](): void {
