@@ -26,6 +26,9 @@ type Environment = Readonly<Record<string, string>>;
 /** After how many seconds a file that hangs is ended: what is waited for has limits of its own, on a busy machine, too. */
 const TIMEOUT = 300;
 
+/** How many files are run at a time: a test waits for half of its time. */
+const JOBS = availableParallelism() + 1;
+
 /** What tests need beside what is installed. */
 interface Unpacked {
   /** Tells the tests where they find it, or will find it. */
@@ -85,7 +88,7 @@ function commandLine(args: readonly string[]) {
       options: {
         'no-matrix': { type: 'boolean', default: false },
         'no-vm': { type: 'boolean', default: false },
-        jobs: { type: 'string', default: String(availableParallelism()) },
+        jobs: { type: 'string', default: String(JOBS) },
         timeout: { type: 'string', default: String(TIMEOUT) },
         record: { type: 'boolean', default: false },
       },
