@@ -46,12 +46,22 @@ async function results(): Promise<Result[]> {
 
 function state(registry: RegistryFiles, things: Things, matters: (name: string) => boolean): State {
   const rename = renaming(things.numbers(), registry.ranges);
-  return { ...registryFiles(registry, rename), ...renamed(things.state(matters), rename), ...links() };
+  const seen = Object.entries(things.state(matters)).map(([name, what]) => [name, renamedOnce(what, rename)]);
+  return { ...registryFiles(registry, rename), ...Object.fromEntries(seen), ...links() };
+}
+
+const renamedBefore = new WeakMap<object, unknown>();
+
+/** The same for what was renamed before: an emulated machine takes long for a hundred things after each call. */
+function renamedOnce(what: object, rename: (text: string) => string): unknown {
+  if (!renamedBefore.has(what)) renamedBefore.set(what, renamed(what, rename));
+  return renamedBefore.get(what);
 }
 
 function changes(before: State, after: State): State {
   const names = new Set([...Object.keys(before), ...Object.keys(after)]);
-  const changed = [...names].filter((name) => JSON.stringify(before[name]) !== JSON.stringify(after[name]));
+  const isSame = (one: unknown, other: unknown) => one === other || JSON.stringify(one) === JSON.stringify(other);
+  const changed = [...names].filter((name) => !isSame(before[name], after[name]));
   return Object.fromEntries(changed.sort().map((name) => [name, after[name] ?? 'gone']));
 }
 

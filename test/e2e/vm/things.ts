@@ -29,7 +29,7 @@ export class Things implements Disposable {
   readonly #namespaces = new Map<string, UserNamespace>();
   readonly #cgroups = new Map<string, string>();
   readonly #numbers = new Map<number, string>();
-  #known: Record<string, unknown> = {};
+  #known: Record<string, object> = {};
 
   constructor() {
     mkdirSync(CGROUPS, { recursive: true });
@@ -73,7 +73,7 @@ export class Things implements Disposable {
   }
 
   /** What the kernel says of them, by name: of those that `matters` now, of the others before. */
-  state(matters: (name: string) => boolean = () => true): Record<string, unknown> {
+  state(matters: (name: string) => boolean = () => true): Record<string, object> {
     const maps = [...this.#namespaces].map(([name, { child }]) => {
       const read = (file: string) => readFileSync(`/proc/${child.pid}/${file}`, 'ascii').trim().split(/\s+/).join(' ');
       return [name, () => ({ uid_map: read('uid_map'), gid_map: read('gid_map') })] as const;
