@@ -151,7 +151,8 @@ export async function happen(world: PoolWorld, event: PoolEvent): Promise<void> 
       break;
     case 'a worker falls silent': {
       const worker = pick(event.which);
-      if (worker !== undefined) worker.silentSince ??= world.loop.now();
+      // Of one that waits no sign is expected.
+      if (worker?.hasBegun === true) worker.silentSince ??= world.loop.now();
       break;
     }
     case 'a worker says':

@@ -198,7 +198,10 @@ export class RunRules {
 
   /** Whether it may be ended by force by now. */
   #isHurried(now: number): boolean {
-    const wishedAt = this.#askedAt ?? this.#stoppedAt ?? this.#watchdogAt ?? Number.POSITIVE_INFINITY;
+    const { POSITIVE_INFINITY } = Number;
+    // Where nobody is there to be asked the first wish counts.
+    const firstWish = Math.min(this.#stoppedAt ?? POSITIVE_INFINITY, this.#watchdogAt ?? POSITIVE_INFINITY);
+    const wishedAt = this.#askedAt ?? firstWish;
     return this.#hurriedAt === now || wishedAt + this.facts.deadline <= now + INEXACT;
   }
 
