@@ -164,6 +164,17 @@ t.test('who is told a line and wants the end at once is told the other lines fir
   });
 });
 
+t.test('whoever gets the last line of a held output and wants the end is told that something holds it', async (t) => {
+  const holder: FollowerFate = { ...STUBBORN, dies: undefined, holds: true };
+  const talking = failing(50, { writes: [{ at: 10, stream: 1, text: 'half' }], followers: [holder] });
+  await inWorld({ processGroup: false }, [talking], async (world, supervision) => {
+    supervision.reaction = { to: 'line', by: 'stop twice' };
+    await world.pass(50 + 1000 + 10);
+    t.equal(types(supervision.events), 'started line ended stopped');
+    t.match(ends(supervision.events), [{ outputLeft: true }]);
+  });
+});
+
 t.test('before Linux 6.9 no group is told anything whose leader somebody else has reaped', async (t) => {
   const reaped = { ...STEADY, late: 100, isReapedElsewhere: true };
   await inWorld(

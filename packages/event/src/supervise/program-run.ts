@@ -61,6 +61,7 @@ export class ProgramRun implements Disposable {
   #end: Pick<RunEnd, 'exit' | 'after'> | undefined;
   /** Whether nothing but output is waited for. */
   #lastOutput = false;
+  #isFinishing = false;
   #over = false;
 
   /** @throws what `ProgramSystem.start` does, EMFILE */
@@ -278,12 +279,12 @@ export class ProgramRun implements Disposable {
   }
 
   #finish(): void {
-    if (this.#over || this.#end === undefined) return;
+    if (this.#over || this.#isFinishing || this.#end === undefined) return;
+    // Whoever gets its last line may want it to end at once.
+    this.#isFinishing = true;
+    for (const output of this.#outputs) output.drain();
     const outputLeft = this.#outputs.some((output) => output.open);
-    for (const output of this.#outputs) {
-      output.drain();
-      output.finish();
-    }
+    for (const output of this.#outputs) output.finish();
     // Whoever got a line may have ended it all.
     if (this.#over) return;
     this.#over = true;
