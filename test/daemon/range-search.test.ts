@@ -44,7 +44,7 @@ function registryWith(t: Test, taken: ReadonlySet<number>) {
 
 function search(count: number): RangeSearch {
   using loop = new EventLoop();
-  return new RangeSearch(source(count), new NameAnswers(loop, new NameLookups(async () => false)));
+  return new RangeSearch(source(count), new NameAnswers(loop, new NameLookups(10_000, async () => false)));
 }
 
 t.test('what is taken is not tried again, and the next try is one of those that are left', async (t) => {

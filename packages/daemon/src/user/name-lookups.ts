@@ -2,8 +2,8 @@ import type { EventLoop } from '@sdrx/event';
 import { ETIMEDOUT, groupExists, SystemError, userExists } from '@sdrx/linux';
 import { Observable } from 'rxjs';
 
-/** How long a call waits for the user database, in milliseconds. */
-const LIMIT = 3000;
+/** How much of the time that a call may take it waits for the user database: there is something to do with the answer. */
+const SHARE = 0.3;
 
 /** How many names and ids are asked for at a time, each in two threads of the four that Node has for all of a process. */
 const AT_A_TIME = 2;
@@ -22,11 +22,14 @@ async function isTaken(key: string | number): Promise<boolean> {
  * while an error.
  */
 export class NameLookups {
+  readonly #limit: number;
   readonly #ask: Ask;
   readonly #waiting: (() => void)[] = [];
   #asking = 0;
 
-  constructor(ask: Ask = isTaken) {
+  /** @param callTime how long a call may take, in milliseconds */
+  constructor(callTime: number, ask: Ask = isTaken) {
+    this.#limit = SHARE * callTime;
     this.#ask = ask;
   }
 
@@ -38,9 +41,8 @@ export class NameLookups {
   /**
    * Emits whether a user or a group has a name or an id, as soon as that is known. Fails with ETIMEDOUT if it takes too long,
    * and as `userExists`.
-   * @param limit in milliseconds
    */
-  isTaken(loop: EventLoop, key: string | number, limit = LIMIT): Observable<boolean> {
+  isTaken(loop: EventLoop, key: string | number): Observable<boolean> {
     return new Observable((subscriber) => {
       const late = () => subscriber.error(new SystemError(ETIMEDOUT, 'getpwnam_r', String(key)));
       const fail = (error: unknown) => subscriber.error(error);
@@ -56,7 +58,9 @@ export class NameLookups {
             subscriber.complete();
           }, fail);
       };
-      subscriber.add(loop.time({ after: limit, description: 'user database' }).subscribe({ next: late, error: fail }));
+      subscriber.add(
+        loop.time({ after: this.#limit, description: 'user database' }).subscribe({ next: late, error: fail }),
+      );
       if (this.#asking < AT_A_TIME) {
         begin();
         return;

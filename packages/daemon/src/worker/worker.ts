@@ -70,7 +70,7 @@ export async function runWorker(settings: WorkerSettings): Promise<number> {
   if (restrict !== undefined) launcher.start();
   using bus = new SystemBus(loop, busAddresses);
   const authority = new Authority(bus, log);
-  const lookups = new NameLookups();
+  const lookups = new NameLookups(limits.callTime);
   const accounts = new Accounts(registry);
   const { slot, connections, calls, helpers, bars } = workerQuotas(
     runtimeDirectory,
