@@ -43,6 +43,9 @@ const clientPackages = [
 /** Nothing is started but what the tests need, for those that need no service. */
 const bare = ['systemd.unit=sdrx-tests.service'];
 
+/** systemd's own tests, and what they call. */
+const scenarioPackages = ['systemd-tests', 'acl', 'attr', 'e2fsprogs', 'fdisk', 'jq', 'libcurl4t64', 'libseccomp2'];
+
 const trixie = { suite: 'trixie', packages: clientPackages, kernelArguments: [], memory: 1536, limit: 3000 };
 
 /** The one that takes longest first. */
@@ -51,7 +54,7 @@ export const machines: readonly Machine[] = [
     ...trixie,
     name: 'trixie',
     tests:
-      /^test\/(e2e\/vm\/(?!by-hand|crowd|http-service|idle-exit|kept-service|package|reload|run|ten-minutes)|soak\/machine-)/,
+      /^test\/(e2e\/vm\/(?!by-hand|crowd|http-service|idle-exit|kept-service|package|reload|run|systemd-scenarios|ten-minutes)|soak\/machine-)/,
     // A reload under load takes an emulated machine minutes, on a busy host more than a manager waits for its successor. The same
     // daemon is reloaded under load outside of machines, too.
     ifNamed: /^test\/e2e\/vm\/upgrade\./,
@@ -82,8 +85,11 @@ export const machines: readonly Machine[] = [
     ...trixie,
     name: 'testing',
     suite: 'testing',
+    packages: [...clientPackages, ...scenarioPackages],
     tests:
-      /^test\/(bpf\/|e2e\/vm\/(by-hand|clients|comparison|crowd|http-service|kept-service|kernel|package|reload|run|ten-minutes|upgrade)\.|soak\/machine-)/,
+      /^test\/(bpf\/|e2e\/vm\/(by-hand|clients|comparison|crowd|http-service|kept-service|kernel|package|reload|run|systemd-scenarios|ten-minutes|upgrade)\.|soak\/machine-)/,
+    // systemd's own scenarios alone take an emulated machine more than half an hour.
+    limit: 7200,
     onDemand: true,
     // The first look at users starts systemd's own daemon there, which keeps an emulated machine busy for minutes.
     notStarted: [
