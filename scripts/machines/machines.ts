@@ -88,7 +88,8 @@ export const machines: readonly Machine[] = [
     packages: [...clientPackages, ...scenarioPackages],
     tests:
       /^test\/(bpf\/|e2e\/vm\/(by-hand|clients|comparison|crowd|http-service|kept-service|kernel|package|reload|run|systemd-scenarios|ten-minutes|upgrade)\.|soak\/machine-)/,
-    // systemd's own scenarios alone take an emulated machine more than half an hour.
+    // More than half an hour.
+    ifNamed: /^test\/e2e\/vm\/systemd-scenarios\./,
     limit: 7200,
     onDemand: true,
     // The first look at users starts systemd's own daemon there, which keeps an emulated machine busy for minutes.
