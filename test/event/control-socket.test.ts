@@ -121,23 +121,26 @@ t.test(
 
 t.test('one that is killed before it has read the command', async (t) => {
   const path = folder.join('killed');
-  const script = `require('node:net').createServer().listen(${JSON.stringify(path)}, () => require('node:fs').writeSync(1, 'x'))`;
-  const { env } = process;
+  const [listens, accepted] = [`${path}-listens`, `${path}-accepted`];
+  const note = (place: string) => `() => require('node:fs').writeFileSync(${JSON.stringify(place)}, '')`;
+  const server = `require('node:net').createServer({ pauseOnConnect: true }, ${note(accepted)})`;
   const child = spawn(process.execPath, {
-    args: ['-e', script.replace('createServer()', 'createServer({pauseOnConnect:true})')],
-    env: { ...env, NODE_OPTIONS: '' },
+    args: ['-e', `${server}.listen(${JSON.stringify(path)}, ${note(listens)})`],
+    env: { ...process.env, NODE_OPTIONS: '' },
     fds: [null, null, 2],
   });
   t.teardown(() => child[Symbol.dispose]());
-  await untilOr(
-    20_000,
-    () => existsSync(path),
-    () => 'it does not listen',
-    20,
-  );
+  const comes = (place: string) =>
+    untilOr(
+      20_000,
+      () => existsSync(place),
+      () => `${place} is not there`,
+      20,
+    );
+  await comes(listens);
   const asked = askService(path, 'status');
   asked.catch(() => {});
-  await new Promise((resolve) => setTimeout(resolve, 300));
+  await comes(accepted);
   child.kill('SIGKILL');
   await t.rejects(asked, new ControlError('the service has ended without an answer'));
   waitForExit(child);
