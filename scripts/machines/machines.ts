@@ -65,6 +65,8 @@ export const machines: readonly Machine[] = [
     tests:
       /^test\/(bpf\/|e2e\/vm\/(by-hand|crowd|http-service|idle-exit|kept-service|package|reload|run|ten-minutes)\.)/,
     kernelArguments: bare,
+    // Two minutes for thousands of namespaces that die at once. test/bpf/deaths has the same without a daemon.
+    ifNamed: /^test\/e2e\/vm\/crowd\./,
   },
   // Kernel 6.1, the oldest one that the package supports, and systemd 252.
   {

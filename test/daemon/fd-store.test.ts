@@ -121,7 +121,7 @@ done()
     () => `open are ${openFiles(daemon.pid)}\nnot ${before}`,
   );
   t.notOk(openFiles(daemon.pid).some((file) => file.startsWith('/usr') || file.startsWith('user:')));
-  t.match(daemon.log(), /a notification of a worker is lost: EMSGSIZE/);
+  await daemon.waitForLog(/a notification of a worker is lost: EMSGSIZE/);
 });
 
 t.test(
@@ -140,7 +140,7 @@ done()
     );
     await done();
     await holding(daemon, '/usr/bin');
-    t.match(daemon.log(), /a notification of a worker is lost: EMFILE/);
+    await daemon.waitForLog(/a notification of a worker is lost: EMFILE/);
   },
 );
 
