@@ -61,7 +61,8 @@ async function bootMachine(
     '-chardev', `file,id=tap,path=${output('results.tap')}`, '-device', 'virtserialport,chardev=tap,name=sdrx.tap',
     '-device', 'virtio-rng-pci',
   ];
-  // A machine must not outlive who started it, however that ends. It comes before what is tested beside it: emulated, it is slow enough.
+  // A machine must not outlive who started it, however that ends. It has precedence over the files that are tested meanwhile, as
+  // emulation makes it slow.
   const words = ['--adjustment=-5', 'setpriv', '--pdeathsig', 'KILL', 'qemu-system-x86_64', ...args];
   const qemu = spawn('nice', words, { stdio: ['ignore', 2, 2] });
   const tap = () => readFileSync(output('results.tap'), 'utf8');

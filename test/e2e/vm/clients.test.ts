@@ -13,6 +13,7 @@ import {
 import t, { type Test } from 'tap';
 import { USERNS } from '../../support/allocation.js';
 import { systemdRelease } from '../../support/systemd-release.js';
+import { makeCertificate } from './certificate.js';
 import { ALICE, attempt, attemptAs, needsVirtualMachine, run } from './machine.js';
 import { RegisteredNamespace } from './namespaces.js';
 import { API, type Provider, REGISTRY, SOCKET_PATH, withEach } from './service.js';
@@ -57,8 +58,7 @@ function makeImage(): void {
     writeFileSync(`${WORK}/parts/${index}.conf`, `[Partition]\n${text}\nVerity=${verity}\nVerityMatchKey=root\n`);
   }
   const [key, certificate] = [`${WORK}/key.pem`, `${WORK}/certificate.pem`];
-  const request = ['-batch', '-new', '-x509', '-newkey', 'rsa:2048', '-noenc', '-subj', '/CN=sdrx', '-days', '100'];
-  run('openssl', 'req', ...request, '-keyout', key, '-out', certificate);
+  makeCertificate(key, certificate);
   run(
     'systemd-repart',
     ...['--offline=yes', '--empty=create', '--size=auto', '--dry-run=no', `--definitions=${WORK}/parts`],

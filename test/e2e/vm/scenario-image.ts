@@ -1,5 +1,6 @@
 import { chmodSync, copyFileSync, cpSync, existsSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
+import { makeCertificate } from './certificate.js';
 import { attempt, run } from './machine.js';
 
 /** Where Debian's package systemd-tests has what it brings. */
@@ -62,8 +63,7 @@ function keepDescriptors(): void {
 }
 
 function makeKey(): void {
-  const request = ['-batch', '-new', '-x509', '-newkey', 'rsa:2048', '-noenc', '-subj', '/CN=sdrx', '-days', '100'];
-  run('openssl', 'req', ...request, '-keyout', KEY, '-out', CERTIFICATE);
+  makeCertificate(KEY, CERTIFICATE);
   mkdirSync(dirname(TRUSTED), { recursive: true });
   copyFileSync(CERTIFICATE, TRUSTED);
 }
