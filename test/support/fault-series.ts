@@ -58,13 +58,13 @@ export const faultOptions = { ...needsRoot, ...needsStrace, ...(ALL ? { timeout:
 export type KnownCall = readonly [call: string, pattern: RegExp];
 
 /**
- * The faults to try, given the calls that one process makes: each of them with each error, or as a sample one error at the first or the
- * last time that a call is made, in turn, and at each known one.
+ * The faults to try, given the calls that one process makes: each of them with each error, or as a sample one error at the first and
+ * one at the last time that a call is made, and at each known one.
  */
 export function faultsFor(seen: SeenCalls, known: readonly KnownCall[]): Fault[] {
   if (ONE_CALL && ONE_ERROR) return [{ call: ONE_CALL, error: ONE_ERROR, when: Number(ONE_WHEN) }];
   const faults = [...seen.counts].flatMap(([call, count], index) =>
-    ALL ? faultsOfCall(call, count) : [sampleOfCall(call, count, index)],
+    ALL ? faultsOfCall(call, count) : sampleOfCall(call, count, index),
   );
   const more = ALL
     ? []
@@ -76,8 +76,12 @@ function faultsOfCall(call: string, count: number): Fault[] {
   return ERRORS.flatMap((error) => Array.from({ length: count }, (_, index) => ({ call, error, when: index + 1 })));
 }
 
-function sampleOfCall(call: string, count: number, index: number): Fault {
-  return { call, error: ERRORS[index % ERRORS.length] ?? 'EIO', when: index % 2 === 0 ? 1 : count };
+function sampleOfCall(call: string, count: number, index: number): Fault[] {
+  return [...new Set([1, count])].map((when, place) => ({
+    call,
+    error: ERRORS[(index + place) % ERRORS.length] ?? 'EIO',
+    when,
+  }));
 }
 
 /** What came of a fault. */
