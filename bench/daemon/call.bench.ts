@@ -1,5 +1,4 @@
 // What one call takes of a client who is alone, and what of that is the kernel's, Node's and ours.
-import { existsSync } from 'node:fs';
 import { setTimeout } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { Child } from '../support/child.js';
@@ -131,11 +130,9 @@ function echo(name: string, child: Child, file: string): Contestant {
   return { name, socket: folder.join(file), processorTime: () => processorTime([child.pid]) };
 }
 
-async function startEcho(command: readonly [...string[], socket: string]): Promise<Child> {
+async function startEcho(command: readonly string[]): Promise<Child> {
   const child = new Child(command);
-  while (!existsSync(command.at(-1) ?? '')) {
-    if (!child.running) throw child.failure();
-    await setTimeout(10);
-  }
+  // It writes a line when it listens. Its file is there before.
+  await child.line();
   return child;
 }

@@ -41,6 +41,8 @@ int main(int argc, char **argv) {
   if (bind(listening, (struct sockaddr *)&address, sizeof(address)) != 0 || listen(listening, 4096) != 0) die(argv[1]);
   watch(epoll, listening, LISTENING);
   watch(epoll, 0, INPUT);
+  puts("listening");
+  fflush(stdout);
   for (;;) {
     struct epoll_event events[64];
     int count = epoll_wait(epoll, events, 64, -1);

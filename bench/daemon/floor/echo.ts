@@ -34,6 +34,7 @@ const poll = new NodePoll(epoll.fd, () => {
     else if (answer(fd) === 0) close(fd);
   }
 });
+console.log('listening');
 process.stdin.resume().on('end', () => {
   poll[Symbol.dispose]();
   unlinkSync(path);
