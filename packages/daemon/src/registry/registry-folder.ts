@@ -1,5 +1,6 @@
 import { isUtf8 } from 'node:buffer';
 import {
+  type BigIntStats,
   closeSync,
   constants,
   type Dirent,
@@ -31,10 +32,24 @@ const CREATE = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | const
 /** What open(2) says of things that are no files: symbolic links, sockets, devices without a driver. */
 const NO_FILE = ['ELOOP', 'ENXIO', 'ENODEV', 'ENOTDIR', 'EISDIR'] as const;
 
+/** For how long a file must not have changed until its `FileStamp` tells any later change, in milliseconds: kernels count in ticks. */
+const TICKS = 100;
+
+/** Which file it is, and as of when: another one once it was written, linked or unlinked, in whatever place. stat(2) */
+export interface FileStamp {
+  /** The file's inode. */
+  readonly identity: bigint;
+  /** The time of its last change, in nanoseconds. */
+  readonly changed: bigint;
+}
+
 /** What a file held when it was read. */
 export interface FileContent {
   readonly text: string;
-  readonly identity: bigint;
+  /** The stamp of what was read, or of what was there before it was read. */
+  readonly stamp: FileStamp;
+  /** Whether the file can't have changed since without having another stamp. */
+  readonly isSettled: boolean;
 }
 
 /**
@@ -61,9 +76,10 @@ export class RegistryFolder {
     try {
       const status = fstatSync(fd, { bigint: true });
       if (!status.isFile() || status.size > SIZE_MAX) throw this.unreadable(file);
+      const isSettled = Date.now() - Number(status.ctimeMs) > TICKS;
       const bytes = readBytes(fd, Number(status.size));
       if (!isUtf8(bytes)) throw this.unreadable(file);
-      return { text: bytes.toString('utf8'), identity: status.ino };
+      return { text: bytes.toString('utf8'), stamp: stampOf(status), isSettled };
     } finally {
       close(fd);
     }
@@ -92,14 +108,13 @@ export class RegistryFolder {
 
   /** Which regular file it is; undefined if there is none by this name. */
   identity(file: string): bigint | undefined {
-    const status = this.#status(file);
-    return status?.isFile() === true ? status.ino : undefined;
+    return this.stamp(file)?.identity;
   }
 
-  /** Differs from the one before when a file was written anew, linked or unlinked meanwhile; undefined if there is none. */
-  stamp(file: string): string | undefined {
+  /** The stamp of a regular file; undefined if there is none by this name. */
+  stamp(file: string): FileStamp | undefined {
     const status = this.#status(file);
-    return status?.isFile() === true ? `${status.ino} ${status.ctimeNs}` : undefined;
+    return status?.isFile() === true ? stampOf(status) : undefined;
   }
 
   /** Whether anything at all has this name. */
@@ -244,6 +259,10 @@ export class RegistryFolder {
     }
     return `${this.path}/${file}`;
   }
+}
+
+function stampOf({ ino, ctimeNs }: BigIntStats): FileStamp {
+  return { identity: ino, changed: ctimeNs };
 }
 
 /** What has been written is known to be by fsync(2), and the descriptor is gone whatever close(2) says. */

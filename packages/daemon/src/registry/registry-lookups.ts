@@ -19,16 +19,11 @@ import {
 } from './registry-names.js';
 import { RegistryReader } from './registry-reader.js';
 
-/** How many ranges are kept in mind. */
-const RANGES_MAX = 4096;
-
 /** What can be found in a registry. Reading needs no lock, and changes nothing. */
 export abstract class RegistryLookups {
   protected readonly folder: RegistryFolder;
   protected readonly reader: RegistryReader;
   readonly #misaligned: MisalignedRanges;
-  /** Ranges that were looked for by one of their ids, by the first one, with the stamp that the entry's file had. */
-  readonly #ranges = new Map<number, { readonly entry: NamespaceEntry; readonly stamp: string }>();
 
   protected constructor(folder: RegistryFolder) {
     this.folder = folder;
@@ -78,7 +73,7 @@ export abstract class RegistryLookups {
   byUid(uid: number): NamespaceEntry | undefined {
     const first = firstIdOf(uid);
     if (first === undefined) return undefined;
-    const found = this.#byFirst(first);
+    const found = this.byStart(first);
     if (found !== undefined && hasUid(found, uid)) return found;
     const others = [...this.#misaligned.holdersOf(uid, 1), ...this.reader.giversBy(uidDelegation(first))];
     for (const inode of others.reverse()) {
@@ -151,22 +146,6 @@ export abstract class RegistryLookups {
   /** Where it is. */
   get directory(): string {
     return this.folder.path;
-  }
-
-  /** As `byStart`, but an entry is read again only when its file has become another one: who connects much asks for it often. */
-  #byFirst(first: number): NamespaceEntry | undefined {
-    const known = this.#ranges.get(first);
-    if (known !== undefined && this.folder.stamp(entryFile(known.entry.userns)) === known.stamp) return known.entry;
-    this.#ranges.delete(first);
-    const found = this.byStart(first);
-    const stamp = found && this.folder.stamp(entryFile(found.userns));
-    if (stamp === undefined) return found;
-    // Read after the stamp: what changes from then on is seen the next time.
-    const entry = this.byStart(first);
-    if (entry === undefined || entry.userns !== found?.userns) return entry;
-    if (this.#ranges.size >= RANGES_MAX) this.#ranges.clear();
-    this.#ranges.set(first, { entry, stamp });
-    return entry;
   }
 
   /** The inodes that stand in an owner's folder. */

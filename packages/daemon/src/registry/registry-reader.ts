@@ -1,11 +1,20 @@
 import { isSystemError } from '@sdrx/linux';
 import { type Delegation, parseDelegation } from './delegation.js';
 import { type NamespaceEntry, parseNamespaceEntry } from './namespace-entry.js';
-import type { FileContent, RegistryFolder } from './registry-folder.js';
+import type { FileContent, FileStamp, RegistryFolder } from './registry-folder.js';
 import { delegationFiles, entryFile, linksOf } from './registry-names.js';
+
+/** How many links are kept in mind. */
+const LINKS_MAX = 4096;
 
 /** What stands in a registry's files, one by one. */
 export class RegistryReader {
+  /**
+   * Entries that were found by a link, with the stamp of their file, by the link. Link and entry are one file: as long as that has the
+   * same stamp, neither has changed, and it need not be read again.
+   */
+  readonly #linked = new Map<string, { readonly entry: NamespaceEntry; readonly stamp: FileStamp }>();
+
   constructor(readonly folder: RegistryFolder) {}
 
   /** The entry of an inode. Throws EBADMSG, named after the file, if it does not hold one of this inode. */
@@ -28,14 +37,22 @@ export class RegistryReader {
   /**
    * Reads an entry by one of its links. One that a killed process left behind leads to nothing, one that is out of step to
    * the entry as it is now. Throws EBADMSG, named after the link, if it does not hold an entry that agrees with it.
+   * @param agrees the same for each call with this link
    */
   byLink(link: string, agrees: (entry: NamespaceEntry) => boolean): NamespaceEntry | undefined {
+    const known = this.#linked.get(link);
+    if (known !== undefined) {
+      if (isSame(this.folder.stamp(entryFile(known.entry.userns)), known.stamp)) return known.entry;
+      this.#linked.delete(link);
+    }
     const content = this.folder.read(link);
     if (content === undefined) return undefined;
     const entry = parseNamespaceEntry(content.text);
     if (entry === undefined || !agrees(entry)) throw this.folder.unreadable(link);
-    if (this.folder.identity(entryFile(entry.userns)) === content.identity) return entry;
-    return this.#claimant(entry.userns, link);
+    const { stamp, isSettled } = content;
+    if (!isSame(this.folder.stamp(entryFile(entry.userns)), stamp)) return this.#claimant(entry.userns, link);
+    if (isSettled) this.#keep(link, entry, stamp);
+    return entry;
   }
 
   /** Whose link it is: nobody's if it leads to no entry that has it, 'unknown' if that can't be read. */
@@ -102,8 +119,17 @@ export class RegistryReader {
     });
   }
 
+  #keep(link: string, entry: NamespaceEntry, stamp: FileStamp): void {
+    if (this.#linked.size >= LINKS_MAX) this.#linked.clear();
+    this.#linked.set(link, { entry, stamp });
+  }
+
   #claimant(inode: number, link: string): NamespaceEntry | undefined {
     const entry = this.entry(inode);
     return entry !== undefined && linksOf(entry).includes(link) ? entry : undefined;
   }
+}
+
+function isSame(stamp: FileStamp | undefined, { identity, changed }: FileStamp): boolean {
+  return stamp?.identity === identity && stamp.changed === changed;
 }
