@@ -24,12 +24,15 @@ export interface BackgroundParts {
   readonly log: Log;
 }
 
+/** What has been given back once is not there again a moment later, and to look for more of it takes the processor. */
+const ONCE_IN_A_WHILE = { interval: 10_000, burst: 1 };
+
 /** What the process does from its start to its end, whichever process is the manager. */
 export function backgroundWork(parts: BackgroundParts): Observable<unknown> {
   const { loop, exclusive, releases, log } = parts;
   return merge(
     exclusive.run(),
-    loop.memoryPressure().pipe(
+    loop.memoryPressure({ ratelimit: ONCE_IN_A_WHILE }).pipe(
       tap(() => log.debug('memory is short, giving some back')),
       tap(releaseMemory),
       goWithout(log, 'memory pressure'),

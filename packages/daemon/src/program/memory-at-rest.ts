@@ -10,7 +10,8 @@ const WORTH = 1000;
 
 /**
  * Has a process give memory back once it is at rest: what its start has used, and then what many events have. It takes some 50 ms of
- * the processor, and who comes afterwards waits a millisecond or two longer, once.
+ * the processor, with Node 20 some 200, in which who is connected is not heard, and who comes afterwards waits a millisecond or two
+ * longer, once.
  */
 export class MemoryAtRest {
   readonly #loop: EventLoop;
