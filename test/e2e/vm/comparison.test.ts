@@ -46,16 +46,19 @@ async function results(): Promise<Result[]> {
 
 function state(registry: RegistryFiles, things: Things, matters: (name: string) => boolean): State {
   const rename = renaming(things.numbers(), registry.ranges);
-  const seen = Object.entries(things.state(matters)).map(([name, what]) => [name, renamedOnce(what, rename)]);
+  const seen = Object.entries(things.state(matters)).map(([name, what]) => [
+    name,
+    once(what, () => renamed(what, rename)),
+  ]);
   return { ...registryFiles(registry, rename), ...Object.fromEntries(seen), ...links() };
 }
 
-const renamedBefore = new WeakMap<object, unknown>();
+const shown = new WeakMap<object, unknown>();
 
-/** The same for what was renamed before: an emulated machine takes long for a hundred things after each call. */
-function renamedOnce(what: object, rename: (text: string) => string): unknown {
-  if (!renamedBefore.has(what)) renamedBefore.set(what, renamed(what, rename));
-  return renamedBefore.get(what);
+/** What was shown of the same object before: an emulated machine takes long for a hundred of them after each call. */
+function once(what: object, show: () => unknown): unknown {
+  if (!shown.has(what)) shown.set(what, show());
+  return shown.get(what);
 }
 
 function changes(before: State, after: State): State {
@@ -128,9 +131,11 @@ function telling({ usernsId: _, netifs, startGid, targetGid, setgroupsDeny, ...f
 }
 
 function registryFiles(registry: RegistryFiles, rename: (text: string) => string): State {
-  const files = registry.shown((entry) => renamed(telling(entry), rename));
-  const hasFile = (path: string) => hasInterfaces || !/\/g\d+\.userns$/.test(path);
-  return Object.fromEntries(files.filter(([path]) => hasFile(path)).map(([path, shown]) => [rename(path), shown]));
+  const hasFile = ([path]: [string, Entry]) => hasInterfaces || !/\/g\d+\.userns$/.test(path);
+  const files = registry.entries.filter(hasFile);
+  return Object.fromEntries(
+    files.map(([path, entry]) => [rename(path), once(entry, () => renamed(telling(entry), rename))]),
+  );
 }
 
 let interfaces = '';

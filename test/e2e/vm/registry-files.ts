@@ -30,15 +30,14 @@ interface KeptFile {
   /** What another file at its path does not have. */
   readonly version: string;
   readonly entry: Entry;
-  shown: unknown;
 }
 
 /** No number that means something else is as large. */
 const FIRST_TRANSIENT = 61_184;
 
 /**
- * The files of the registry. One is read and shown again only when another one has taken its place, as a daemon does it: an emulated
- * machine takes long for a hundred of them after each call.
+ * The files of the registry. One is read again only when another one has taken its place, as a daemon does it: an emulated machine takes
+ * long for a hundred of them after each call.
  */
 export class RegistryFiles {
   readonly #files = new Map<string, KeptFile>();
@@ -53,7 +52,7 @@ export class RegistryFiles {
       const { ino, mtimeNs } = statSync(path, { bigint: true });
       const version = `${ino} ${mtimeNs}`;
       if (this.#files.get(path)?.version === version) continue;
-      this.#files.set(path, { version, entry: JSON.parse(readFileSync(path, 'utf8')), shown: undefined });
+      this.#files.set(path, { version, entry: JSON.parse(readFileSync(path, 'utf8')) });
     }
     for (const path of this.#files.keys()) if (!found.has(path)) this.#files.delete(path);
   }
@@ -68,11 +67,8 @@ export class RegistryFiles {
     });
   }
 
-  /** All, by their paths below the registry, as `show` shows them. */
-  shown(show: (entry: Entry) => unknown): [path: string, shown: unknown][] {
-    return [...this.#files].map(([path, file]) => {
-      file.shown ??= show(file.entry);
-      return [path.slice(REGISTRY.length), file.shown];
-    });
+  /** All, by their paths below the registry. An entry is the same object as long as its file is the same. */
+  get entries(): [path: string, entry: Entry][] {
+    return [...this.#files].map(([path, { entry }]) => [path.slice(REGISTRY.length), entry]);
   }
 }

@@ -8,11 +8,11 @@ import { serveMetrics } from './serve-metrics.js';
 import { serveReport, serveReportAt } from './serve-report.js';
 
 /** When it is tried again to have the socket, in milliseconds: at first, when a former manager may have it still, and later. */
-const SOON = 100;
+const SOON = 20;
 const LATER = 10_000;
 
 /** How often it is tried soon. */
-const SOON_TRIES = 50;
+const SOON_TRIES = 250;
 
 export interface MetricsParts extends MetricSources {
   readonly loop: EventLoop;
