@@ -4,8 +4,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Test } from 'tap';
 import { childrenOf } from './children.js';
+import { isRunning } from './is-running.js';
 import { managerPid } from './manager-pid.js';
 import { programPath } from './program-path.js';
+import { until } from './until.js';
 import { within } from './within.js';
 
 /** The built daemon. */
@@ -103,10 +105,19 @@ export function launchDaemon(t: Test, options: DaemonOptions = {}): Daemon {
   const ended = (event: 'exit' | 'close') =>
     new Promise<DaemonExit>((resolve) => child.once(event, (code, signal) => resolve({ code, signal })));
   const exited = ended('exit');
-  // The workers have the other end of the pipe, too, so it closes when the last of them has gone.
-  const gone = ended('close');
+  const orphans: number[] = [];
+  const send = (signal: NodeJS.Signals) => {
+    if (signal === 'SIGKILL') orphans.push(...childrenOf(pid));
+    child.kill(signal);
+  };
+  // The workers have the other end of the pipe, too, so it closes when the last of them has gone. A process that is killed closes that
+  // a moment before its socket.
+  const gone = ended('close').then(async (exit) => {
+    await until(() => !orphans.some(isRunning));
+    return exit;
+  });
 
-  const isRunning = () => child.exitCode === null && child.signalCode === null;
+  const isAlive = () => child.exitCode === null && child.signalCode === null;
   const daemon: Daemon = {
     pid,
     runtimeDirectory,
@@ -120,13 +131,11 @@ export function launchDaemon(t: Test, options: DaemonOptions = {}): Daemon {
         waitFor(stderr, gone, () => pattern.exec(log)),
       ),
     children: () => childrenOf(pid),
-    kill: (signal) => {
-      child.kill(signal);
-    },
+    kill: send,
     exited,
     gone,
     stop: (signal = 'SIGTERM') => {
-      if (isRunning()) child.kill(signal);
+      if (isAlive()) send(signal);
       const successor = successorOf(pid, runtimeDirectory);
       if (successor !== undefined) process.kill(successor, signal);
       return within(LIMIT, () => `${pid} or a worker of it lives on:\n${log}`, gone);
@@ -136,7 +145,7 @@ export function launchDaemon(t: Test, options: DaemonOptions = {}): Daemon {
     try {
       await daemon.stop();
     } finally {
-      if (isRunning()) {
+      if (isAlive()) {
         for (const worker of childrenOf(pid)) process.kill(worker, 'SIGKILL');
         child.kill('SIGKILL');
       }

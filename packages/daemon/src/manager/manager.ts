@@ -63,7 +63,7 @@ async function manage(options: ManagerOptions, former: Predecessor | undefined, 
   const parts = { ...ground, pool, releases, exclusive, reload, succession, shutdown };
   const work = merge(backgroundWork(parts), shutdown.run(), serve(parts));
   const stopping = () => office.isManager && tellServiceManager({ STOPPING: 1 }, options.log);
-  return await loop.run(withSignals(signals(parts), work).pipe(tap({ error: stopping })));
+  return await loop.run(withSignals(loop, signals(parts), work).pipe(tap({ error: stopping })));
 }
 
 function poolOptions({ worker, limits, log }: ManagerOptions, held: Holdings, office: Office): WorkerPoolOptions {

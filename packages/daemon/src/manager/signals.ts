@@ -2,6 +2,7 @@ import type { EventLoop } from '@sdrx/event';
 import type { SignalInfo } from '@sdrx/linux';
 import { merge, type Observable, tap } from 'rxjs';
 import type { WorkerPool } from '../pool/worker-pool.js';
+import { ignoreLateSignals } from '../program/late-signals.js';
 import type { Log } from '../program/log.js';
 import { signalCommands } from '../program/signal-commands.js';
 import type { Reload } from './reload.js';
@@ -26,6 +27,10 @@ export function signals({ loop, pool, reload, shutdown, log }: SignalParts): Obs
 }
 
 /** Subscribes to signals before all else. Until it has, they would end the process. */
-export function withSignals(received: Observable<SignalInfo>, work: Observable<unknown>): Observable<unknown> {
-  return merge(received, work);
+export function withSignals(
+  loop: EventLoop,
+  received: Observable<SignalInfo>,
+  work: Observable<unknown>,
+): Observable<unknown> {
+  return merge(received, ignoreLateSignals(loop, 'SIGHUP', 'SIGTERM', 'SIGINT'), work);
 }

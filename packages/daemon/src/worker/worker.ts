@@ -14,6 +14,7 @@ import { HelperLauncher } from '../namespace/helper-launcher.js';
 import { type Restriction, setUpRestriction } from '../namespace/restriction.js';
 import { Authority } from '../polkit/authority.js';
 import { ABOUT_SERVICE } from '../program/about-service.js';
+import { ignoreLateSignals } from '../program/late-signals.js';
 import type { Log } from '../program/log.js';
 import { MemoryAtRest } from '../program/memory-at-rest.js';
 import { about } from '../program/message-ids.js';
@@ -148,7 +149,8 @@ export async function runWorker(settings: WorkerSettings): Promise<number> {
     sign?.start();
     return EMPTY;
   });
-  const code = await loop.run(merge(signalCommands(loop, log), memory.run, serving, told));
+  const late = ignoreLateSignals(loop, 'SIGHUP', 'SIGTERM', 'SIGINT');
+  const code = await loop.run(merge(signalCommands(loop, log), memory.run, late, serving, told));
   // A thread that the user database does not answer, or that closes what can't be closed, would keep the process from ending.
   if (lookups.busy || stuck) exitAtOnce(code);
   return code;

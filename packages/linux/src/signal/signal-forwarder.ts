@@ -151,7 +151,7 @@ export function forwardToMainThread(signo: number): () => void {
 /** Puts a previous disposition back in the place of ours. */
 export function putBack(signo: number, ours: Buffer, previous: Buffer): void {
   const current = allocate(SIGACTION_SIZE);
-  sigactionCall(signo, previous, current);
+  sigactionCall(signo, null, current);
   // Whoever set another handler meanwhile is to keep it.
-  if (current.readBigUInt64LE(0) !== ours.readBigUInt64LE(0)) sigactionCall(signo, current, null);
+  if (current.readBigUInt64LE(0) === ours.readBigUInt64LE(0)) sigactionCall(signo, previous, null);
 }
