@@ -1,4 +1,4 @@
-import { existsSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { NamespaceNotes, namespaceResource, Registry, userDatabase } from '@sdrx/daemon';
 import { namespaceInode } from '@sdrx/linux';
 import t, { type Test } from 'tap';
@@ -23,6 +23,9 @@ import { within } from '../support/within.js';
 
 /** How long a call may take to be answered, in milliseconds: a helper that does not get far is waited for five seconds. */
 const LIMIT = 60_000;
+
+/** When it is looked what a call waits for that is not answered, in milliseconds: before its helper is given up. */
+const LONG = 4000;
 
 const KNOWN: readonly KnownCall[] = [
   ['close', /uid_map>/],
@@ -160,15 +163,36 @@ async function restingState(worker: LoneWorker): Promise<string> {
   return looks[0] ?? '';
 }
 
+/** What a worker's launcher and what that has started do now. */
+function doings(worker: LoneWorker): string {
+  const launcher = pidOf(worker, 'launcher');
+  const fields = /^(Name|State|Pid|TracerPid|SigPnd|ShdPnd|SigBlk):.*$/gm;
+  const doing = (pid: number) => {
+    try {
+      const read = (file: string) => readFileSync(`/proc/${pid}/${file}`, 'latin1').trim();
+      return [...(read('status').match(fields) ?? []), read('wchan'), read('syscall')].join(', ');
+    } catch (error) {
+      return String(error);
+    }
+  };
+  return [launcher, ...childrenOf(launcher)].map(doing).join('\n');
+}
+
 /** One deed without a fault, after which all is as it was. */
 async function checkState(worker: LoneWorker, deed: Deed, before: string): Promise<string[]> {
   using namespace = deed.namespace();
   using fd = namespace.open();
+  let seen = 'nothing waited';
+  const look = setTimeout(() => {
+    seen = doings(worker);
+  }, LONG);
   const reply = await within(LIMIT, () => 'no answer', deed.ask(worker, fd.number)).catch((error: unknown) =>
     String(error),
   );
+  clearTimeout(look);
   forget(worker, namespaceInode(fd.number));
-  if (typeof reply === 'string' || reply.error !== undefined) return [`afterwards ${JSON.stringify(reply)}`];
+  if (typeof reply === 'string' || reply.error !== undefined)
+    return [`afterwards ${JSON.stringify(reply)}`, `meanwhile ${seen}`];
   try {
     await worker.until(
       () => state(worker) === before,
