@@ -10,7 +10,7 @@ const STRANGER = 60_621;
 const OTHER = 60_622;
 
 /** `npm run fuzz` sets these. */
-const seconds = Number(process.env.SDRX_FUZZ_SECONDS ?? 30);
+const seconds = Number(process.env.SDRX_FUZZ_SECONDS ?? 20);
 const messages = Number(process.env.SDRX_FUZZ_MESSAGES ?? Number.POSITIVE_INFINITY);
 const seed = Number(process.env.SDRX_FUZZ_SEED ?? Math.floor(Math.random() * 2 ** 31));
 

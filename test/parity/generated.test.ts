@@ -5,7 +5,7 @@ import { generatedScenario } from './generated-scenario.js';
 import { type Interpreter, needsLibsystemd, ours, oursVirtual, theirs } from './interpreters.js';
 
 /** PARITY_RUNS and PARITY_SEED repeat a failed run, or look for longer. */
-const numRuns = Number(process.env.PARITY_RUNS ?? 1000);
+const numRuns = Number(process.env.PARITY_RUNS ?? 600);
 const seed = process.env.PARITY_SEED;
 
 /** So many on virtual loops, where they take less time, … */
