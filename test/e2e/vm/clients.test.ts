@@ -14,7 +14,7 @@ import t, { type Test } from 'tap';
 import { USERNS } from '../../support/allocation.js';
 import { systemdRelease } from '../../support/systemd-release.js';
 import { makeCertificate } from './certificate.js';
-import { ALICE, attempt, attemptAs, needsVirtualMachine, type Outcome, run } from './machine.js';
+import { ALICE, attempt, attemptAs, needsVirtualMachine, run } from './machine.js';
 import { RegisteredNamespace } from './namespaces.js';
 import { API, type Provider, REGISTRY, SOCKET_PATH, withEach } from './service.js';
 
@@ -73,46 +73,6 @@ function makeImage(): void {
 
 if (needsVirtualMachine.skip === undefined) makeImage();
 
-/** A folder of a user's for what a virtual machine is started with. */
-const VMSPAWN = '/home/alice/vmspawn';
-
-/** Stands in for qemu, which an emulated machine is too slow for: tells which interface its network descriptor belongs to. */
-const QEMU = `#!/bin/sh
-for argument; do
-  case $argument in
-  tap,fd=*)
-    fd=\${argument#tap,fd=}
-    cat "/proc/self/fdinfo/\${fd%%,*}"
-    ;;
-  esac
-done
-`;
-
-/** Firmware as qemu's packages describe it: it is only looked for. */
-const firmware = {
-  description: 'none',
-  'interface-types': ['uefi'],
-  mapping: {
-    device: 'flash',
-    executable: { filename: IMAGE, format: 'raw' },
-    'nvram-template': { filename: IMAGE, format: 'raw' },
-  },
-  targets: [{ architecture: 'x86_64', machines: ['pc-q35-*'] }],
-  features: [],
-  tags: [],
-};
-
-/** Has a user start a virtual machine with a network interface. */
-function vmspawn(): Outcome {
-  mkdirSync(VMSPAWN, { recursive: true });
-  writeFileSync(`${VMSPAWN}/firmware.json`, JSON.stringify(firmware));
-  writeFileSync(`${VMSPAWN}/qemu-system-x86_64`, QEMU, { mode: 0o755 });
-  const unit = ['--user', '--pipe', '--wait', '--quiet', `--setenv=PATH=${VMSPAWN}:/usr/bin`, 'systemd-vmspawn'];
-  const without = ['--kvm=no', '--vsock=no', '--tpm=no', '--register=no', '--pass-ssh-key=no', '--keep-unit'];
-  const options = ['--network-tap', '--console=native', `--firmware=${VMSPAWN}/firmware.json`, `--image=${IMAGE}`];
-  return attemptAs(ALICE, 'systemd-run', ...unit, ...without, ...options);
-}
-
 /** Runs a shell script in a container of the user's. @returns what it writes */
 function nspawn(t: Test, script: string, ...options: readonly string[]): string {
   // In a control group that is the user's own, or the process could not be moved to one.
@@ -130,9 +90,6 @@ const since258 =
 
 const since260 =
   systemdRelease() >= 260 ? {} : { skip: "systemd 260 brought it: run the machine with Debian's next release" };
-
-const since262 =
-  systemdRelease() >= 262 ? {} : { skip: "systemd 262 does so: run the machine with Debian's next release" };
 
 /** The lines of a map: first id inside, first outside, how many. */
 function mapLines(output: string): number[][] {
@@ -223,12 +180,6 @@ withEach(t, 'real clients', needsVirtualMachine, async (t, provider: Provider) =
   await t.test('and a network between it and the host', since260, async (t) => {
     const options = ['--private-users=managed', '--network-veth'];
     t.match(nspawn(t, 'busybox ip link show host0', ...options), /: host0@/);
-  });
-
-  await t.test("a user's systemd-vmspawn has a network interface for its virtual machine", since262, async (t) => {
-    const { status, output } = vmspawn();
-    t.equal(status, 0, output);
-    t.match(output, /^iff:\t\S+$/m);
   });
 
   await t.test('a service has a namespace with ids of its own', since260, async (t) => {
