@@ -24,8 +24,8 @@ import { within } from '../support/within.js';
 /** How long a call may take to be answered, in milliseconds: a helper that does not get far is waited for five seconds. */
 const LIMIT = 60_000;
 
-/** When it is looked what a call waits for that is not answered, in milliseconds: before its helper is given up. */
-const LONG = 4000;
+/** When it is looked what a call waits for that is not answered, in milliseconds: before the user database is given up, or its helper. */
+const LONG = 2500;
 
 const KNOWN: readonly KnownCall[] = [
   ['close', /uid_map>/],
