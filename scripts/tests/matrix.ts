@@ -11,13 +11,16 @@ const matrixTests = /^test\/(event|linux)\//;
 const onEachRelease =
   /^test\/(event\/(child-beside-node|context|fairness|idle|io|io-once|loop|mock-timers|now|pending|processes-and-threads|served-\w+|several-loops|signal|signal-order|slow-handlers|time|timers|watch-file)|linux\/(closing-thread|fd|foreign-fd|fork|libc|load-code|node-poll|signal-forwarder|spawn|thread-\S+|two-copies))\./;
 
-/** Those that start many processes or threads. */
+/** Those that start many processes or threads: of the rest, what Node has the most to do with. */
 const newestOnly =
   /^test\/event\/(control-socket|hand-over|idle-exit|pid-file|restart-(by-manager|datagrams|sockets)|run-service|sdrx-control|supervised?|thread-ends)\./;
 
 /** Those that happen in a world of their own, or vary when which process is killed or stands still: Node has no part in that. */
 const notOnOthers =
   /^test\/event\/(journal|marbles|pino|restart-(crash|frozen|often|refusals|simulation|stop)|sdrx-trace|service-environment|supervise-|virtual)/;
+
+/** Whether the rest is run on them, too: each on one of them in turn, or on the newest. It takes minutes. */
+const all = process.env.SDRX_ALL_RELEASES === '1';
 
 /** Tests, and the Node on which they are run. */
 export interface NodeRun {
@@ -66,7 +69,15 @@ async function install(): Promise<void> {
 
 /** @param sources of the tests that are wanted */
 export async function matrixRuns(sources: readonly string[]): Promise<NodeRun[]> {
-  const wanted = sources.filter((path) => matrixTests.test(path) && !notOnOthers.test(path));
+  const possible = sources.filter((path) => matrixTests.test(path) && !notOnOthers.test(path));
+  const wanted = possible.filter((path) => all || onEachRelease.test(path));
+  const left = possible.length - wanted.length;
+  if (left > 0) {
+    const files = `${left} of ${possible.length} files`;
+    say(
+      `not run on other releases of Node, which has little part in them: ${files} (SDRX_ALL_RELEASES=1 has them run)`,
+    );
+  }
   if (wanted.length === 0) return [];
   const others = releases();
   if (process.arch !== 'x64') {
