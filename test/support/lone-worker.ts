@@ -25,14 +25,7 @@ export class LoneWorker implements Disposable {
     const options = [`--runtime-directory=${this.#folder.path}`, '--userns-restrict=off'];
     this.child = spawn('sh', {
       args: ['-c', script, 'sh', process.execPath, nsresourcework, ...options],
-      env: {
-        PATH: process.env.PATH,
-        LISTEN_FDS: '1',
-        NSRESOURCE_API: '1',
-        NSRESOURCE_FIXED_WORKER: '1',
-        // Who else knows users on this machine may be slow to answer.
-        SYSTEMD_BYPASS_USERDB: '1',
-      },
+      env: { PATH: process.env.PATH, LISTEN_FDS: '1', NSRESOURCE_API: '1', NSRESOURCE_FIXED_WORKER: '1' },
       fds: [null, null, 2, socket],
     });
   }
