@@ -32,5 +32,5 @@ export function withSignals(
   received: Observable<SignalInfo>,
   work: Observable<unknown>,
 ): Observable<unknown> {
-  return merge(received, ignoreLateSignals(loop, 'SIGHUP', 'SIGTERM', 'SIGINT'), work);
+  return merge(received, ignoreLateSignals(loop), work);
 }

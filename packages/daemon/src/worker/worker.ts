@@ -149,8 +149,7 @@ export async function runWorker(settings: WorkerSettings): Promise<number> {
     sign?.start();
     return EMPTY;
   });
-  const late = ignoreLateSignals(loop, 'SIGHUP', 'SIGTERM', 'SIGINT');
-  const code = await loop.run(merge(signalCommands(loop, log), memory.run, late, serving, told));
+  const code = await loop.run(merge(signalCommands(loop, log), memory.run, ignoreLateSignals(loop), serving, told));
   // A thread that the user database does not answer, or that closes what can't be closed, would keep the process from ending.
   if (lookups.busy || stuck) exitAtOnce(code);
   return code;
