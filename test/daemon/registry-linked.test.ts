@@ -4,14 +4,8 @@ import t, { type Test } from 'tap';
 import { until } from '../support/until.js';
 import { onCalls } from './fs-fault.js';
 import { runtimeFolder } from './runtime-folder.js';
+import { probe } from './sample-entry.js';
 
-const probe = {
-  owner: 0,
-  name: 'probe',
-  userns: 4_026_532_001,
-  range: { start: 1_429_471_232, size: 65_536, target: 0 },
-  cgroups: [],
-} satisfies NamespaceEntry;
 const other = { ...probe, owner: 7, userns: 4_026_532_002 } satisfies NamespaceEntry;
 
 /** The ways to an entry that go by a link. */

@@ -18,16 +18,10 @@ import { isRangeFree } from '../support/is-range-free.js';
 import { failOnce, made, onCalls } from './fs-fault.js';
 import { faultsOf, filesOf } from './registry-check.js';
 import { runtimeFolder } from './runtime-folder.js';
+import { probe } from './sample-entry.js';
 
 const child = fileURLToPath(new URL('./registry-child.js', import.meta.url));
 
-const probe = {
-  owner: 0,
-  name: 'probe',
-  userns: 4_026_532_001,
-  range: { start: 1_429_471_232, size: 65_536, target: 0 },
-  cgroups: [],
-} satisfies NamespaceEntry;
 const web = {
   owner: 1000,
   name: '1000-web',

@@ -1,14 +1,8 @@
 import { accessSync, constants, readFileSync, writeFileSync } from 'node:fs';
 import { groupRecord, lookup, type NamespaceEntry, Registry, userRecord } from '@sdrx/daemon';
 import t, { type Test } from 'tap';
+import { probe as large } from './sample-entry.js';
 
-const large = {
-  owner: 0,
-  name: 'probe',
-  userns: 4_026_532_001,
-  range: { start: 1_429_471_232, size: 65_536, target: 0 },
-  cgroups: [],
-} satisfies NamespaceEntry;
 const small = {
   owner: 1000,
   name: '1000-web',
