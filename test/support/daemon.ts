@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Test } from 'tap';
 import { childrenOf } from './children.js';
-import { isRunning } from './is-running.js';
+import { isRunning, isStopped } from './is-running.js';
 import { managerPid } from './manager-pid.js';
 import { programPath } from './program-path.js';
 import { until } from './until.js';
@@ -107,7 +107,12 @@ export function launchDaemon(t: Test, options: DaemonOptions = {}): Daemon {
   const exited = ended('exit');
   const orphans: number[] = [];
   const send = (signal: NodeJS.Signals) => {
-    if (signal === 'SIGKILL') orphans.push(...childrenOf(pid));
+    if (signal === 'SIGKILL') {
+      // It stops first, as it may be starting one more worker.
+      child.kill('SIGSTOP');
+      while (isRunning(pid) && !isStopped(pid));
+      orphans.push(...childrenOf(pid));
+    }
     child.kill(signal);
   };
   // The workers have the other end of the pipe, too, so it closes when the last of them has gone. A process that is killed closes that
